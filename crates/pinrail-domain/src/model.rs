@@ -1,0 +1,1 @@
+//! Which model a release names, and whether that name can move.
