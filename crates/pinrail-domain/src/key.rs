@@ -34,11 +34,28 @@ pub struct Key {
     pub id: KeyId,
     pub name: String,
     pub scopes: BTreeSet<Scope>,
-    /// The tenants it may act for; none means all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenants: Option<BTreeSet<TenantId>>,
+    #[serde(default, skip_serializing_if = "Tenants::is_all")]
+    pub tenants: Tenants,
     /// SHA-256 of the secret. The secret is 256 random bits, so a slow hash would add nothing.
     pub secret_hash: Digest,
+}
+
+/// Whose data a caller may read and write (I11).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tenants {
+    #[default]
+    All,
+    Only(BTreeSet<TenantId>),
+}
+
+/// Why a caller can't act for a tenant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TenantRefused {
+    #[error("this key may not act for tenant `{0}`")]
+    NotYours(TenantId),
+    #[error("this key serves several tenants; name one in x-pinrail-tenant")]
+    NameOne,
 }
 
 /// A key as its owner holds it: `pr_<id>_<secret>`. Its `Debug` shows no secret.
@@ -71,6 +88,34 @@ impl Scope {
             Scope::Deploy => matches!(wanted, Scope::Deploy | Scope::Read),
             Scope::Run => wanted == Scope::Run,
             Scope::Read => wanted == Scope::Read,
+        }
+    }
+}
+
+impl Tenants {
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        *self == Tenants::All
+    }
+
+    #[must_use]
+    pub fn contain(&self, tenant: &TenantId) -> bool {
+        match self {
+            Tenants::All => true,
+            Tenants::Only(tenants) => tenants.contains(tenant),
+        }
+    }
+
+    /// The tenant a call is for: the one it names, else the caller's only one, else the shared one.
+    pub fn choose(&self, named: Option<TenantId>) -> Result<TenantId, TenantRefused> {
+        match (self, named) {
+            (_, Some(tenant)) if self.contain(&tenant) => Ok(tenant),
+            (_, Some(tenant)) => Err(TenantRefused::NotYours(tenant)),
+            (Tenants::All, None) => Ok(TenantId::shared()),
+            (Tenants::Only(tenants), None) if tenants.len() == 1 => {
+                Ok(tenants.first().expect("it has one").clone())
+            }
+            (Tenants::Only(_), None) => Err(TenantRefused::NameOne),
         }
     }
 }
@@ -180,6 +225,19 @@ mod tests {
         for bad in ["", "pr_", "sk-abc", &text[1..], &text[..text.len() - 1], &text.to_uppercase()] {
             assert_eq!(bad.parse::<Token>().err(), Some(NotAToken), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_caller_acts_only_for_its_own_tenants() {
+        let tenant = |name: &str| TenantId::new(name).unwrap();
+        let one = Tenants::Only([tenant("a")].into());
+        let two = Tenants::Only([tenant("a"), tenant("b")].into());
+        assert_eq!(Tenants::All.choose(None), Ok(TenantId::shared()));
+        assert_eq!(Tenants::All.choose(Some(tenant("x"))), Ok(tenant("x")));
+        assert_eq!(one.choose(None), Ok(tenant("a")));
+        assert_eq!(two.choose(Some(tenant("b"))), Ok(tenant("b")));
+        assert_eq!(two.choose(None), Err(TenantRefused::NameOne));
+        assert_eq!(one.choose(Some(tenant("b"))), Err(TenantRefused::NotYours(tenant("b")))); // I11
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub enum Body {
     ReleaseCreated {
         release: ReleaseId,
         agent: AgentName,
-        manifest: Manifest,
+        manifest: Box<Manifest>,
         /// What the catalogue said of the model then: `pinned`, `floating` or `unknown`.
         identity: String,
         /// Why an unknown model was let into tier `critical`.
