@@ -1,0 +1,21 @@
+//! The chat completions format of OpenAI, which many providers speak.
+//!
+//! Requests: [`ChatRequest`] reads, [`ChatRequest::rewrite`] and [`ChatRequest::verify`] apply a release.
+//! Answers: [`observe_answer`] and [`StreamObserver`] note what a provider did, without changing it.
+
+mod error;
+mod models;
+mod observe;
+mod request;
+mod rewrite;
+mod stream;
+mod text;
+mod verify;
+
+pub use error::{ProviderError, error_body, parse_error, stream_error_event};
+pub use models::{ModelEntry, ModelsError, When, models_list, parse_models};
+pub use observe::{AnswerError, Observed, ToolCall, Usage, observe_answer};
+pub use request::{ChatRequest, Message, RequestError};
+pub use rewrite::{Edit, PARAMS_RESERVED};
+pub use stream::{Ending, Finished, Gathered, Limits, StreamObserver};
+pub use verify::{Mismatch, Pin, PinnedTools, ToolsError};
