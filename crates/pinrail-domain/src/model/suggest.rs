@@ -25,8 +25,11 @@ impl Catalogue {
         let released = |pin: &str| provider.entries.get(pin).and_then(|entry| entry.released);
         let mut pins: Vec<&str> = provider.siblings(base).collect();
         if pins.is_empty() {
-            let mut near: Vec<_> =
-                provider.pinned_ids().filter_map(|pin| Some((nearness(provider, base, pin)?, pin))).collect();
+            let mut near: Vec<_> = provider
+                .pinned_ids()
+                .filter(|pin| provider.split_region(pin).0.is_empty())
+                .filter_map(|pin| Some((nearness(provider, base, pin)?, pin)))
+                .collect();
             near.sort_by_key(|(nearness, pin)| {
                 (*nearness, retired(pin), Reverse(released(pin)), Reverse(*pin))
             });

@@ -152,10 +152,17 @@ fn suggestions_are_near_few_and_retired_last() {
     assert!(pins("openai", "gpt-4o-audio").starts_with("unknown gpt-4o-2024-11-20 gpt-4o-2024-08-06 "));
     let (live, retired) = ("gpt-4o-mini-2024-07-18", "gpt-4o-2024-05-13");
     assert!(pins("openai", "gpt-4o-audio").contains(&format!("{live} {retired}")));
-    check("mistral", "mistral-medium", "floating mistral-medium-2508 mistral-medium-2505");
+    check(
+        "mistral",
+        "mistral-medium",
+        "floating mistral-medium-2604 mistral-medium-2508 mistral-medium-2505",
+    );
     assert!(pins("openai", "gpt-4.1-mni").starts_with("unknown gpt-4.1-2025-04-14 gpt-4.1-mini-2025-04-14"));
     assert!(pins("anthropic", "claude-sonnet-4-0").contains("claude-sonnet-4-20250514"));
     assert!(pins("openai", "chatgpt-4o-latest").contains("gpt-4o-2024-11-20"));
+    let regional = pins("bedrock", "eu.anthropic.claude-opus-4-x");
+    assert!(regional.contains(" eu.anthropic.claude-opus-4-7"), "{regional}");
+    assert!(!regional.contains("eu.us.") && !regional.contains("eu.eu."), "{regional}");
     assert_eq!(pins("openai", "zzzzzzzzzzzzzzzzzzzzzz"), "unknown");
     for id in ["gpt", "gpt-5", "gpt-4o-x", "o", "gpt-5.4-something-else"] {
         assert!(pins("openai", id).split(' ').count() <= PINS_MAX + 1, "{id}");
@@ -291,6 +298,17 @@ fn bad_files_are_refused_by_name() {
 }
 
 #[test]
+fn the_example_in_the_guide_is_valid() {
+    let guide = include_str!("../../../../docs/model-identity.md");
+    let start = guide.find("# models.toml").expect("the guide shows a file");
+    let example = guide[start..].split("```").next().unwrap();
+    let catalogue =
+        Catalogue::overlaid(Catalogue::embedded().clone(), Catalogue::from_toml(example).unwrap());
+    assert_eq!(judged(&catalogue, "openai", "ft:gpt-4o-2024-08-06:acme::abc123"), "pinned");
+    assert_eq!(judged(&catalogue, "house-llm", "llama-70b@abc123"), "pinned");
+}
+
+#[test]
 fn lifecycle_edges() {
     let see = |id: &str, now| Catalogue::embedded().lifecycle("openai", id, now);
     let (since, end) = (at("2026-10-14"), at("2027-01-14"));
@@ -340,7 +358,7 @@ fn costs_are_exact_and_never_overflow() {
     assert_eq!(cost("sim", "sim-3-2030-01-01", 1_000_000, 0, 1_000_000), "$0.50");
     assert_eq!(cost("sim", "sim-3", 1, 0, 0), "$0.0000001");
     assert_eq!(cost("openai", "o1-pro-2025-03-19", u64::MAX, 0, u64::MAX), NanoUsd(u64::MAX).to_string());
-    assert!(Catalogue::embedded().price("openai", "gpt-6-luna").is_none());
+    assert!(Catalogue::embedded().price("openai", "gpt-7").is_none());
     assert!(Catalogue::embedded().price("nobody", "gpt-4o").is_none());
     assert_eq!(NanoUsd(0).to_string(), "$0.00");
     assert_eq!(NanoUsd(123_000).to_string(), "$0.000123");
