@@ -1,7 +1,24 @@
 //! What a release, a deployment, a run and a view are, and every decision about them.
 //!
-//! Nothing here reads a clock, does I/O, draws randomness or is async: those arrive as arguments.
-//! Start reading at [`model`].
+//! Nothing here reads a clock, does I/O, draws randomness or is async: those arrive as arguments, so every
+//! decision can be replayed. Start reading at [`world`] (the fold over the [`ledger`]), then [`deploy`] (what may
+//! be done), [`routes`] (who gets which deployment) and [`journal`] (what a run leaves behind).
 
+pub mod agent;
+pub mod assign;
+pub mod canonical;
+pub mod deploy;
+pub mod deployment;
+pub mod digest;
+pub mod id;
+pub mod journal;
+pub mod key;
+pub mod ledger;
 pub mod model;
+pub mod provider;
+pub mod release;
+pub mod routes;
+pub mod share;
+pub mod tier;
 pub mod time;
+pub mod world;

@@ -1,0 +1,151 @@
+//! An agent's settings and how its traffic is split into segments.
+//!
+//! Segments are tried in order and the first match wins; what matches none is in the segment `default`,
+//! which always exists and is never listed. A segment matches when *each* of its conditions holds: the
+//! tenant is one of its tenants (if it names any), and every attribute it names has one of its values.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{SegmentName, TenantId};
+use crate::tier::Tier;
+
+/// An agent's settings: everything about it that is not in a release. Stored: never rename a field.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentSpec {
+    #[serde(default)]
+    pub tier: Tier,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<Segment>,
+    #[serde(default)]
+    pub journal: JournalPolicy,
+}
+
+/// A part of an agent's traffic with its own pointer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    pub name: SegmentName,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tenants: Vec<TenantId>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, Vec<String>>,
+}
+
+/// What of requests and answers the journal keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JournalPolicy {
+    #[serde(default)]
+    pub bodies: Bodies,
+}
+
+/// How much of a body the journal keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bodies {
+    /// The text itself, up to a limit.
+    Full,
+    /// Its digest and length: enough to prove, not to read.
+    #[default]
+    Digest,
+    /// Nothing.
+    Off,
+}
+
+/// Why an agent's settings are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadAgent {
+    #[error("segment `default` always exists; give yours another name")]
+    DefaultListed,
+    #[error("segment `{0}` is listed twice")]
+    Duplicate(SegmentName),
+    #[error("segment `{0}` has no condition, so it would take all traffic; name tenants or attributes")]
+    NoCondition(SegmentName),
+    #[error("segment `{segment}` can never match: attribute `{attribute}` lists no value")]
+    NoValue { segment: SegmentName, attribute: String },
+    #[error("{what} is {got}; at most {max} are allowed")]
+    TooMany { what: &'static str, got: usize, max: usize },
+}
+
+/// Each segment is tried in turn on every run, so the list stays short.
+pub const SEGMENTS_MAX: usize = 64;
+/// Tenants are looked up by binary search; the number bounds an agent's size in the ledger.
+pub const SEGMENT_TENANTS_MAX: usize = 10_000;
+/// Conditions of one segment, and attributes of one run.
+pub const ATTRIBUTES_MAX: usize = 32;
+/// Longest attribute name or value.
+pub const ATTRIBUTE_BYTES_MAX: usize = 256;
+/// A description is a sentence or two.
+pub const DESCRIPTION_BYTES_MAX: usize = 2_000;
+
+impl AgentSpec {
+    /// Checks the settings that types alone don't.
+    pub fn check(&self) -> Result<(), BadAgent> {
+        at_most("the number of segments", self.segments.len(), SEGMENTS_MAX)?;
+        at_most("the length of the description in bytes", self.description.len(), DESCRIPTION_BYTES_MAX)?;
+        for (index, segment) in self.segments.iter().enumerate() {
+            if segment.name.as_str() == SegmentName::DEFAULT {
+                return Err(BadAgent::DefaultListed);
+            }
+            if self.segments[..index].iter().any(|earlier| earlier.name == segment.name) {
+                return Err(BadAgent::Duplicate(segment.name.clone()));
+            }
+            segment.check()?;
+        }
+        Ok(())
+    }
+
+    /// Whether traffic can be in `segment`.
+    #[must_use]
+    pub fn has_segment(&self, segment: &SegmentName) -> bool {
+        segment.as_str() == SegmentName::DEFAULT || self.segments.iter().any(|s| s.name == *segment)
+    }
+}
+
+impl Segment {
+    fn check(&self) -> Result<(), BadAgent> {
+        if self.tenants.is_empty() && self.attributes.is_empty() {
+            return Err(BadAgent::NoCondition(self.name.clone()));
+        }
+        at_most("the number of a segment's tenants", self.tenants.len(), SEGMENT_TENANTS_MAX)?;
+        at_most("the number of a segment's attributes", self.attributes.len(), ATTRIBUTES_MAX)?;
+        if let Some((attribute, _)) = self.attributes.iter().find(|(_, values)| values.is_empty()) {
+            return Err(BadAgent::NoValue { segment: self.name.clone(), attribute: attribute.clone() });
+        }
+        Ok(())
+    }
+}
+
+fn at_most(what: &'static str, got: usize, max: usize) -> Result<(), BadAgent> {
+    if got > max { Err(BadAgent::TooMany { what, got, max }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_would_surprise_are_refused() {
+        let check = |toml: &str, expected: &str| {
+            let refusal = match toml::from_str::<AgentSpec>(toml) {
+                Ok(spec) => spec.check().unwrap_err().to_string(),
+                Err(error) => error.to_string(),
+            };
+            assert!(refusal.contains(expected), "{refusal}");
+        };
+        check("[[segments]]\nname = 'default'\ntenants = ['a']", "always exists");
+        check("[[segments]]\nname = 'a'", "no condition");
+        check("[[segments]]\nname = 'a'\nattributes = { plan = [] }", "can never match");
+        check(
+            "[[segments]]\nname = 'a'\ntenants = ['x']\n[[segments]]\nname = 'a'\ntenants = ['y']",
+            "listed twice",
+        );
+        check("teir = 'standard'", "unknown field `teir`");
+        check("tier = 'urgent'", "unknown variant `urgent`");
+    }
+}

@@ -1,0 +1,283 @@
+//! What may be done with deployments: each function looks at the world and returns the ledger entries to
+//! append, or why not. Several entries of one answer are appended together or not at all.
+//!
+//! Conditions, in the order they are checked: what is named exists; the tier admits the model; no other
+//! candidate is in the way; no hold is set (or the caller lifts it). Rolling back checks only that the
+//! deployment exists and isn't rolled back yet: nothing may block it (I7).
+
+use std::collections::BTreeMap;
+
+use crate::assign::Salt;
+use crate::deployment::{Deployment, Hold, Status};
+use crate::id::{AgentName, DeploymentId, ReleaseId, SegmentName};
+use crate::ledger::Body;
+use crate::model::Identity;
+use crate::release::Manifest;
+use crate::share::Share;
+use crate::tier::ModelRefused;
+use crate::world::World;
+
+/// A wish to put releases in front of a segment's traffic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Open {
+    pub releases: BTreeMap<AgentName, ReleaseId>,
+    pub segment: SegmentName,
+    pub traffic: Traffic,
+    /// Lift the holds that are in the way.
+    pub lift_hold: bool,
+}
+
+/// How much traffic a new deployment gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// A canary's share.
+    Canary(Share),
+    /// All, at once: opened and promoted together.
+    Now,
+}
+
+/// An agent may be planner and executor and a few more; a deployment is not a fleet.
+pub const AGENTS_PER_DEPLOYMENT_MAX: usize = 64;
+
+/// Why a deployment isn't opened.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum OpenRefused {
+    #[error("a deployment names 1 to {AGENTS_PER_DEPLOYMENT_MAX} agents; this one names {0}")]
+    AgentCount(usize),
+    #[error("there is no agent `{0}`")]
+    NoAgent(AgentName),
+    #[error("agent `{agent}` has no segment `{segment}`")]
+    NoSegment { agent: AgentName, segment: SegmentName },
+    #[error("agent `{agent}` has no release {release}")]
+    NoRelease { agent: AgentName, release: ReleaseId },
+    #[error("provider `{provider}` of release {release} is not registered")]
+    NoProvider { release: ReleaseId, provider: crate::id::ProviderName },
+    #[error(transparent)]
+    Model(#[from] ModelRefused),
+    #[error("deployment {candidate} is the candidate of {agent}/{segment}")]
+    CandidateInTheWay { agent: AgentName, segment: SegmentName, candidate: DeploymentId },
+    #[error("every agent named already runs that release in segment `{segment}` (deployment {active})")]
+    AlreadyActive { segment: SegmentName, active: DeploymentId },
+    #[error("{agent}/{segment} is held since deployment {} was rolled back: {}", hold.deployment, hold.why)]
+    Held { agent: AgentName, segment: SegmentName, hold: Hold },
+}
+
+/// Why a deployment isn't promoted.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum PromoteRefused {
+    #[error("there is no deployment {0}")]
+    NoDeployment(DeploymentId),
+    #[error("deployment {id} is {state}, so there is nothing to promote")]
+    NotACandidate { id: DeploymentId, state: &'static str },
+    #[error(transparent)]
+    Model(#[from] ModelRefused),
+    #[error("{agent}/{segment} is held since deployment {} was rolled back: {}", hold.deployment, hold.why)]
+    Held { agent: AgentName, segment: SegmentName, hold: Hold },
+}
+
+/// Why a deployment isn't rolled back: only because there is nothing to take back.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum RollBackRefused {
+    #[error("there is no deployment {0}")]
+    NoDeployment(DeploymentId),
+    #[error("deployment {id} is rolled back already: {why}")]
+    AlreadyRolledBack { id: DeploymentId, why: String },
+}
+
+/// Why a weight isn't set.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum WeightRefused {
+    #[error("there is no deployment {0}")]
+    NoDeployment(DeploymentId),
+    #[error("deployment {id} is {state}; only a candidate has a weight")]
+    NotACandidate { id: DeploymentId, state: &'static str },
+}
+
+/// Why a hold isn't lifted.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[error("{agent}/{segment} is not held")]
+pub struct NotHeld {
+    pub agent: AgentName,
+    pub segment: SegmentName,
+}
+
+/// Opens a deployment. `judge` tells what the catalogue says of a release's model today.
+pub fn open(
+    world: &World,
+    wish: &Open,
+    salt: Salt,
+    judge: impl Fn(&Manifest) -> Identity,
+) -> Result<(DeploymentId, Vec<Body>), OpenRefused> {
+    let Open { releases, segment, traffic, lift_hold } = wish;
+    if releases.is_empty() || releases.len() > AGENTS_PER_DEPLOYMENT_MAX {
+        return Err(OpenRefused::AgentCount(releases.len()));
+    }
+    for (agent, release) in releases {
+        admit(world, agent, *release, segment, &judge)?;
+    }
+    refuse_a_repeat(world, releases, segment)?;
+    for agent in releases.keys() {
+        if let Some(candidate) = world.pointer(agent, segment).candidate {
+            let (agent, segment) = (agent.clone(), segment.clone());
+            return Err(OpenRefused::CandidateInTheWay { agent, segment, candidate });
+        }
+    }
+    let mut bodies = holds_to_lift(world, releases.keys(), segment, *lift_hold)
+        .map_err(|(agent, hold)| OpenRefused::Held { agent, segment: segment.clone(), hold })?;
+    let deployment = world.next_deployment();
+    let weight = match traffic {
+        Traffic::Canary(weight) => *weight,
+        Traffic::Now => Share::NONE,
+    };
+    bodies.push(Body::DeploymentOpened {
+        deployment,
+        releases: releases.clone(),
+        segment: segment.clone(),
+        weight,
+        salt,
+    });
+    if *traffic == Traffic::Now {
+        bodies.push(Body::DeploymentPromoted { deployment });
+    }
+    Ok((deployment, bodies))
+}
+
+/// Commits a candidate: it becomes what its segment runs.
+pub fn promote(
+    world: &World,
+    id: DeploymentId,
+    lift_hold: bool,
+    judge: impl Fn(&Manifest) -> Identity,
+) -> Result<Vec<Body>, PromoteRefused> {
+    let deployment = world.deployments.get(&id).ok_or(PromoteRefused::NoDeployment(id))?;
+    match &deployment.status {
+        Status::Candidate { .. } => {}
+        Status::Promoted { .. } | Status::RolledBack { .. } => {
+            return Err(PromoteRefused::NotACandidate { id, state: state(world, deployment) });
+        }
+    }
+    for (agent, release) in &deployment.releases {
+        if let (Some(spec), Some(release)) = (world.agents.get(agent), world.releases.get(release)) {
+            admit_model(spec.tier, release, &judge)?;
+        }
+    }
+    let segment = &deployment.segment;
+    let mut bodies = holds_to_lift(world, deployment.releases.keys(), segment, lift_hold)
+        .map_err(|(agent, hold)| PromoteRefused::Held { agent, segment: segment.clone(), hold })?;
+    bodies.push(Body::DeploymentPromoted { deployment: id });
+    Ok(bodies)
+}
+
+/// Takes a deployment back, candidate or promoted: one entry (I5, I6, I7).
+pub fn roll_back(world: &World, id: DeploymentId) -> Result<Body, RollBackRefused> {
+    let deployment = world.deployments.get(&id).ok_or(RollBackRefused::NoDeployment(id))?;
+    match &deployment.status {
+        Status::Candidate { .. } | Status::Promoted { .. } => {
+            Ok(Body::DeploymentRolledBack { deployment: id })
+        }
+        Status::RolledBack { why, .. } => Err(RollBackRefused::AlreadyRolledBack { id, why: why.clone() }),
+    }
+}
+
+/// Sets a candidate's share of its segment's traffic.
+pub fn set_weight(world: &World, id: DeploymentId, weight: Share) -> Result<Body, WeightRefused> {
+    let deployment = world.deployments.get(&id).ok_or(WeightRefused::NoDeployment(id))?;
+    match &deployment.status {
+        Status::Candidate { .. } => Ok(Body::WeightSet { deployment: id, weight }),
+        Status::Promoted { .. } | Status::RolledBack { .. } => {
+            Err(WeightRefused::NotACandidate { id, state: state(world, deployment) })
+        }
+    }
+}
+
+/// Lifts a hold, so that deployments may be opened and promoted there again.
+pub fn lift_hold(world: &World, agent: &AgentName, segment: &SegmentName) -> Result<Body, NotHeld> {
+    let (agent, segment) = (agent.clone(), segment.clone());
+    match world.pointer(&agent, &segment).hold {
+        Some(_) => Ok(Body::HoldLifted { agent, segment }),
+        None => Err(NotHeld { agent, segment }),
+    }
+}
+
+/// A deployment's state in a word: `candidate`, `active`, `superseded` or `rolled back`.
+///
+/// One that is active for any of its agents counts as active.
+#[must_use]
+pub fn state(world: &World, deployment: &Deployment) -> &'static str {
+    let is_active =
+        |agent: &AgentName| world.pointer(agent, &deployment.segment).active == Some(deployment.id);
+    match &deployment.status {
+        Status::Candidate { .. } => "candidate",
+        Status::Promoted { .. } if deployment.releases.keys().any(is_active) => "active",
+        Status::Promoted { .. } => "superseded",
+        Status::RolledBack { .. } => "rolled back",
+    }
+}
+
+fn admit(
+    world: &World,
+    agent: &AgentName,
+    id: ReleaseId,
+    segment: &SegmentName,
+    judge: &impl Fn(&Manifest) -> Identity,
+) -> Result<(), OpenRefused> {
+    let spec = world.agents.get(agent).ok_or_else(|| OpenRefused::NoAgent(agent.clone()))?;
+    if !spec.has_segment(segment) {
+        return Err(OpenRefused::NoSegment { agent: agent.clone(), segment: segment.clone() });
+    }
+    let release = world
+        .releases
+        .get(&id)
+        .filter(|release| release.agents.contains(agent))
+        .ok_or_else(|| OpenRefused::NoRelease { agent: agent.clone(), release: id })?;
+    let provider = &release.manifest.model.provider;
+    if !world.providers.contains_key(provider) {
+        return Err(OpenRefused::NoProvider { release: id, provider: provider.clone() });
+    }
+    Ok(admit_model(spec.tier, release, judge)?)
+}
+
+fn admit_model(
+    tier: crate::tier::Tier,
+    release: &crate::world::Release,
+    judge: &impl Fn(&Manifest) -> Identity,
+) -> Result<(), ModelRefused> {
+    let overridden = release.model_override.is_some();
+    tier.admit(&release.manifest.model.snapshot, &judge(&release.manifest), overridden)
+}
+
+fn refuse_a_repeat(
+    world: &World,
+    releases: &BTreeMap<AgentName, ReleaseId>,
+    segment: &SegmentName,
+) -> Result<(), OpenRefused> {
+    let running = |(agent, release): (&AgentName, &ReleaseId)| {
+        let active = world.pointer(agent, segment).active?;
+        let runs = world.deployments.get(&active)?.releases.get(agent) == Some(release);
+        runs.then_some(active)
+    };
+    let active: Option<Vec<DeploymentId>> = releases.iter().map(running).collect();
+    match active.and_then(|ids| ids.into_iter().max()) {
+        Some(active) => Err(OpenRefused::AlreadyActive { segment: segment.clone(), active }),
+        None => Ok(()),
+    }
+}
+
+fn holds_to_lift<'a>(
+    world: &World,
+    agents: impl Iterator<Item = &'a AgentName>,
+    segment: &SegmentName,
+    lift: bool,
+) -> Result<Vec<Body>, (AgentName, Hold)> {
+    let mut bodies = Vec::new();
+    for agent in agents {
+        match world.pointer(agent, segment).hold {
+            None => {}
+            Some(_) if lift => {
+                bodies.push(Body::HoldLifted { agent: agent.clone(), segment: segment.clone() });
+            }
+            Some(hold) => return Err((agent.clone(), hold)),
+        }
+    }
+    Ok(bodies)
+}

@@ -1,0 +1,73 @@
+//! A deployment: one attempt to put releases in front of traffic, and its whole life.
+//!
+//! `Candidate` → `Promoted` or `RolledBack`; a promoted one can still be rolled back. Nothing leaves
+//! `RolledBack`. Whether a promoted deployment is *active* or *superseded* is not stored: the pointers say it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::assign::Salt;
+use crate::id::{AgentName, DeploymentId, LedgerSeq, ReleaseId, SegmentName};
+use crate::share::Share;
+use crate::time::Timestamp;
+
+/// One attempt to put releases in front of traffic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub id: DeploymentId,
+    /// What each agent it covers runs.
+    pub releases: BTreeMap<AgentName, ReleaseId>,
+    pub segment: SegmentName,
+    pub salt: Salt,
+    pub opened_at: Timestamp,
+    pub opened_seq: LedgerSeq,
+    pub reason: String,
+    pub status: Status,
+    /// What was active at each of its pointers when it was promoted: where a rollback returns to.
+    pub replaced: BTreeMap<AgentName, Option<DeploymentId>>,
+}
+
+/// Where a deployment is in its life.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Status {
+    /// Takes a share of its segment's traffic; nobody else sees what it writes.
+    Candidate { weight: Share },
+    /// Committed. Active where a pointer names it, superseded elsewhere.
+    Promoted { at: Timestamp, seq: LedgerSeq },
+    /// Aborted, or taken back after a promotion.
+    RolledBack { at: Timestamp, seq: LedgerSeq, why: String, was_promoted: bool },
+}
+
+impl Deployment {
+    #[must_use]
+    pub fn is_rolled_back(&self) -> bool {
+        match self.status {
+            Status::RolledBack { .. } => true,
+            Status::Candidate { .. } | Status::Promoted { .. } => false,
+        }
+    }
+}
+
+/// What an (agent, segment) serves now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pointer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub active: Option<DeploymentId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<DeploymentId>,
+    pub weight: Share,
+    /// Set by a rollback; nothing is opened or promoted here until a person lifts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// Why a pointer is held.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hold {
+    pub deployment: DeploymentId,
+    pub since: Timestamp,
+    pub seq: LedgerSeq,
+    pub why: String,
+}

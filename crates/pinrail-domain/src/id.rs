@@ -1,0 +1,275 @@
+//! The names and numbers that identify things. Each is a type of its own, checked where it is made.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::digest::Digest;
+
+/// A text that breaks the rules of its kind of name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {kind}: {rule}")]
+pub struct BadName {
+    pub kind: &'static str,
+    pub rule: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $accepts:ident, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            pub fn new(text: &str) -> Result<Self, BadName> {
+                if $accepts(text) { Ok(Self(text.into())) } else { Err(BadName { kind: $kind, rule: $rule }) }
+            }
+
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                Self::new(text)
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = Cow::<'de, str>::deserialize(deserializer)?;
+                Self::new(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+name!(
+    /// An agent, as callers name it in `model`.
+    AgentName, "agent name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
+name!(
+    /// A segment of an agent's traffic.
+    SegmentName, "segment name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
+name!(
+    /// A model provider, as `pinrail.toml` names it.
+    ProviderName, "provider name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
+name!(
+    /// Whose data it is. Callers that know no tenants share [`TenantId::shared`].
+    TenantId, "tenant", is_token, "1 to 128 printable ASCII characters without spaces");
+name!(
+    /// A conversation. The caller chooses it; it means something only within one agent and tenant.
+    SessionId, "session", is_token, "1 to 128 printable ASCII characters without spaces");
+name!(
+    /// A tool's name as the model sees it.
+    ToolName, "tool name", is_token, "1 to 128 printable ASCII characters without spaces");
+name!(
+    /// What a caller sends as `Idempotency-Key`.
+    IdempotencyKey, "idempotency key", is_token, "1 to 128 printable ASCII characters without spaces");
+
+impl SegmentName {
+    /// The last segment of every agent: all traffic that matched no other.
+    pub const DEFAULT: &'static str = "default";
+
+    #[must_use]
+    pub fn default_segment() -> SegmentName {
+        SegmentName(Self::DEFAULT.into())
+    }
+}
+
+impl TenantId {
+    /// The tenant of callers that name none.
+    #[must_use]
+    pub fn shared() -> TenantId {
+        TenantId("default".into())
+    }
+}
+
+fn is_slug(text: &str) -> bool {
+    let first = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    first
+        && text.len() <= 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+fn is_token(text: &str) -> bool {
+    (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            #[must_use]
+            pub fn next(self) -> Self {
+                Self(self.0 + 1)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+number!(
+    /// A deployment: the transaction id that stamps every run. 0 is the ground, which is always visible.
+    DeploymentId);
+number!(
+    /// Rises by one with every pointer, commit-status or dial change.
+    Epoch);
+number!(
+    /// A ledger entry's place; the first entry is 1, so 0 is "before everything".
+    LedgerSeq);
+number!(
+    /// An event's place in its run's journal; the `plan` event is 0.
+    EventSeq);
+
+/// A release: the digest of its manifest's canonical JSON.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReleaseId(pub Digest);
+
+impl ReleaseId {
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.0.short()
+    }
+}
+
+impl fmt::Display for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for ReleaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReleaseId({})", self.short())
+    }
+}
+
+/// One run: a ULID, so ids sort by the time they were made; written `run_` and 26 characters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u128);
+
+/// A text that is not a run id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a run id: expected `run_` and 26 characters")]
+pub struct NotARunId;
+
+impl RunId {
+    const PREFIX: &'static str = "run_";
+
+    /// Makes an id from a time in Unix milliseconds and 80 random bits.
+    #[must_use]
+    pub fn from_parts(ms: u64, random: u128) -> RunId {
+        RunId(ulid::Ulid::from_parts(ms, random).0)
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut buffer = [0; ulid::ULID_LEN];
+        let text = ulid::Ulid(self.0).array_to_str(&mut buffer);
+        text.make_ascii_lowercase();
+        f.write_str(Self::PREFIX)?;
+        f.write_str(text)
+    }
+}
+
+impl fmt::Debug for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = NotARunId;
+
+    fn from_str(text: &str) -> Result<Self, NotARunId> {
+        let body = text.strip_prefix(Self::PREFIX).ok_or(NotARunId)?;
+        let id = RunId(ulid::Ulid::from_string(body).map_err(|_| NotARunId)?.0);
+        // The alphabet has synonyms (upper case, I for 1): one run has one spelling.
+        if id.to_string() == text { Ok(id) } else { Err(NotARunId) }
+    }
+}
+
+impl Serialize for RunId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RunId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_where_they_are_made() {
+        for good in ["a", "support", "0.x_y-z", &"a".repeat(64)] {
+            assert_eq!(AgentName::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "A", "-a", ".a", "a b", "ä", "a/b", &"a".repeat(65)] {
+            assert!(AgentName::new(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "a b", "\n", "ä", &"x".repeat(129)] {
+            assert!(TenantId::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_run_id_has_one_spelling_and_sorts_by_time() {
+        let early = RunId::from_parts(1_000, u128::MAX);
+        let late = RunId::from_parts(1_001, 0);
+        assert!(early < late && early.to_string() < late.to_string());
+        assert_eq!(early.to_string().parse(), Ok(early));
+        for bad in ["", "run_", &late.to_string().to_uppercase(), "run_zzzzzzzzzzzzzzzzzzzzzzzzzz"] {
+            assert!(bad.parse::<RunId>().is_err(), "{bad}");
+        }
+        assert!(late.to_string().replace("run_0", "run_o").parse::<RunId>().is_err());
+    }
+}

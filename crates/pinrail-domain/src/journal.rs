@@ -1,0 +1,256 @@
+//! A run's journal: what happened, in order, append-only (I2, I3, I8).
+//!
+//! Event 0 is [`Event::Plan`] and carries the stamp: nothing later can change it. A run's [`Summary`] is a
+//! fold over its events; every store keeps it beside the events, computed by this code.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::digest::Digest;
+use crate::id::{
+    AgentName, DeploymentId, Epoch, EventSeq, ProviderName, ReleaseId, RunId, SegmentName, SessionId,
+    TenantId,
+};
+use crate::routes::Via;
+use crate::time::Timestamp;
+
+pub mod summary;
+
+pub use summary::{Illegal, RunStatus, Summary};
+
+/// What a run is bound to for life. Stored: never rename a field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamp {
+    pub run: RunId,
+    pub agent: AgentName,
+    pub tenant: TenantId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RunId>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+    /// The run is one gateway call and ends with its answer; else its caller finishes it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub single: bool,
+    pub deployment: DeploymentId,
+    pub release: ReleaseId,
+    pub segment: SegmentName,
+    pub epoch: Epoch,
+    pub via: Via,
+    pub provider: ProviderName,
+    pub snapshot: String,
+}
+
+/// An event in its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    pub seq: EventSeq,
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened. Stored: never rename.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// The stamp; always and only event 0.
+    Plan {
+        #[serde(flatten)]
+        stamp: Box<Stamp>,
+        /// Whether the run waits for a worker; a `started` event follows when one takes it.
+        #[serde(default, skip_serializing_if = "is_false")]
+        queued: bool,
+    },
+    Started,
+    ModelRequest {
+        call: u32,
+        stream: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        body: Option<Body>,
+    },
+    /// An attempt failed before its first byte and another follows.
+    ModelRetry {
+        call: u32,
+        attempt: u32,
+        why: String,
+    },
+    ModelResponse(Box<ModelResponse>),
+    /// The provider couldn't be asked, or didn't answer.
+    ModelFailed {
+        call: u32,
+        fault: FaultOf,
+        code: String,
+        why: String,
+    },
+    /// The provider says that something else answered than what is pinned.
+    Drift {
+        call: u32,
+        pinned: String,
+        served: String,
+    },
+    ToolCall {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        arguments: Value,
+    },
+    ToolResult {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        #[serde(default, skip_serializing_if = "is_false")]
+        error: bool,
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        result: Value,
+    },
+    /// Whatever else the caller wants on record.
+    Note {
+        name: String,
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        data: Value,
+    },
+    Paused {
+        why: String,
+    },
+    /// The run goes on after a pause or a park, on the stamp it always had.
+    Resumed,
+    /// The run can't go on: what it is bound to is gone.
+    Parked {
+        why: String,
+    },
+    Finished {
+        outcome: Outcome,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+}
+
+/// A provider's answer, as far as it came.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelResponse {
+    pub call: u32,
+    pub status: u16,
+    pub ending: Ending,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub refusal: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_nano_usd: Option<u64>,
+    /// From the request's arrival to the answer's first byte, in microseconds.
+    pub first_byte_us: u64,
+    pub last_byte_us: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Body>,
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Whole.
+    #[default]
+    Complete,
+    /// The provider stopped in the middle.
+    Cut,
+    /// The client went away.
+    Cancelled,
+    /// The provider answered with an error.
+    Error,
+}
+
+/// Tokens of one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    #[serde(default)]
+    pub cached_input_tokens: u64,
+}
+
+/// A request's or answer's body, as the agent's policy keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    Text { text: String, truncated: bool },
+    Digest { digest: Digest, bytes: u64 },
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultOf {
+    Client,
+    Pinrail,
+    Provider,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Ok,
+    Error,
+    Cancelled,
+}
+
+impl Event {
+    /// The `type` tag.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::Plan { .. } => "plan",
+            Event::Started => "started",
+            Event::ModelRequest { .. } => "model_request",
+            Event::ModelRetry { .. } => "model_retry",
+            Event::ModelResponse(_) => "model_response",
+            Event::ModelFailed { .. } => "model_failed",
+            Event::Drift { .. } => "drift",
+            Event::ToolCall { .. } => "tool_call",
+            Event::ToolResult { .. } => "tool_result",
+            Event::Note { .. } => "note",
+            Event::Paused { .. } => "paused",
+            Event::Resumed => "resumed",
+            Event::Parked { .. } => "parked",
+            Event::Finished { .. } => "finished",
+        }
+    }
+
+    /// Whether a caller of the run API may append it; the rest only Pinrail itself writes.
+    #[must_use]
+    pub fn is_the_callers(&self) -> bool {
+        match self {
+            Event::Started
+            | Event::ToolCall { .. }
+            | Event::ToolResult { .. }
+            | Event::Note { .. }
+            | Event::Paused { .. }
+            | Event::Resumed => true,
+            Event::Plan { .. }
+            | Event::ModelRequest { .. }
+            | Event::ModelRetry { .. }
+            | Event::ModelResponse(_)
+            | Event::ModelFailed { .. }
+            | Event::Drift { .. }
+            | Event::Parked { .. }
+            | Event::Finished { .. } => false,
+        }
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}

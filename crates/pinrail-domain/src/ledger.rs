@@ -1,0 +1,249 @@
+//! The ledger: every control-plane change, append-only and hash-chained (I8).
+//!
+//! An entry's hash is the SHA-256 of the canonical JSON of the entry without its `hash`, and each entry
+//! names the hash before it, so no entry can be changed, dropped, added or moved without breaking the
+//! chain behind it. Today's world is a fold over the entries ([`crate::world`]).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::AgentSpec;
+use crate::assign::Salt;
+use crate::canonical::{self, NotCanonical};
+use crate::digest::Digest;
+use crate::id::{AgentName, DeploymentId, LedgerSeq, ProviderName, ReleaseId, SegmentName};
+use crate::key::{Key, KeyId};
+use crate::provider::ProviderSpec;
+use crate::release::Manifest;
+use crate::share::Share;
+use crate::time::Timestamp;
+
+/// One change. Stored: never rename a field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub seq: LedgerSeq,
+    pub prev: Digest,
+    pub at: Timestamp,
+    pub actor: Actor,
+    pub reason: String,
+    pub body: Body,
+    pub hash: Digest,
+}
+
+/// Who made a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Actor {
+    /// The holder of a key.
+    Key { id: KeyId, name: String },
+    /// Anyone on this machine, while the server has no keys.
+    Open,
+    /// Pinrail itself, for example on its first start.
+    System,
+}
+
+/// What changed. Stored: never rename or renumber.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Body {
+    ProviderPut {
+        provider: ProviderName,
+        spec: ProviderSpec,
+    },
+    ProviderRemoved {
+        provider: ProviderName,
+    },
+    AgentPut {
+        agent: AgentName,
+        spec: AgentSpec,
+    },
+    AgentRemoved {
+        agent: AgentName,
+    },
+    ReleaseCreated {
+        release: ReleaseId,
+        agent: AgentName,
+        manifest: Box<Manifest>,
+        /// What the catalogue said of the model then: `pinned`, `floating` or `unknown`.
+        identity: String,
+        /// Why an unknown model was let into tier `critical`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model_override: Option<String>,
+    },
+    DeploymentOpened {
+        deployment: DeploymentId,
+        releases: BTreeMap<AgentName, ReleaseId>,
+        segment: SegmentName,
+        weight: Share,
+        salt: Salt,
+    },
+    DeploymentPromoted {
+        deployment: DeploymentId,
+    },
+    DeploymentRolledBack {
+        deployment: DeploymentId,
+    },
+    WeightSet {
+        deployment: DeploymentId,
+        weight: Share,
+    },
+    HoldLifted {
+        agent: AgentName,
+        segment: SegmentName,
+    },
+    KeyCreated {
+        key: Key,
+    },
+    KeyRevoked {
+        key: KeyId,
+    },
+}
+
+impl Body {
+    /// Whether members must learn of the change: the epoch rises with it.
+    #[must_use]
+    pub fn raises_epoch(&self) -> bool {
+        match self {
+            Body::DeploymentOpened { .. }
+            | Body::DeploymentPromoted { .. }
+            | Body::DeploymentRolledBack { .. }
+            | Body::WeightSet { .. } => true,
+            Body::ProviderPut { .. }
+            | Body::ProviderRemoved { .. }
+            | Body::AgentPut { .. }
+            | Body::AgentRemoved { .. }
+            | Body::ReleaseCreated { .. }
+            | Body::HoldLifted { .. }
+            | Body::KeyCreated { .. }
+            | Body::KeyRevoked { .. } => false,
+        }
+    }
+
+    /// The `type` tag, for lists and filters.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Body::ProviderPut { .. } => "provider_put",
+            Body::ProviderRemoved { .. } => "provider_removed",
+            Body::AgentPut { .. } => "agent_put",
+            Body::AgentRemoved { .. } => "agent_removed",
+            Body::ReleaseCreated { .. } => "release_created",
+            Body::DeploymentOpened { .. } => "deployment_opened",
+            Body::DeploymentPromoted { .. } => "deployment_promoted",
+            Body::DeploymentRolledBack { .. } => "deployment_rolled_back",
+            Body::WeightSet { .. } => "weight_set",
+            Body::HoldLifted { .. } => "hold_lifted",
+            Body::KeyCreated { .. } => "key_created",
+            Body::KeyRevoked { .. } => "key_revoked",
+        }
+    }
+}
+
+/// A change that is decided but has no place in the chain yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    pub at: Timestamp,
+    pub actor: Actor,
+    pub reason: String,
+    pub body: Body,
+}
+
+/// The chain's end: what the next entry builds on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub seq: LedgerSeq,
+    pub hash: Digest,
+}
+
+impl Head {
+    /// Before the first entry.
+    pub const START: Head = Head { seq: LedgerSeq(0), hash: Digest::ZERO };
+
+    /// Gives `draft` the next place in the chain.
+    pub fn seal(self, draft: Draft) -> Result<Entry, NotCanonical> {
+        let Draft { at, actor, reason, body } = draft;
+        let mut entry =
+            Entry { seq: self.seq.next(), prev: self.hash, at, actor, reason, body, hash: Digest::ZERO };
+        entry.hash = entry.compute_hash()?;
+        Ok(entry)
+    }
+
+    /// Checks that `entry` is the one right after this head, and returns the new head.
+    pub fn follow(self, entry: &Entry) -> Result<Head, Broken> {
+        let fault = if entry.seq != self.seq.next() {
+            Fault::Sequence { expected: self.seq.next() }
+        } else if entry.prev != self.hash {
+            Fault::Previous { expected: self.hash }
+        } else {
+            match entry.compute_hash() {
+                Ok(hash) if hash == entry.hash => return Ok(Head { seq: entry.seq, hash }),
+                Ok(hash) => Fault::Hash { expected: hash },
+                Err(_) => Fault::NotCanonical,
+            }
+        };
+        Err(Broken { seq: entry.seq, fault })
+    }
+}
+
+impl Entry {
+    /// The hash of everything but `hash`.
+    pub fn compute_hash(&self) -> Result<Digest, NotCanonical> {
+        #[derive(Serialize)]
+        struct Hashed<'a> {
+            seq: LedgerSeq,
+            prev: Digest,
+            at: Timestamp,
+            actor: &'a Actor,
+            reason: &'a str,
+            body: &'a Body,
+        }
+        let Entry { seq, prev, at, actor, reason, body, hash: _ } = self;
+        canonical::digest(&Hashed { seq: *seq, prev: *prev, at: *at, actor, reason, body })
+    }
+}
+
+/// The first entry that doesn't fit the chain.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("ledger entry {seq} is broken: {fault}")]
+pub struct Broken {
+    pub seq: LedgerSeq,
+    pub fault: Fault,
+}
+
+/// How an entry doesn't fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Sequence { expected: LedgerSeq },
+    Previous { expected: Digest },
+    Hash { expected: Digest },
+    NotCanonical,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Sequence { expected } => write!(f, "its place should be {expected}"),
+            Fault::Previous { expected } => write!(f, "the entry before it has hash {expected}"),
+            Fault::Hash { expected } => write!(f, "its content has hash {expected}"),
+            Fault::NotCanonical => f.write_str("its content has no canonical form"),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Actor::Key { id, name } => write!(f, "{name} ({id})"),
+            Actor::Open => f.write_str("anyone (no keys)"),
+            Actor::System => f.write_str("pinrail"),
+        }
+    }
+}
+
+/// A reason is a sentence, not a document.
+pub const REASON_BYTES_MAX: usize = 2_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! A release: the behavioural contract of one agent, immutable and named by its own content (I1).
+//!
+//! The id is the SHA-256 of the manifest's canonical JSON, and depends on nothing else: not on the
+//! agent, the machine, the time or the store. Absent optional parts are left out of the JSON, so adding
+//! an optional part to the format later changes no id that exists. Stored: never rename a field.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::canonical::{self, NotCanonical};
+use crate::digest::Digest;
+use crate::id::{ProviderName, ReleaseId, ToolName};
+
+pub mod diff;
+
+/// What a release pins. Its canonical JSON is what the release id names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The manifest format, [`FORMAT`].
+    pub pinrail: u32,
+    pub model: ModelPin,
+    #[serde(default, skip_serializing_if = "PromptPin::is_empty")]
+    pub prompt: PromptPin,
+    #[serde(default, skip_serializing_if = "ToolPin::is_empty")]
+    pub tools: ToolPin,
+    #[serde(default, skip_serializing_if = "StateContract::is_empty")]
+    pub state: StateContract,
+}
+
+/// The manifest format this code writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// Which model answers, and with which parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelPin {
+    pub provider: ProviderName,
+    /// The model id as the provider spells it.
+    pub snapshot: String,
+    /// Request fields that the release sets, such as `temperature`; they win over the caller's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, Value>,
+    /// Digest of the weight files, for self-hosted models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Digest>,
+}
+
+/// The system prompt and who puts it in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptPin {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<Digest>,
+    #[serde(default, skip_serializing_if = "PromptMode::is_managed")]
+    pub mode: PromptMode,
+}
+
+/// Who puts prompt and tools into the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptMode {
+    /// Pinrail puts them in.
+    #[default]
+    Managed,
+    /// The caller sends them and they must match the pin.
+    Verify,
+}
+
+/// The tools that the model may call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolPin {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Digest>,
+    /// Tools that change the world.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub side_effects: BTreeSet<ToolName>,
+}
+
+/// What shape of state the release reads and writes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateContract {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vectors: BTreeMap<String, Embedder>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryContract>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextContract>,
+}
+
+/// What makes two vectors comparable (I12).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Embedder {
+    pub embedder: String,
+    pub dims: u32,
+    pub metric: Metric,
+}
+
+/// How the distance between two vectors is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    Cosine,
+    Dot,
+    Euclidean,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryContract {
+    pub schema: String,
+}
+
+/// The protocol of shared context that the release writes, and those it can read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContextContract {
+    pub protocol: u32,
+    pub accepts: BTreeSet<u32>,
+}
+
+/// Why a manifest can't become a release.
+#[derive(Debug, thiserror::Error)]
+pub enum BadManifest {
+    #[error("manifest format {0} is not one this version reads (it reads {FORMAT})")]
+    Format(u32),
+    #[error("model.snapshot must be 1 to {SNAPSHOT_BYTES_MAX} printable ASCII characters without spaces")]
+    Snapshot,
+    #[error("model.params.{0} is set by Pinrail itself; remove it from the release")]
+    ReservedParam(String),
+    #[error("model.params holds {0} entries; at most {PARAMS_MAX} are allowed")]
+    TooManyParams(usize),
+    #[error("tools.side_effects names `{0}`, which is not in the tool schema")]
+    UnknownSideEffect(ToolName),
+    #[error("state.context.accepts must hold its own protocol {0}")]
+    OwnProtocol(u32),
+    #[error("state.vectors.{0}: dims must be 1 to {DIMS_MAX}")]
+    Dims(String),
+    #[error("the manifest has no canonical form")]
+    Canonical(#[from] NotCanonical),
+}
+
+/// The longest known id is a Bedrock ARN of about 150 characters.
+pub const SNAPSHOT_BYTES_MAX: usize = 256;
+/// The largest public API has about 40 request fields.
+pub const PARAMS_MAX: usize = 64;
+/// The widest embedding model in the catalogues has 12 288.
+pub const DIMS_MAX: u32 = 65_536;
+/// Request fields that a parameter may not set, because a pin already does or the caller owns them.
+const RESERVED_PARAMS: [&str; 6] = ["model", "messages", "tools", "stream", "metadata", "n"];
+
+impl Manifest {
+    /// The release's id.
+    pub fn id(&self) -> Result<ReleaseId, NotCanonical> {
+        canonical::digest(self).map(ReleaseId)
+    }
+
+    /// The bytes that the id names.
+    pub fn canonical_bytes(&self) -> Result<Vec<u8>, NotCanonical> {
+        canonical::to_vec(self)
+    }
+
+    /// Checks all that can be checked without the artifacts.
+    pub fn check(&self) -> Result<(), BadManifest> {
+        if self.pinrail != FORMAT {
+            return Err(BadManifest::Format(self.pinrail));
+        }
+        let snapshot = &self.model.snapshot;
+        let printable = snapshot.bytes().all(|b| b.is_ascii_graphic());
+        if snapshot.is_empty() || snapshot.len() > SNAPSHOT_BYTES_MAX || !printable {
+            return Err(BadManifest::Snapshot);
+        }
+        if self.model.params.len() > PARAMS_MAX {
+            return Err(BadManifest::TooManyParams(self.model.params.len()));
+        }
+        if let Some(name) = RESERVED_PARAMS.iter().find(|name| self.model.params.contains_key(**name)) {
+            return Err(BadManifest::ReservedParam((*name).to_owned()));
+        }
+        if let Some(context) = &self.state.context
+            && !context.accepts.contains(&context.protocol)
+        {
+            return Err(BadManifest::OwnProtocol(context.protocol));
+        }
+        let bad_dims = |(_, embedder): &(&String, &Embedder)| !(1..=DIMS_MAX).contains(&embedder.dims);
+        if let Some((space, _)) = self.state.vectors.iter().find(bad_dims) {
+            return Err(BadManifest::Dims(space.clone()));
+        }
+        canonical::to_vec(self)?;
+        Ok(())
+    }
+
+    /// The artifacts that the release cannot run without.
+    pub fn artifacts(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.prompt.system.iter().chain(self.tools.schema.iter()).copied()
+    }
+}
+
+impl PromptPin {
+    fn is_empty(&self) -> bool {
+        *self == PromptPin::default()
+    }
+}
+
+impl PromptMode {
+    fn is_managed(&self) -> bool {
+        *self == PromptMode::Managed
+    }
+}
+
+impl ToolPin {
+    fn is_empty(&self) -> bool {
+        *self == ToolPin::default()
+    }
+}
+
+impl StateContract {
+    fn is_empty(&self) -> bool {
+        *self == StateContract::default()
+    }
+}
+
+/// A release with its artifacts at hand: all that is needed to apply it to a request.
+#[derive(Clone, Debug)]
+pub struct Contract {
+    pub id: ReleaseId,
+    pub manifest: Arc<Manifest>,
+    /// The system prompt's template text.
+    pub system: Option<Arc<str>>,
+    /// The tool definitions, an OpenAI-shaped JSON array.
+    pub tools: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests;

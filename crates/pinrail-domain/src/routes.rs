@@ -1,0 +1,247 @@
+//! Which deployment answers a run: the world compiled for one question, asked on every request.
+//!
+//! In this order (design: resolution), and nothing else decides:
+//! 1. a sub-agent run inherits its parent's deployment when that covers its agent, even if it was rolled back
+//!    since: the parent finishes on what it started with;
+//! 2. the first segment that matches tenant and attributes, else `default`. A segment where nothing was ever
+//!    promoted is served by what is active in `default` (and, without a candidate of its own, by the
+//!    candidate there too);
+//! 3. the session's binding, while its deployment is the active one or the candidate here;
+//! 4. the unit's bucket against the candidate's weight; else what is active.
+//!
+//! Asking takes no lock and allocates nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::{AgentSpec, Segment};
+use crate::assign::{Salt, bucket, on_candidate};
+use crate::deployment::{Deployment, Pointer, Status};
+use crate::id::{AgentName, DeploymentId, Epoch, LedgerSeq, ReleaseId, SegmentName, TenantId};
+use crate::share::Share;
+use crate::world::World;
+
+/// All routes as of one ledger entry; replaced as a whole.
+#[derive(Debug, Default)]
+pub struct Routes {
+    pub epoch: Epoch,
+    pub seq: LedgerSeq,
+    agents: HashMap<AgentName, AgentRoute>,
+    deployments: BTreeMap<DeploymentId, Arc<Deployment>>,
+}
+
+/// One agent's routes.
+#[derive(Debug)]
+pub struct AgentRoute {
+    pub spec: Arc<AgentSpec>,
+    segments: Vec<(Condition, Choice)>,
+    default: Choice,
+}
+
+/// A deployment and what the agent runs in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub deployment: DeploymentId,
+    pub release: ReleaseId,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    pub tenant: &'a TenantId,
+    pub attributes: &'a BTreeMap<String, String>,
+    /// What assignment hashes.
+    pub unit: &'a str,
+    /// The deployment that the session is bound to.
+    pub bound: Option<DeploymentId>,
+    /// The parent run's deployment.
+    pub parent: Option<DeploymentId>,
+}
+
+/// The answer, with its reason.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision<'a> {
+    pub segment: &'a SegmentName,
+    pub target: Target,
+    pub via: Via,
+}
+
+/// Why a run got its deployment. Stored: never rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// There was no candidate to choose.
+    Active,
+    /// The unit's bucket decided.
+    Bucket(u16),
+    /// The session was bound.
+    Session,
+    /// The parent run's deployment covers the agent.
+    Parent,
+}
+
+/// Why no deployment answers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    #[error("there is no agent `{0}`")]
+    NoAgent(String),
+    #[error("agent `{agent}` has no active release in segment `{segment}`")]
+    NothingActive { agent: AgentName, segment: SegmentName },
+}
+
+#[derive(Debug)]
+struct Condition {
+    /// Sorted, for binary search; empty means any.
+    tenants: Vec<TenantId>,
+    attributes: Vec<(String, Vec<String>)>,
+}
+
+#[derive(Debug)]
+struct Choice {
+    segment: SegmentName,
+    active: Option<Target>,
+    candidate: Option<Candidate>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    target: Target,
+    weight: Share,
+    salt: Salt,
+}
+
+impl Routes {
+    /// Compiles the world.
+    #[must_use]
+    pub fn of(world: &World) -> Routes {
+        let agents =
+            world.agents.iter().map(|(agent, spec)| (agent.clone(), AgentRoute::of(world, agent, spec)));
+        Routes {
+            epoch: world.epoch,
+            seq: world.head.seq,
+            agents: agents.collect(),
+            deployments: world.deployments.clone(),
+        }
+    }
+
+    #[must_use]
+    pub fn agent(&self, agent: &str) -> Option<(&AgentName, &AgentRoute)> {
+        self.agents.get_key_value(agent)
+    }
+
+    /// The agents, in no order.
+    pub fn agents(&self) -> impl Iterator<Item = &AgentName> {
+        self.agents.keys()
+    }
+
+    #[must_use]
+    pub fn deployment(&self, id: DeploymentId) -> Option<&Deployment> {
+        self.deployments.get(&id).map(|deployment| &**deployment)
+    }
+
+    /// Decides which deployment answers.
+    pub fn resolve(&self, agent: &str, question: Question<'_>) -> Result<Decision<'_>, NoRoute> {
+        let (agent, route) = self.agent(agent).ok_or_else(|| NoRoute::NoAgent(agent.to_owned()))?;
+        if let Some(decision) = question.parent.and_then(|parent| self.inherit(agent, parent)) {
+            return Ok(decision);
+        }
+        let choice = route.choice(question.tenant, question.attributes);
+        let (target, via) = choice.decide(question).ok_or_else(|| NoRoute::NothingActive {
+            agent: agent.clone(),
+            segment: choice.segment.clone(),
+        })?;
+        Ok(Decision { segment: &choice.segment, target, via })
+    }
+
+    fn inherit(&self, agent: &AgentName, parent: DeploymentId) -> Option<Decision<'_>> {
+        let deployment = self.deployments.get(&parent)?;
+        let release = *deployment.releases.get(agent)?;
+        let target = Target { deployment: parent, release };
+        Some(Decision { segment: &deployment.segment, target, via: Via::Parent })
+    }
+}
+
+impl AgentRoute {
+    fn of(world: &World, agent: &AgentName, spec: &Arc<AgentSpec>) -> AgentRoute {
+        let choice =
+            |segment: &SegmentName| Choice::of(world, agent, segment, &world.pointer(agent, segment));
+        let default = choice(&SegmentName::default_segment());
+        let segments = spec.segments.iter().map(|segment| {
+            let mut own = choice(&segment.name);
+            if own.active.is_none() {
+                own.active = default.active;
+                own.candidate = own.candidate.or(default.candidate);
+            }
+            (Condition::of(segment), own)
+        });
+        AgentRoute { spec: Arc::clone(spec), segments: segments.collect(), default }
+    }
+
+    /// Whether a binding could matter: without a candidate, every unit goes to what is active.
+    #[must_use]
+    pub fn has_candidate(&self, tenant: &TenantId, attributes: &BTreeMap<String, String>) -> bool {
+        self.choice(tenant, attributes).candidate.is_some()
+    }
+
+    fn choice(&self, tenant: &TenantId, attributes: &BTreeMap<String, String>) -> &Choice {
+        let matching = self.segments.iter().find(|(condition, _)| condition.holds(tenant, attributes));
+        matching.map_or(&self.default, |(_, choice)| choice)
+    }
+}
+
+impl Choice {
+    fn of(world: &World, agent: &AgentName, segment: &SegmentName, pointer: &Pointer) -> Choice {
+        let deployment = |id: Option<DeploymentId>| {
+            let deployment = world.deployments.get(&id?)?;
+            let release = *deployment.releases.get(agent)?;
+            Some((deployment, Target { deployment: deployment.id, release }))
+        };
+        let candidate = deployment(pointer.candidate).map(|(deployment, target)| {
+            let weight = match deployment.status {
+                Status::Candidate { weight } => weight,
+                Status::Promoted { .. } | Status::RolledBack { .. } => Share::NONE,
+            };
+            Candidate { target, weight, salt: deployment.salt }
+        });
+        let active = deployment(pointer.active).map(|(_, target)| target);
+        Choice { segment: segment.clone(), active, candidate }
+    }
+
+    fn decide(&self, question: Question<'_>) -> Option<(Target, Via)> {
+        let Some(candidate) = self.candidate else {
+            return Some((self.active?, Via::Active));
+        };
+        let sides = [self.active, Some(candidate.target)];
+        if let Some(bound) = question.bound
+            && let Some(target) = sides.into_iter().flatten().find(|target| target.deployment == bound)
+        {
+            return Some((target, Via::Session));
+        }
+        let bucket = bucket(candidate.salt, question.unit);
+        let target =
+            if on_candidate(bucket, candidate.weight) { Some(candidate.target) } else { self.active };
+        Some((target?, Via::Bucket(bucket)))
+    }
+}
+
+impl Condition {
+    fn of(segment: &Segment) -> Condition {
+        let mut tenants = segment.tenants.clone();
+        tenants.sort_unstable();
+        let attributes = segment.attributes.iter().map(|(name, values)| (name.clone(), values.clone()));
+        Condition { tenants, attributes: attributes.collect() }
+    }
+
+    fn holds(&self, tenant: &TenantId, attributes: &BTreeMap<String, String>) -> bool {
+        let tenant_fits = self.tenants.is_empty() || self.tenants.binary_search(tenant).is_ok();
+        tenant_fits
+            && self.attributes.iter().all(|(name, values)| {
+                attributes.get(name).is_some_and(|value| values.iter().any(|accepted| accepted == value))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,303 @@
+//! The world: agents, releases, deployments, pointers, holds and keys, as a fold over the ledger.
+//!
+//! [`World::apply`] is the only way anything here changes. It checks each entry against the world
+//! before it, so an impossible ledger is found at the entry that makes it impossible. What *may* happen is
+//! decided before an entry is written, in [`crate::deploy`] and its neighbours.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::agent::AgentSpec;
+use crate::deployment::{Deployment, Hold, Pointer, Status};
+use crate::id::{AgentName, DeploymentId, Epoch, LedgerSeq, ProviderName, ReleaseId, SegmentName};
+use crate::key::{Key, KeyId};
+use crate::ledger::{Body, Broken, Entry, Head};
+use crate::provider::ProviderSpec;
+use crate::release::Manifest;
+use crate::share::Share;
+use crate::time::Timestamp;
+
+/// Everything the control plane knows. Cheap to copy: the parts are shared.
+#[derive(Clone, Debug)]
+pub struct World {
+    pub head: Head,
+    pub epoch: Epoch,
+    pub providers: BTreeMap<ProviderName, Arc<ProviderSpec>>,
+    pub agents: BTreeMap<AgentName, Arc<AgentSpec>>,
+    pub releases: BTreeMap<ReleaseId, Arc<Release>>,
+    pub deployments: BTreeMap<DeploymentId, Arc<Deployment>>,
+    pub pointers: BTreeMap<PointerKey, Pointer>,
+    /// Keys that work; a revoked key is gone from here.
+    pub keys: BTreeMap<KeyId, Arc<Key>>,
+    /// Whether any key was ever made: then the server never counts as open again.
+    pub keyed: bool,
+}
+
+/// Which pointer.
+pub type PointerKey = (AgentName, SegmentName);
+
+/// A release as the world knows it.
+#[derive(Clone, Debug)]
+pub struct Release {
+    pub id: ReleaseId,
+    pub manifest: Arc<Manifest>,
+    /// The agents it was created for: the same content may serve several.
+    pub agents: BTreeSet<AgentName>,
+    pub identity: String,
+    pub model_override: Option<String>,
+    pub created_at: Timestamp,
+    pub seq: LedgerSeq,
+}
+
+/// Why an entry can't follow: the ledger is not what Pinrail wrote.
+#[derive(Debug, thiserror::Error)]
+pub enum Corrupt {
+    #[error(transparent)]
+    Chain(#[from] Broken),
+    #[error("ledger entry {seq} ({kind}) contradicts the entries before it: {what}")]
+    Contradiction { seq: LedgerSeq, kind: &'static str, what: String },
+}
+
+impl Default for World {
+    fn default() -> Self {
+        World {
+            head: Head::START,
+            epoch: Epoch(0),
+            providers: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            deployments: BTreeMap::new(),
+            pointers: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            keyed: false,
+        }
+    }
+}
+
+impl World {
+    /// Folds one entry in. On an error the world is unchanged.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        let head = self.head.follow(entry)?;
+        self.apply_body(entry).map_err(|what| Corrupt::Contradiction {
+            seq: entry.seq,
+            kind: entry.body.kind(),
+            what,
+        })?;
+        self.head = head;
+        if entry.body.raises_epoch() {
+            self.epoch = self.epoch.next();
+        }
+        Ok(())
+    }
+
+    /// The pointer of (agent, segment); an empty one where nothing was ever deployed.
+    #[must_use]
+    pub fn pointer(&self, agent: &AgentName, segment: &SegmentName) -> Pointer {
+        self.pointers.get(&(agent.clone(), segment.clone())).cloned().unwrap_or_default()
+    }
+
+    /// The id that the next deployment gets. 0 is the ground.
+    #[must_use]
+    pub fn next_deployment(&self) -> DeploymentId {
+        self.deployments.last_key_value().map_or(DeploymentId(1), |(id, _)| id.next())
+    }
+
+    /// The newest deployment before `from` at `agent`'s pointer that still counts: where a rollback returns to.
+    #[must_use]
+    pub fn fallback(&self, agent: &AgentName, from: &Deployment) -> Option<DeploymentId> {
+        let mut previous = from.replaced.get(agent).copied().flatten();
+        while let Some(deployment) = previous.and_then(|id| self.deployments.get(&id)) {
+            if !deployment.is_rolled_back() {
+                return Some(deployment.id);
+            }
+            previous = deployment.replaced.get(agent).copied().flatten();
+        }
+        None
+    }
+
+    /// Whether anything still points at the release.
+    #[must_use]
+    pub fn is_live(&self, release: ReleaseId) -> bool {
+        self.pointers.iter().any(|((agent, _), pointer)| {
+            [pointer.active, pointer.candidate]
+                .into_iter()
+                .flatten()
+                .filter_map(|id| self.deployments.get(&id))
+                .any(|deployment| deployment.releases.get(agent) == Some(&release))
+        })
+    }
+
+    fn apply_body(&mut self, entry: &Entry) -> Result<(), String> {
+        match &entry.body {
+            Body::ProviderPut { provider, spec } => {
+                self.providers.insert(provider.clone(), Arc::new(spec.clone()));
+            }
+            Body::ProviderRemoved { provider } => {
+                self.providers.remove(provider).ok_or("no such provider")?;
+            }
+            Body::AgentPut { agent, spec } => {
+                self.agents.insert(agent.clone(), Arc::new(spec.clone()));
+            }
+            Body::AgentRemoved { agent } => {
+                self.agents.remove(agent).ok_or("no such agent")?;
+                self.pointers.retain(|(owner, _), _| owner != agent);
+            }
+            Body::ReleaseCreated { release, agent, manifest, identity, model_override } => {
+                self.create_release(entry, *release, agent, manifest, identity, model_override.as_ref())?;
+            }
+            Body::DeploymentOpened { deployment, releases, segment, weight, salt } => {
+                if *deployment != self.next_deployment() {
+                    return Err(format!("the next deployment is {}", self.next_deployment()));
+                }
+                let opened = Deployment {
+                    id: *deployment,
+                    releases: releases.clone(),
+                    segment: segment.clone(),
+                    salt: *salt,
+                    opened_at: entry.at,
+                    opened_seq: entry.seq,
+                    reason: entry.reason.clone(),
+                    status: Status::Candidate { weight: *weight },
+                    replaced: BTreeMap::new(),
+                };
+                self.open(opened, *weight)?;
+            }
+            Body::DeploymentPromoted { deployment } => self.promote(entry, *deployment)?,
+            Body::DeploymentRolledBack { deployment } => self.roll_back(entry, *deployment)?,
+            Body::WeightSet { deployment, weight } => self.set_weight(*deployment, *weight)?,
+            Body::HoldLifted { agent, segment } => {
+                let pointer = self.pointers.get_mut(&(agent.clone(), segment.clone()));
+                pointer.and_then(|pointer| pointer.hold.take()).ok_or("no hold there")?;
+            }
+            Body::KeyCreated { key } => {
+                if self.keys.contains_key(&key.id) {
+                    return Err("the key exists".to_owned());
+                }
+                self.keys.insert(key.id.clone(), Arc::new(key.clone()));
+                self.keyed = true;
+            }
+            Body::KeyRevoked { key } => {
+                self.keys.remove(key).ok_or("no such key")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn create_release(
+        &mut self,
+        entry: &Entry,
+        id: ReleaseId,
+        agent: &AgentName,
+        manifest: &Manifest,
+        identity: &str,
+        model_override: Option<&String>,
+    ) -> Result<(), String> {
+        // I1: an id that doesn't follow from the content is refused, whoever wrote it.
+        if manifest.id().ok() != Some(id) {
+            return Err("the release id is not the digest of its manifest".to_owned());
+        }
+        let release = self.releases.entry(id).or_insert_with(|| {
+            Arc::new(Release {
+                id,
+                manifest: Arc::new(manifest.clone()),
+                agents: BTreeSet::new(),
+                identity: identity.to_owned(),
+                model_override: None,
+                created_at: entry.at,
+                seq: entry.seq,
+            })
+        });
+        let release = Arc::make_mut(release);
+        release.agents.insert(agent.clone());
+        if model_override.is_some() {
+            release.model_override = model_override.cloned();
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, opened: Deployment, weight: Share) -> Result<(), String> {
+        let keys = pointer_keys(&opened);
+        for key in &keys {
+            if self.pointers.get(key).is_some_and(|pointer| pointer.candidate.is_some()) {
+                return Err(format!("{}/{} has a candidate", key.0, key.1));
+            }
+        }
+        for key in keys {
+            let pointer = self.pointers.entry(key).or_default();
+            pointer.candidate = Some(opened.id);
+            pointer.weight = weight;
+        }
+        self.deployments.insert(opened.id, Arc::new(opened));
+        Ok(())
+    }
+
+    fn candidate(&self, id: DeploymentId) -> Result<Arc<Deployment>, String> {
+        let deployment = self.deployments.get(&id).ok_or("no such deployment")?;
+        match deployment.status {
+            Status::Candidate { .. } => Ok(Arc::clone(deployment)),
+            Status::Promoted { .. } | Status::RolledBack { .. } => Err("it is no candidate".to_owned()),
+        }
+    }
+
+    fn promote(&mut self, entry: &Entry, id: DeploymentId) -> Result<(), String> {
+        let mut deployment = Arc::unwrap_or_clone(self.candidate(id)?);
+        for key in pointer_keys(&deployment) {
+            // An agent that was removed meanwhile has no pointer to move.
+            let Some(pointer) = self.pointers.get_mut(&key) else { continue };
+            deployment.replaced.insert(key.0, pointer.active);
+            pointer.active = Some(id);
+            pointer.candidate = None;
+            pointer.weight = Share::NONE;
+        }
+        deployment.status = Status::Promoted { at: entry.at, seq: entry.seq };
+        self.deployments.insert(id, Arc::new(deployment));
+        Ok(())
+    }
+
+    fn roll_back(&mut self, entry: &Entry, id: DeploymentId) -> Result<(), String> {
+        let deployment = self.deployments.get(&id).ok_or("no such deployment")?;
+        let was_promoted = match deployment.status {
+            Status::Candidate { .. } => false,
+            Status::Promoted { .. } => true,
+            Status::RolledBack { .. } => return Err("it is rolled back".to_owned()),
+        };
+        let mut deployment = Deployment::clone(deployment);
+        let hold = Hold { deployment: id, since: entry.at, seq: entry.seq, why: entry.reason.clone() };
+        for key in pointer_keys(&deployment) {
+            let fallback = self.fallback(&key.0, &deployment);
+            let Some(pointer) = self.pointers.get_mut(&key) else { continue };
+            if pointer.candidate == Some(id) {
+                pointer.candidate = None;
+                pointer.weight = Share::NONE;
+            } else if pointer.active == Some(id) {
+                pointer.active = fallback;
+            } else {
+                continue;
+            }
+            pointer.hold = Some(hold.clone());
+        }
+        deployment.status =
+            Status::RolledBack { at: entry.at, seq: entry.seq, why: entry.reason.clone(), was_promoted };
+        self.deployments.insert(id, Arc::new(deployment));
+        Ok(())
+    }
+
+    fn set_weight(&mut self, id: DeploymentId, weight: Share) -> Result<(), String> {
+        let mut deployment = Arc::unwrap_or_clone(self.candidate(id)?);
+        for key in pointer_keys(&deployment) {
+            if let Some(pointer) = self.pointers.get_mut(&key) {
+                pointer.weight = weight;
+            }
+        }
+        deployment.status = Status::Candidate { weight };
+        self.deployments.insert(id, Arc::new(deployment));
+        Ok(())
+    }
+}
+
+fn pointer_keys(deployment: &Deployment) -> Vec<PointerKey> {
+    deployment.releases.keys().map(|agent| (agent.clone(), deployment.segment.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests;

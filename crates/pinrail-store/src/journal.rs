@@ -1,0 +1,159 @@
+//! The journal's store: runs, their events and the bindings of their sessions.
+//!
+//! A start writes the `plan` event, the run's summary and the session's binding as one step (I3), so there is
+//! no run without a stamp and no binding without a run. Events are appended at an expected place or not at
+//! all. Summaries are computed by `pinrail_domain::journal::Summary`, never by SQL.
+
+use async_trait::async_trait;
+use pinrail_domain::id::{AgentName, DeploymentId, EventSeq, ReleaseId, RunId, SessionId, TenantId};
+use pinrail_domain::journal::{Event, Illegal, Recorded, RunStatus, Stamp, Summary};
+use pinrail_domain::time::Timestamp;
+
+use crate::{Answer, StoreError};
+
+/// One write of a batch.
+#[derive(Clone, Debug)]
+pub enum Write {
+    Start(Box<Start>),
+    Append(Append),
+}
+
+/// A run's beginning.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub stamp: Stamp,
+    pub at: Timestamp,
+    pub queued: bool,
+    /// Events after `plan` that are known already.
+    pub events: Vec<(Timestamp, Event)>,
+    /// Binds the stamp's session (which there must be) to the stamp's deployment.
+    pub bind: Option<Bind>,
+    pub answer: Option<Answer>,
+}
+
+/// A session's binding to the stamp's deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// The binding that the decision saw. The write fails when the session is bound to anything else than
+    /// this or the stamp's own deployment.
+    pub replaces: Option<DeploymentId>,
+}
+
+/// Further events of a run.
+#[derive(Clone, Debug)]
+pub struct Append {
+    pub run: RunId,
+    /// The place the caller expects the first event to get; none means "wherever it ends".
+    pub expected: Option<EventSeq>,
+    /// At least one.
+    pub events: Vec<(Timestamp, Event)>,
+    pub answer: Option<Answer>,
+}
+
+/// What a write did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    pub summary: Summary,
+}
+
+/// Why a write did nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("run {0} exists")]
+    Exists(RunId),
+    #[error("the session is bound to deployment {0}")]
+    Bound(DeploymentId),
+    #[error("there is no run {0}")]
+    NoRun(RunId),
+    #[error("the run's next event is {next}")]
+    Moved { next: EventSeq },
+    #[error("the run would have more than {EVENTS_PER_RUN_MAX} events")]
+    TooManyEvents,
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    #[error("the idempotency key was used before")]
+    Answered(Box<Answer>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A run that loops forever must stop somewhere; the longest real agent runs have some thousand steps.
+pub const EVENTS_PER_RUN_MAX: u64 = 100_000;
+
+/// A run, without its events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub stamp: Stamp,
+    pub summary: Summary,
+}
+
+/// Which session.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey {
+    pub agent: AgentName,
+    pub tenant: TenantId,
+    pub session: SessionId,
+}
+
+/// Which runs. Everything set must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunFilter {
+    pub agent: Option<AgentName>,
+    pub release: Option<ReleaseId>,
+    pub deployment: Option<DeploymentId>,
+    pub status: Option<RunStatus>,
+    pub session: Option<SessionId>,
+    /// Only runs of these tenants (I11).
+    pub tenants: Option<Vec<TenantId>>,
+    pub single: Option<bool>,
+    /// Started at or after.
+    pub since: Option<Timestamp>,
+    /// Started before.
+    pub until: Option<Timestamp>,
+}
+
+/// How many of a deployment's runs are still open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenRuns {
+    pub queued: u64,
+    pub running: u64,
+    pub paused: u64,
+    pub parked: u64,
+}
+
+/// Keeps runs.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Carries out the writes in order and returns a result for each. One that fails leaves the others
+    /// alone. Durable on return (I9), all together, so many writes cost one sync.
+    ///
+    /// Within a write the answer's key is looked at first, then the run, then the expected place, then the
+    /// session's binding, then whether the events are legal.
+    async fn journal_write(&self, writes: Vec<Write>) -> Vec<Result<Written, WriteError>>;
+
+    async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError>;
+
+    /// Up to `limit` events from `from` on, in order; empty for a run that doesn't exist.
+    async fn run_events(&self, run: RunId, from: EventSeq, limit: usize)
+    -> Result<Vec<Recorded>, StoreError>;
+
+    /// Up to `limit` matching runs, newest id first, older than `before` if given.
+    async fn run_list(
+        &self,
+        filter: &RunFilter,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<Run>, StoreError>;
+
+    /// A deployment's open runs, exactly.
+    async fn run_open(&self, deployment: DeploymentId) -> Result<OpenRuns, StoreError>;
+
+    /// All open runs of all deployments, exactly.
+    async fn run_open_total(&self) -> Result<u64, StoreError>;
+
+    /// What a session is bound to.
+    async fn session_get(&self, key: &SessionKey) -> Result<Option<DeploymentId>, StoreError>;
+
+    /// The `limit` most recently written bindings, newest first.
+    async fn sessions_recent(&self, limit: usize) -> Result<Vec<(SessionKey, DeploymentId)>, StoreError>;
+}

@@ -1,0 +1,58 @@
+//! The store's promises: one trait per aggregate, the in-memory reference that defines them, and the
+//! conformance suite that every backend passes.
+//!
+//! Nothing here decides what may happen (that is `pinrail-domain`) or knows SQL. Start reading at [`Store`],
+//! then [`ledger`] and [`journal`].
+//!
+//! What every backend promises: an operation that returned `Ok` survives a crash and power loss (I9);
+//! one that returned an error changed nothing; a batch's effects on one run appear in the batch's order.
+
+use std::sync::Arc;
+
+pub mod answers;
+pub mod artifacts;
+pub mod conformance;
+pub mod journal;
+pub mod ledger;
+pub mod memory;
+
+pub use answers::{Answer, AnswerKey, Answers};
+pub use artifacts::Artifacts;
+pub use journal::Journal;
+pub use ledger::Ledger;
+
+/// Everything that Pinrail keeps.
+pub trait Store: Artifacts + Ledger + Journal + Answers {}
+
+impl<T: Artifacts + Ledger + Journal + Answers> Store for T {}
+
+/// Why a store couldn't do its work. What was asked for has not happened.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or the store's size limit; writing works again when there is room.
+    #[error("the store is full")]
+    Full(#[source] Cause),
+    #[error("the store is read-only")]
+    ReadOnly(#[source] Cause),
+    /// It can't be reached or doesn't answer; trying again may help.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Cause),
+    /// What was read is not what was written.
+    #[error("the store holds damaged data: {0}")]
+    Damaged(String),
+}
+
+/// The backend's own error, shared by all the writes of a batch that it failed.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// Named places where the crash tests stop the process. The real probe does nothing.
+pub trait Probe: Send + Sync {
+    fn at(&self, point: &'static str);
+}
+
+/// A probe that does nothing.
+pub struct NoProbe;
+
+impl Probe for NoProbe {
+    fn at(&self, _point: &'static str) {}
+}
