@@ -1,0 +1,45 @@
+//! Every limit of the simulated provider, with the reason for its size.
+
+use std::time::Duration;
+
+/// Largest request body in bytes. Larger than any prompt that a text model takes, small enough for many at once.
+pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Most messages in one conversation. More than an agent loop makes in a day.
+pub const MESSAGES_MAX: usize = 4096;
+
+/// Most tools in one request: OpenAI's own limit.
+pub const TOOLS_MAX: usize = 128;
+
+/// Most tokens in one answer, whatever the request asks for. Keeps the planned frames of one stream to a few MB.
+pub const ANSWER_TOKENS_MAX: usize = 8192;
+
+/// Most requests being answered at once. Above it the simulator says 503 instead of growing without end.
+pub const IN_FLIGHT_MAX: usize = 4096;
+
+/// Most requests that hang or stall at once. Each holds a connection, so it stays below common open-file limits (1024).
+pub const HANGING_MAX: usize = 256;
+
+/// Longest time that a hang or stall lasts. Longer than any sensible client timeout, short enough to end by itself.
+pub const HANG_MAX: Duration = Duration::from_secs(600);
+
+/// Most distinct conversations whose repeats are counted (about 10 MB). When full, all counts start again at zero.
+pub const OCCURRENCES_MAX: usize = 262_144;
+
+/// Most checkpoints plus aliases in a script. A model list stays readable and a state answer small.
+pub const MODELS_MAX: usize = 256;
+
+/// Longest model id in bytes: what a URL path and a header carry with ease.
+pub const MODEL_ID_BYTES_MAX: usize = 128;
+
+/// Longest wait in milliseconds that a script may ask for per answer start or per token.
+pub const LATENCY_MS_MAX: u64 = 600_000;
+
+/// Deepest nesting of a tool's JSON schema that generated arguments follow; deeper places get `null`.
+pub const SCHEMA_DEPTH_MAX: usize = 16;
+
+/// Most items in a generated array, whatever the schema's `minItems` asks for.
+pub const ARRAY_ITEMS_MAX: usize = 16;
+
+/// Most characters of a tool's result that an answer quotes.
+pub const QUOTE_CHARS_MAX: usize = 200;

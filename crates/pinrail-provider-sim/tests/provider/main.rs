@@ -1,0 +1,8 @@
+//! The simulated provider through its router, as a client sees it.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod answers;
+mod faults;
+mod support;
+mod surface;
