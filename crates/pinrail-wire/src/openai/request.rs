@@ -72,6 +72,9 @@ impl RequestError {
 /// Prefix of the `metadata` keys that speak to Pinrail and never go upstream.
 pub(super) const METADATA_PREFIX: &str = "pinrail_";
 
+/// The top-level field that speaks to Pinrail and never goes upstream.
+pub(super) const OWN_FIELD: &str = "pinrail";
+
 impl<'a> ChatRequest<'a> {
     /// Reads a body; call [`json::check_depth`] on it before.
     ///

@@ -7,7 +7,7 @@
 
 use serde_json::value::RawValue;
 
-use super::request::{ChatRequest, METADATA_PREFIX};
+use super::request::{ChatRequest, METADATA_PREFIX, OWN_FIELD};
 use crate::json;
 
 /// What a release changes in a request.
@@ -52,7 +52,7 @@ struct Writer {
 impl ChatRequest<'_> {
     /// Writes the request as `edit` wants it.
     ///
-    /// `metadata` loses its keys that begin with `pinrail_`, and goes when none is left.
+    /// `metadata` loses its keys that begin with `pinrail_`, and goes when none is left. The field `pinrail` goes.
     #[must_use]
     pub fn rewrite(&self, edit: &Edit<'_>) -> Vec<u8> {
         let mut writer = Writer { out: Vec::with_capacity(self.body_bytes + edit.added_bytes()) };
@@ -84,6 +84,7 @@ impl ChatRequest<'_> {
     fn fate<'e>(&self, name: &str, edit: &Edit<'e>) -> Fate<'e> {
         match (name, edit.tools, edit.system) {
             ("model", _, _) => Fate::Model,
+            (OWN_FIELD, _, _) => Fate::Drop,
             ("messages", _, Some(system)) => Fate::Messages(system),
             ("tools", Some(tools), _) if !is_empty(tools) => Fate::Replace(tools),
             ("tools" | "functions" | "function_call", Some(_), _) => Fate::Drop,

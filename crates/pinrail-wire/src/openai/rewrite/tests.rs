@@ -147,6 +147,7 @@ fn metadata_for_us_goes_no_further() {
     check(r#""metadata":{"pinrail_run":"r"},"n":1"#, r#","n":1"#);
     check(r#""metadata":null"#, r#","metadata":null"#);
     check(r#""metadata":{}"#, r#","metadata":{}"#);
+    check(r#""pinrail":{"run":"r"},"n":1"#, r#","n":1"#);
 }
 
 fn any_value() -> impl Strategy<Value = String> {
