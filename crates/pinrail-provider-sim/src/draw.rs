@@ -115,8 +115,13 @@ mod tests {
     #[test]
     fn a_rate_is_kept_in_the_long_run() {
         let rate = Rate::new(0.2).unwrap();
-        let hits = (0..10_000).filter(|case| Draw::new(3, "a", *case, None).happens("error", rate)).count();
-        assert!((1_850..2_150).contains(&hits), "{hits} of 10000 at a rate of 0.2");
+        let check = |what: &str, draw: &dyn Fn(u64) -> Draw| {
+            let hits = (0..10_000).filter(|case| draw(*case).happens("error", rate)).count();
+            assert!((1_850..2_150).contains(&hits), "{hits} of 10000 by {what} at a rate of 0.2");
+        };
+        check("conversation", &|case| Draw::new(3, "a", case, None));
+        check("seed", &|case| Draw::new(case, "a", 3, None));
+        check("repeat", &|case| Draw::new(3, "a", 3, Some(case)));
     }
 
     #[test]

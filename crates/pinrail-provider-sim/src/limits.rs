@@ -43,3 +43,13 @@ pub const ARRAY_ITEMS_MAX: usize = 16;
 
 /// Most characters of a tool's result that an answer quotes.
 pub const QUOTE_CHARS_MAX: usize = 200;
+
+/// Most values in one call's generated arguments, so that a schema which branches at every depth can't explode.
+pub const ARGUMENT_VALUES_MAX: usize = 1024;
+
+/// How many bytes of the user's message are searched for quoted texts and numbers; the search is quadratic at worst.
+pub const ARGUMENT_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// The seed to use when nobody names one. With it the builtin checkpoints get "What is 17 + 25?" right, so that a
+/// newcomer's first question isn't among the few that they are scripted to miss.
+pub const SEED_DEFAULT: u64 = 7;

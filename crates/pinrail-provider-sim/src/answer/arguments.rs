@@ -10,7 +10,7 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
-use crate::limits::{ARRAY_ITEMS_MAX, SCHEMA_DEPTH_MAX};
+use crate::limits::{ARGUMENT_TEXT_BYTES_MAX, ARGUMENT_VALUES_MAX, ARRAY_ITEMS_MAX, SCHEMA_DEPTH_MAX};
 
 /// Longest string that is padded to satisfy `minLength`; a schema that asks for more gets less.
 const PADDED_CHARS_MAX: u64 = 1024;
@@ -22,6 +22,8 @@ pub struct Words {
     numbers: Vec<f64>,
     quoted_used: usize,
     numbers_used: usize,
+    /// Values made for the present call.
+    made: usize,
 }
 
 impl Words {
@@ -29,7 +31,7 @@ impl Words {
     pub fn of(message: &str) -> Self {
         let mut quoted = Vec::new();
         let mut outside = String::new();
-        let mut rest = message;
+        let mut rest = &message[..message.floor_char_boundary(ARGUMENT_TEXT_BYTES_MAX)];
         while let Some((open, close)) = next_quote(rest) {
             outside.push_str(&rest[..open.0]);
             outside.push(' ');
@@ -44,7 +46,7 @@ impl Words {
             })
             .filter(|number: &f64| number.is_finite())
             .collect();
-        Self { quoted, numbers, quoted_used: 0, numbers_used: 0 }
+        Self { quoted, numbers, quoted_used: 0, numbers_used: 0, made: 0 }
     }
 
     /// Starts another call: words that are used up are offered anew, so that two tools can share one argument.
@@ -67,11 +69,13 @@ impl Words {
 
     /// Makes a value for any schema.
     pub fn value(&mut self, schema: &Value) -> Value {
+        self.made = 0;
         self.make(schema, schema, "value", 0)
     }
 
     fn make(&mut self, root: &Value, schema: &Value, name: &str, depth: usize) -> Value {
-        if depth > SCHEMA_DEPTH_MAX {
+        self.made += 1;
+        if depth > SCHEMA_DEPTH_MAX || self.made > ARGUMENT_VALUES_MAX {
             return Value::Null;
         }
         if let Some(target) = schema.get("$ref").and_then(Value::as_str) {

@@ -1,7 +1,7 @@
 //! What is said: quality, determinism, the shape of answers and streams.
 
 use axum::http::StatusCode;
-use pinrail_provider_sim::Task;
+use pinrail_provider_sim::{SEED_DEFAULT, Task};
 use serde_json::{Value, json};
 
 use crate::support::{self, Client, GOOD, WORSE, chat, text_of};
@@ -119,4 +119,13 @@ async fn an_answer_has_openais_shape() {
         (&json!(8), &json!(5), &json!(13))
     );
     assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 0);
+}
+
+#[tokio::test]
+async fn the_default_seed_answers_the_documented_question_right() {
+    let client = Client::builtin(SEED_DEFAULT);
+    for model in ["sim-1", GOOD, WORSE, "sim-2-2026-09-01"] {
+        let said = text_of(&client.ask(model, "What is 17 + 25?").await);
+        assert!(said.contains("17 + 25 is 42."), "{model}: {said}");
+    }
 }

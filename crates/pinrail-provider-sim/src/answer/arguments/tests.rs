@@ -69,3 +69,18 @@ fn used_up_words_are_offered_to_the_next_call() {
         assert_eq!(words.arguments(&schema), json!({"path": "a.txt"}));
     }
 }
+
+#[test]
+fn a_schema_that_branches_everywhere_stays_small() {
+    let names: Vec<String> = (0..10).map(|at| format!("p{at}")).collect();
+    let properties: Map<String, Value> =
+        names.iter().map(|name| (name.clone(), json!({"$ref": "#"}))).collect();
+    let schema = json!({"type": "object", "required": names, "properties": properties});
+    assert!(Words::of("").arguments(&schema).to_string().len() < 100_000);
+}
+
+#[test]
+fn a_long_message_is_searched_only_at_its_start() {
+    let message = "é 'a ".repeat(2_000_000);
+    check(&message, object(&["a"], json!({"a": {"type": "integer"}})), json!({"a": 1}));
+}
