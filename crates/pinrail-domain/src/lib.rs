@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod assign;
+pub mod begin;
 pub mod canonical;
 pub mod deploy;
 pub mod deployment;

@@ -1,0 +1,68 @@
+//! What a model call asks of the control plane, and what it gets: the words that data plane and control
+//! plane share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::agent::Bodies;
+use crate::id::{AgentName, DeploymentId, Epoch, RunId, SegmentName, SessionId, TenantId};
+use crate::journal::{RunStatus, Stamp};
+use crate::provider::ProviderSpec;
+use crate::release::Contract;
+
+/// A model call that wants a run.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub agent: String,
+    pub tenant: TenantId,
+    /// The run to join; none makes the call a run of its own.
+    pub run: Option<RunId>,
+    pub session: Option<SessionId>,
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A run that may call its model.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    pub stamp: Arc<Stamp>,
+    /// The number of this call within the run, from 1.
+    pub call: u32,
+    /// The epoch now; the stamp has the epoch it was made in.
+    pub epoch: Epoch,
+    pub contract: Arc<Contract>,
+    pub provider: Arc<ProviderSpec>,
+    pub bodies: Bodies,
+}
+
+/// Why a call gets no run.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum BeginError {
+    #[error("there is no agent `{0}`")]
+    NoAgent(String),
+    #[error("agent `{agent}` has no active release in segment `{segment}`")]
+    NothingActive { agent: AgentName, segment: SegmentName },
+    /// Also the answer for another tenant's run (I11).
+    #[error("there is no run {0}")]
+    NoRun(RunId),
+    #[error("run {run} belongs to agent `{agent}`")]
+    OtherAgent { run: RunId, agent: AgentName },
+    #[error("run {run} belongs to another session than this call names")]
+    OtherSession { run: RunId },
+    #[error("run {run} is {status}")]
+    NotRunning { run: RunId, status: RunStatus },
+    /// The pin is gone at the provider, and no other model may answer in its place. A run that can be resumed
+    /// is parked by this.
+    #[error("run {run} cannot go on: {why}")]
+    PinGone { run: RunId, why: String },
+    #[error("the release of deployment {deployment} cannot be loaded")]
+    Release {
+        deployment: DeploymentId,
+        #[source]
+        cause: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// Too much is open or queued; later may work.
+    #[error("{what} is at its limit of {limit}")]
+    Busy { what: &'static str, limit: u64 },
+    #[error("the journal cannot be written")]
+    Journal(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
