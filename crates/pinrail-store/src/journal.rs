@@ -78,6 +78,8 @@ pub enum WriteError {
 }
 
 /// A run that loops forever must stop somewhere; the longest real agent runs have some thousand steps.
+///
+/// A `finished` event has room beyond it, so a run that is full can still end and its deployment drain.
 pub const EVENTS_PER_RUN_MAX: u64 = 100_000;
 
 /// A run, without its events.
@@ -121,6 +123,93 @@ pub struct OpenRuns {
     pub parked: u64,
 }
 
+impl Write {
+    /// The answer to keep with the write.
+    #[must_use]
+    pub fn answer(&self) -> Option<&Answer> {
+        match self {
+            Write::Start(start) => start.answer.as_ref(),
+            Write::Append(append) => append.answer.as_ref(),
+        }
+    }
+
+    /// Panics where the caller broke the contract: a binding without a session, an append of nothing.
+    pub fn assert_whole(&self) {
+        match self {
+            Write::Start(start) => {
+                let bound = start.bind.is_none() || start.stamp.session.is_some();
+                assert!(bound, "{} binds a session that it doesn't have", start.stamp.run);
+            }
+            Write::Append(append) => {
+                assert!(!append.events.is_empty(), "an append to {} holds no event", append.run);
+            }
+        }
+    }
+}
+
+impl Start {
+    /// The run's summary with all the events that come with the start.
+    pub fn summary(&self) -> Result<Summary, WriteError> {
+        fold(Summary::planned(self.at, self.queued), &self.events)
+    }
+
+    /// Event 0.
+    #[must_use]
+    pub fn plan(&self) -> Recorded {
+        let event = Event::Plan { stamp: Box::new(self.stamp.clone()), queued: self.queued };
+        Recorded { seq: EventSeq(0), at: self.at, event }
+    }
+
+    /// Checks the write's binding, if it has one, against what the session is bound to now.
+    pub fn check_binding(&self, bound: Option<DeploymentId>) -> Result<(), WriteError> {
+        match (self.bind, bound) {
+            (Some(bind), Some(bound)) if bound != self.stamp.deployment && Some(bound) != bind.replaces => {
+                Err(WriteError::Bound(bound))
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+}
+
+impl Append {
+    /// The run's summary after these events, which start at the returned place.
+    pub fn follow(&self, summary: &Summary) -> Result<(EventSeq, Summary), WriteError> {
+        let next = summary.next;
+        if self.expected.is_some_and(|expected| expected != next) {
+            return Err(WriteError::Moved { next });
+        }
+        Ok((next, fold(summary.clone(), &self.events)?))
+    }
+}
+
+impl SessionKey {
+    /// The session of a run; none when the run has none.
+    #[must_use]
+    pub fn of(stamp: &Stamp) -> Option<SessionKey> {
+        let session = stamp.session.clone()?;
+        Some(SessionKey { agent: stamp.agent.clone(), tenant: stamp.tenant.clone(), session })
+    }
+}
+
+impl OpenRuns {
+    /// All of them.
+    #[must_use]
+    pub fn total(self) -> u64 {
+        self.queued + self.running + self.paused + self.parked
+    }
+
+    /// Counts `runs` more with this status; finished ones aren't open.
+    pub fn add(&mut self, status: RunStatus, runs: u64) {
+        match status {
+            RunStatus::Queued => self.queued += runs,
+            RunStatus::Running => self.running += runs,
+            RunStatus::Paused => self.paused += runs,
+            RunStatus::Parked => self.parked += runs,
+            RunStatus::Finished => {}
+        }
+    }
+}
+
 /// Keeps runs.
 #[async_trait]
 pub trait Journal: Send + Sync {
@@ -128,7 +217,7 @@ pub trait Journal: Send + Sync {
     /// alone. Durable on return (I9), all together, so many writes cost one sync.
     ///
     /// Within a write the answer's key is looked at first, then the run, then the expected place, then the
-    /// session's binding, then whether the events are legal.
+    /// session's binding, then whether the events fit ([`EVENTS_PER_RUN_MAX`]) and are legal.
     async fn journal_write(&self, writes: Vec<Write>) -> Vec<Result<Written, WriteError>>;
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError>;
@@ -156,4 +245,16 @@ pub trait Journal: Send + Sync {
 
     /// The `limit` most recently written bindings, newest first.
     async fn sessions_recent(&self, limit: usize) -> Result<Vec<(SessionKey, DeploymentId)>, StoreError>;
+}
+
+fn fold(mut summary: Summary, events: &[(Timestamp, Event)]) -> Result<Summary, WriteError> {
+    let ends = matches!(events.last(), Some((_, Event::Finished { .. })));
+    let counted = events.len() as u64 - u64::from(ends);
+    if summary.next.0 + counted > EVENTS_PER_RUN_MAX {
+        return Err(WriteError::TooManyEvents);
+    }
+    for (at, event) in events {
+        summary.apply(*at, event)?;
+    }
+    Ok(summary)
 }

@@ -27,6 +27,22 @@ pub enum AppendError {
     Store(#[from] StoreError),
 }
 
+impl Append {
+    /// The head that these entries build on.
+    ///
+    /// Panics where the caller broke the contract: no entry, or entries that don't form a chain.
+    #[must_use]
+    pub fn base(&self) -> Head {
+        let first = self.entries.first().expect("an append holds at least one entry");
+        let place = first.seq.0.checked_sub(1).expect("the first entry's place is 1");
+        for pair in self.entries.windows(2) {
+            let chained = pair[1].seq == pair[0].seq.next() && pair[1].prev == pair[0].hash;
+            assert!(chained, "entry {} doesn't follow the one before it", pair[1].seq);
+        }
+        Head { seq: LedgerSeq(place), hash: first.prev }
+    }
+}
+
 /// Keeps the ledger.
 #[async_trait]
 pub trait Ledger: Send + Sync {

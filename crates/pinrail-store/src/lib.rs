@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub mod answers;
 pub mod artifacts;
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod journal;
 pub mod ledger;
@@ -20,6 +21,7 @@ pub use answers::{Answer, AnswerKey, Answers};
 pub use artifacts::Artifacts;
 pub use journal::Journal;
 pub use ledger::Ledger;
+pub use memory::Memory;
 
 /// Everything that Pinrail keeps.
 pub trait Store: Artifacts + Ledger + Journal + Answers {}

@@ -1,0 +1,66 @@
+//! The reference passes its own suite, and its hooks do what they say.
+
+use std::sync::Arc;
+
+use pinrail_domain::id::EventSeq;
+
+use super::*;
+use crate::conformance::sample::{grow, note, run, starting, write};
+use crate::conformance::{Damage, Subject, sample};
+
+mod conformance {
+    crate::conformance_tests!(super::open);
+}
+
+fn open() -> Subject {
+    let memory = Arc::new(Memory::new());
+    let store = Arc::clone(&memory);
+    let damage = Box::new(move |damage| match damage {
+        Damage::Artifact(digest) => memory.damage_artifact(digest),
+        Damage::Entry(seq) => memory.damage_entry(seq),
+    });
+    Subject { store, damage, keep: Box::new(()) }
+}
+
+fn full() -> StoreError {
+    StoreError::Full(Arc::new(std::io::Error::from(std::io::ErrorKind::StorageFull)))
+}
+
+#[tokio::test]
+async fn a_write_that_fails_before_its_effect_leaves_nothing() {
+    let store = Memory::new();
+    store.fail_next(2, Strike::BeforeEffect, &full());
+    let results = store.journal_write(vec![starting(1), starting(2)]).await;
+    assert!(results.iter().all(|result| matches!(result, Err(WriteError::Store(StoreError::Full(_))))));
+    assert!(matches!(store.artifact_put(b"a").await, Err(StoreError::Full(_))));
+    assert_eq!(store.run_get(run(1)).await.unwrap(), None);
+    assert_eq!(store.artifact_get(Digest::of(b"a")).await.unwrap(), None);
+    write(&store, starting(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_that_fails_after_its_effect_has_happened() {
+    let store = Memory::new();
+    store.fail_next(1, Strike::AfterEffect, &full());
+    assert!(write(&store, starting(1)).await.is_err());
+    assert!(store.run_get(run(1)).await.unwrap().is_some());
+
+    store.fail_next(1, Strike::AfterEffect, &full());
+    let entries = sample::entries(Head::START, 1, "r");
+    let append = ledger::Append { entries, answer: None };
+    assert!(matches!(store.ledger_append(append).await, Err(AppendError::Store(_))));
+    assert_eq!(store.ledger_head().await.unwrap().seq, LedgerSeq(1));
+    grow(&store, 1).await;
+}
+
+#[tokio::test]
+async fn planned_failures_strike_in_their_order() {
+    let store = Memory::new();
+    write(&store, starting(1)).await.unwrap();
+    store.fail_next(1, Strike::BeforeEffect, &full());
+    store.fail_next(1, Strike::AfterEffect, &full());
+    for name in ["lost", "kept"] {
+        assert!(write(&store, sample::appending(1, vec![note(name)])).await.is_err());
+    }
+    assert_eq!(store.run_events(run(1), EventSeq(0), 9).await.unwrap().len(), 2);
+}
