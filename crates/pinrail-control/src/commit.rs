@@ -1,0 +1,211 @@
+//! The one way the world changes: decide on the newest world, append to the ledger, then show it.
+//!
+//! 1. Look for an answer under the caller's idempotency key: the same key and request get it again.
+//! 2. Decide (pure) on the newest world; fold the entries into a copy and build what readers will see.
+//! 3. Append entries and answer in one store transaction: the commit point. A crash before it leaves
+//!    nothing; after it, the next start folds the same ledger.
+//! 4. Swap the snapshot: one pointer store that can't fail.
+//!
+//! If the store's ledger has moved on (another replica), the world catches up and decides again.
+
+use std::sync::Arc;
+
+use pinrail_domain::canonical::NotCanonical;
+use pinrail_domain::digest::Digest;
+use pinrail_domain::ledger::{Actor, Body, Draft, Entry, REASON_BYTES_MAX};
+use pinrail_domain::world::{Corrupt, World};
+use pinrail_store::ledger::{Append, AppendError};
+use pinrail_store::{Answer, AnswerKey, StoreError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Control, Snapshot};
+
+/// Who changes something, why, and under which idempotency key.
+#[derive(Clone, Debug)]
+pub struct By {
+    pub actor: Actor,
+    pub reason: String,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A caller's promise that this is one and the same request, however often it arrives.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    pub key: AnswerKey,
+    pub request: Digest,
+}
+
+/// A change that is in the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed<T> {
+    pub value: T,
+    /// Whether an earlier request with this idempotency key made the change.
+    pub replayed: bool,
+    /// From the call to the flip, in microseconds.
+    pub took_us: u64,
+}
+
+/// Why nothing was committed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError<E: std::error::Error + 'static> {
+    #[error(transparent)]
+    Refused(E),
+    #[error("this idempotency key was used for a different request")]
+    KeyReused,
+    #[error("the reason is {0} bytes long; at most {REASON_BYTES_MAX} are kept")]
+    ReasonTooLong(usize),
+    #[error("the change has no canonical form")]
+    Canonical(#[source] NotCanonical),
+    #[error("the ledger cannot be followed")]
+    Corrupt(#[source] Corrupt),
+    /// Other replicas kept changing the world; trying again may help.
+    #[error("the ledger moved {ATTEMPTS_MAX} times while the change was decided")]
+    Contended,
+    #[error("the change could not be stored")]
+    Store(#[source] StoreError),
+}
+
+/// Each attempt loses only to a change that somebody else completed, so few are needed.
+const ATTEMPTS_MAX: usize = 8;
+/// Entries read at once while catching up.
+pub(crate) const READ_ENTRIES: usize = 1_000;
+
+impl By {
+    /// Pinrail's own change, for example on its first start.
+    #[must_use]
+    pub fn system(reason: &str) -> By {
+        By { actor: Actor::System, reason: reason.to_owned(), idempotency: None }
+    }
+
+    /// Takes the idempotency out: for the one step of several that carries it.
+    #[must_use]
+    pub fn without_idempotency(&self) -> By {
+        By { idempotency: None, ..self.clone() }
+    }
+}
+
+impl Control {
+    /// Carries a decision into the ledger. `decide` returns the entries' bodies (none: nothing to change) and a
+    /// note for `report`, which says from the world after it what the caller is told, and what a repetition is
+    /// told again.
+    pub(crate) async fn commit<T, N, E>(
+        &self,
+        by: By,
+        decide: impl Fn(&World) -> Result<(Vec<Body>, N), E>,
+        report: impl Fn(&World, N) -> T,
+    ) -> Result<Committed<T>, CommitError<E>>
+    where
+        T: Serialize + DeserializeOwned,
+        E: std::error::Error + 'static,
+    {
+        let start = self.inner.clock.ticks();
+        if by.reason.len() > REASON_BYTES_MAX {
+            return Err(CommitError::ReasonTooLong(by.reason.len()));
+        }
+        let took_us = || self.inner.clock.ticks().us_since(start);
+        let _committing = self.inner.committing.lock().await;
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(answer) = self.earlier_answer(&by).await.map_err(CommitError::Store)? {
+                let value = replay(&by, &answer)?;
+                return Ok(Committed { value, replayed: true, took_us: took_us() });
+            }
+            let before = self.snapshot();
+            let (bodies, note) = decide(&before.world).map_err(CommitError::Refused)?;
+            if bodies.is_empty() {
+                let value = report(&before.world, note);
+                return Ok(Committed { value, replayed: false, took_us: took_us() });
+            }
+            let (after, entries) = self.fold(&before.world, &by, bodies)?;
+            let value = report(&after, note);
+            let after = Snapshot::of(after);
+            let answer = self.answer(&by, &value);
+            match self.inner.store.ledger_append(Append { entries, answer }).await {
+                Ok(()) => {
+                    self.show(after);
+                    return Ok(Committed { value, replayed: false, took_us: took_us() });
+                }
+                Err(AppendError::Moved { .. }) => self.catch_up().await?,
+                Err(AppendError::Answered(answer)) => {
+                    let value = replay(&by, &answer)?;
+                    return Ok(Committed { value, replayed: true, took_us: took_us() });
+                }
+                Err(AppendError::Store(error)) => return Err(CommitError::Store(error)),
+            }
+        }
+        Err(CommitError::Contended)
+    }
+
+    async fn earlier_answer(&self, by: &By) -> Result<Option<Answer>, StoreError> {
+        match &by.idempotency {
+            Some(idempotency) => self.inner.store.answer_get(&idempotency.key).await,
+            None => Ok(None),
+        }
+    }
+
+    fn fold<E: std::error::Error + 'static>(
+        &self,
+        before: &World,
+        by: &By,
+        bodies: Vec<Body>,
+    ) -> Result<(World, Vec<Entry>), CommitError<E>> {
+        let at = self.inner.clock.now();
+        let mut world = before.clone();
+        let mut entries = Vec::with_capacity(bodies.len());
+        for body in bodies {
+            let draft = Draft { at, actor: by.actor.clone(), reason: by.reason.clone(), body };
+            let entry = world.head.seal(draft).map_err(CommitError::Canonical)?;
+            world.apply(&entry).map_err(CommitError::Corrupt)?;
+            entries.push(entry);
+        }
+        Ok((world, entries))
+    }
+
+    fn answer<T: Serialize>(&self, by: &By, value: &T) -> Option<Answer> {
+        by.idempotency.as_ref().map(|Idempotency { key, request }| Answer {
+            key: key.clone(),
+            request: *request,
+            status: 200,
+            body: serde_json::to_string(value).expect("an outcome is plain data"),
+            at: self.inner.clock.now(),
+        })
+    }
+
+    fn show(&self, after: Snapshot) {
+        let epoch = after.world.epoch;
+        self.inner.snapshot.store(Arc::new(after));
+        self.inner.epoch.send_if_modified(|shown| {
+            let risen = *shown != epoch;
+            *shown = epoch;
+            risen
+        });
+    }
+
+    async fn catch_up<E: std::error::Error + 'static>(&self) -> Result<(), CommitError<E>> {
+        let mut world = self.snapshot().world.clone();
+        loop {
+            let entries = self.inner.store.ledger_read(world.head.seq, READ_ENTRIES).await;
+            let entries = entries.map_err(CommitError::Store)?;
+            if entries.is_empty() {
+                break;
+            }
+            for entry in &entries {
+                world.apply(entry).map_err(CommitError::Corrupt)?;
+            }
+        }
+        self.show(Snapshot::of(world));
+        Ok(())
+    }
+}
+
+fn replay<T: DeserializeOwned, E: std::error::Error + 'static>(
+    by: &By,
+    answer: &Answer,
+) -> Result<T, CommitError<E>> {
+    let same = by.idempotency.as_ref().is_some_and(|idempotency| idempotency.request == answer.request);
+    // A key used on another endpoint has another request digest, so the body's type is known here.
+    match serde_json::from_str(&answer.body) {
+        Ok(value) if same => Ok(value),
+        Ok(_) | Err(_) => Err(CommitError::KeyReused),
+    }
+}

@@ -1,0 +1,74 @@
+//! Releases with their prompts and tools, loaded once and kept: what a request needs is in memory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pinrail_domain::digest::Digest;
+use pinrail_domain::id::ReleaseId;
+use pinrail_domain::release::Contract;
+use pinrail_store::{Store, StoreError};
+
+use crate::Snapshot;
+
+/// The loaded contracts.
+pub struct Contracts {
+    store: Arc<dyn Store>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    loaded: ArcSwap<HashMap<ReleaseId, Arc<Contract>>>,
+}
+
+/// Why a release can't be applied.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ContractError {
+    #[error("there is no release {0}")]
+    NoRelease(ReleaseId),
+    #[error("artifact {0} is missing from the store")]
+    Missing(Digest),
+    #[error("artifact {0} is not text")]
+    NotText(Digest),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Some hundred agents with a few warm releases each; a contract is mostly its prompt, some kilobytes.
+const LOADED_MAX: usize = 2_000;
+
+impl Contracts {
+    pub(crate) fn new(store: Arc<dyn Store>, snapshot: Arc<ArcSwap<Snapshot>>) -> Contracts {
+        Contracts { store, snapshot, loaded: ArcSwap::default() }
+    }
+
+    /// A release's contract: from memory where it was used before, else from the store, verified.
+    pub async fn get(&self, id: ReleaseId) -> Result<Arc<Contract>, ContractError> {
+        if let Some(contract) = self.loaded.load().get(&id) {
+            return Ok(Arc::clone(contract));
+        }
+        let release = self.snapshot.load().world.releases.get(&id).cloned();
+        let manifest = Arc::clone(&release.ok_or(ContractError::NoRelease(id))?.manifest);
+        let system = self.text(manifest.prompt.system).await?;
+        let tools = self.text(manifest.tools.schema).await?;
+        let contract = Arc::new(Contract { id, manifest, system, tools });
+        self.keep(&contract);
+        Ok(contract)
+    }
+
+    async fn text(&self, digest: Option<Digest>) -> Result<Option<Arc<str>>, ContractError> {
+        let Some(digest) = digest else { return Ok(None) };
+        let bytes = self.store.artifact_get(digest).await?.ok_or(ContractError::Missing(digest))?;
+        let text = String::from_utf8(bytes).map_err(|_| ContractError::NotText(digest))?;
+        Ok(Some(text.into()))
+    }
+
+    fn keep(&self, contract: &Arc<Contract>) {
+        self.loaded.rcu(|loaded| {
+            let mut loaded = HashMap::clone(loaded);
+            if loaded.len() >= LOADED_MAX {
+                let world = &self.snapshot.load().world;
+                loaded.retain(|id, _| world.is_live(*id));
+            }
+            loaded.insert(contract.id, Arc::clone(contract));
+            loaded
+        });
+    }
+}

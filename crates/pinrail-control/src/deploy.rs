@@ -1,0 +1,143 @@
+//! Deployments: opened, widened, promoted, taken back.
+
+use std::collections::BTreeMap;
+
+use pinrail_domain::assign::Salt;
+use pinrail_domain::deploy::{
+    self, NotHeld, Open, OpenRefused, PromoteRefused, RollBackRefused, WeightRefused,
+};
+use pinrail_domain::id::{AgentName, DeploymentId, Epoch, LedgerSeq, SegmentName};
+use pinrail_domain::share::Share;
+use pinrail_domain::world::World;
+use pinrail_store::StoreError;
+use pinrail_store::journal::{OpenRuns, Run, RunFilter};
+use serde::{Deserialize, Serialize};
+
+use crate::contracts::ContractError;
+use crate::{By, CommitError, Committed, Control};
+
+/// What a change to a deployment led to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flipped {
+    pub deployment: DeploymentId,
+    pub state: String,
+    pub segment: SegmentName,
+    pub epoch: Epoch,
+    /// The ledger entry that did it.
+    pub seq: LedgerSeq,
+    /// What each of the deployment's agents has active in its segment now.
+    pub active: BTreeMap<AgentName, Option<DeploymentId>>,
+}
+
+/// Why a deployment isn't opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployRefused {
+    #[error(transparent)]
+    Refused(#[from] OpenRefused),
+    /// Found before any traffic could meet it.
+    #[error("a release cannot be loaded")]
+    Contract(#[from] ContractError),
+}
+
+/// A deployment's open runs, and the oldest of them by name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Drain {
+    pub open: OpenRuns,
+    pub blocking: Vec<Run>,
+}
+
+/// Runs named in a drain report; the counts are exact anyway.
+const BLOCKING_SHOWN: usize = 20;
+
+impl Control {
+    /// Opens a deployment, and promotes it at once if so wished. Its releases are loaded first, so that one that
+    /// can't be served never gets traffic.
+    pub async fn deploy(
+        &self,
+        by: By,
+        wish: &Open,
+    ) -> Result<Committed<Flipped>, CommitError<DeployRefused>> {
+        let snapshot = self.snapshot();
+        for release in wish.releases.values().filter(|id| snapshot.world.releases.contains_key(id)) {
+            self.inner.contracts.get(*release).await.map_err(|error| CommitError::Refused(error.into()))?;
+        }
+        let mut random = [0; 8];
+        self.inner.entropy.fill(&mut random);
+        let salt = Salt(u64::from_le_bytes(random));
+        let decide = |world: &World| {
+            let (id, bodies) = deploy::open(world, wish, salt, |manifest| self.judge(world, manifest))?;
+            Ok((bodies, id))
+        };
+        self.commit(by, decide, flipped).await
+    }
+
+    /// Commits a candidate.
+    pub async fn promote(
+        &self,
+        by: By,
+        id: DeploymentId,
+        lift_hold: bool,
+    ) -> Result<Committed<Flipped>, CommitError<PromoteRefused>> {
+        let decide = |world: &World| {
+            Ok((deploy::promote(world, id, lift_hold, |manifest| self.judge(world, manifest))?, id))
+        };
+        self.commit(by, decide, flipped).await
+    }
+
+    /// Takes a deployment back: one ledger append, whatever else is going on (I5, I7).
+    pub async fn roll_back(
+        &self,
+        by: By,
+        id: DeploymentId,
+    ) -> Result<Committed<Flipped>, CommitError<RollBackRefused>> {
+        let decide = |world: &World| Ok((vec![deploy::roll_back(world, id)?], id));
+        self.commit(by, decide, flipped).await
+    }
+
+    /// Sets a candidate's share of traffic.
+    pub async fn set_weight(
+        &self,
+        by: By,
+        id: DeploymentId,
+        weight: Share,
+    ) -> Result<Committed<Flipped>, CommitError<WeightRefused>> {
+        let decide = |world: &World| Ok((vec![deploy::set_weight(world, id, weight)?], id));
+        self.commit(by, decide, flipped).await
+    }
+
+    /// Lifts the hold that a rollback set.
+    pub async fn lift_hold(
+        &self,
+        by: By,
+        agent: &AgentName,
+        segment: &SegmentName,
+    ) -> Result<Committed<LedgerSeq>, CommitError<NotHeld>> {
+        let decide = |world: &World| Ok((vec![deploy::lift_hold(world, agent, segment)?], ()));
+        self.commit(by, decide, |world, ()| world.head.seq).await
+    }
+
+    /// What still runs on a deployment, exactly, with the runs that keep it from draining.
+    pub async fn drain_of(&self, id: DeploymentId) -> Result<Drain, StoreError> {
+        let open = self.inner.store.run_open(id).await?;
+        let mut blocking = Vec::new();
+        for status in pinrail_domain::journal::RunStatus::ALL.into_iter().filter(|status| status.is_open()) {
+            let filter = RunFilter { deployment: Some(id), status: Some(status), ..RunFilter::default() };
+            let room = BLOCKING_SHOWN - blocking.len();
+            blocking.extend(self.inner.store.run_list(&filter, None, room).await?);
+        }
+        Ok(Drain { open, blocking })
+    }
+}
+
+fn flipped(world: &World, id: DeploymentId) -> Flipped {
+    let deployment = &world.deployments[&id];
+    let active = |agent: &AgentName| (agent.clone(), world.pointer(agent, &deployment.segment).active);
+    Flipped {
+        deployment: id,
+        state: deploy::state(world, deployment).to_owned(),
+        segment: deployment.segment.clone(),
+        epoch: world.epoch,
+        seq: world.head.seq,
+        active: deployment.releases.keys().map(active).collect(),
+    }
+}

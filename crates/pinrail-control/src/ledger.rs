@@ -1,0 +1,54 @@
+//! Reading and verifying the ledger as it is stored, not as it is remembered.
+
+use pinrail_domain::id::LedgerSeq;
+use pinrail_domain::ledger::{Broken, Entry, Head};
+use pinrail_store::StoreError;
+
+use crate::Control;
+use crate::commit::READ_ENTRIES;
+
+/// What verification found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every entry fits the one before it, from the first to `head`.
+    Whole { head: Head },
+    /// The first entry that doesn't fit.
+    Broken(Broken),
+    /// An entry can't even be read.
+    Unreadable { after: LedgerSeq, what: String },
+    /// The stored chain is whole but shorter than the one this server has seen.
+    Truncated { stored: Head, known: Head },
+}
+
+impl Control {
+    /// Up to `limit` entries after `after`, as stored.
+    pub async fn ledger_read(&self, after: LedgerSeq, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        self.inner.store.ledger_read(after, limit).await
+    }
+
+    /// Checks the whole chain as stored, and that it reaches what this server has seen (I8).
+    pub async fn ledger_verify(&self) -> Result<Verdict, StoreError> {
+        let known = self.head();
+        let mut head = Head::START;
+        loop {
+            let entries = match self.inner.store.ledger_read(head.seq, READ_ENTRIES).await {
+                Ok(entries) => entries,
+                Err(StoreError::Damaged(what)) => return Ok(Verdict::Unreadable { after: head.seq, what }),
+                Err(error) => return Err(error),
+            };
+            if entries.is_empty() {
+                break;
+            }
+            for entry in &entries {
+                match head.follow(entry) {
+                    Ok(next) => head = next,
+                    Err(broken) => return Ok(Verdict::Broken(broken)),
+                }
+            }
+        }
+        if head.seq < known.seq {
+            return Ok(Verdict::Truncated { stored: head, known });
+        }
+        Ok(Verdict::Whole { head })
+    }
+}

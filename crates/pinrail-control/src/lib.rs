@@ -1,0 +1,117 @@
+//! The control plane: what happens when somebody publishes, deploys, rolls back or runs something.
+//!
+//! Decisions are `pinrail-domain`'s; this crate gathers what they need, commits what they return through one
+//! point ([`commit`]) and keeps the snapshot that readers use. It knows no HTTP and no SQL. Start reading at
+//! [`Control`], then [`commit`] (how the world changes) and [`runs`] (how a run gets its stamp).
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pinrail_domain::id::Epoch;
+use pinrail_domain::ledger::Head;
+use pinrail_domain::model::Catalogue;
+use pinrail_domain::routes::Routes;
+use pinrail_domain::time::{Clock, Entropy};
+use pinrail_domain::world::World;
+use pinrail_store::Store;
+use tokio::sync::{Mutex, watch};
+
+pub mod agents;
+pub mod commit;
+pub mod contracts;
+pub mod deploy;
+pub mod keys;
+pub mod ledger;
+pub mod open;
+pub mod publish;
+pub mod runs;
+
+pub use commit::{By, CommitError, Committed, Idempotency};
+pub use open::{OpenError, Recovered};
+
+use contracts::Contracts;
+use runs::Runs;
+
+/// What the control plane is built from.
+pub struct Options {
+    pub store: Arc<dyn Store>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub catalogue: Arc<Catalogue>,
+}
+
+/// The control plane. Cheap to clone; all clones are the same one.
+#[derive(Clone)]
+pub struct Control {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    catalogue: Arc<Catalogue>,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Held while one change is decided and appended, so that decisions don't race each other.
+    committing: Mutex<()>,
+    epoch: watch::Sender<Epoch>,
+    contracts: Arc<Contracts>,
+    runs: Runs,
+}
+
+/// Everything that readers see, as of one ledger entry; replaced as a whole.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub world: World,
+    pub routes: Routes,
+}
+
+impl Snapshot {
+    fn of(world: World) -> Snapshot {
+        let routes = Routes::of(&world);
+        Snapshot { world, routes }
+    }
+}
+
+impl Control {
+    /// What is true now. The snapshot stays whole however long it is held.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.inner.snapshot.load_full()
+    }
+
+    /// The runs: stamping, journaling, reading.
+    #[must_use]
+    pub fn runs(&self) -> &Runs {
+        &self.inner.runs
+    }
+
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.inner.catalogue
+    }
+
+    /// The releases' contracts, loaded as needed.
+    #[must_use]
+    pub fn contracts(&self) -> &Contracts {
+        &self.inner.contracts
+    }
+
+    /// Follows the epoch.
+    #[must_use]
+    pub fn epochs(&self) -> watch::Receiver<Epoch> {
+        self.inner.epoch.subscribe()
+    }
+
+    /// Writes what is queued; call when no more requests come.
+    pub async fn drain(&self) {
+        self.inner.runs.drain().await;
+    }
+
+    fn head(&self) -> Head {
+        self.inner.snapshot.load().world.head
+    }
+}
+
+#[cfg(test)]
+mod tests;

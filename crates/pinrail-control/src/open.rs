@@ -1,0 +1,120 @@
+//! Opening: fold the ledger into the world, and close what a crash left half done.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pinrail_domain::id::LedgerSeq;
+use pinrail_domain::journal::{Event, Outcome, RunStatus};
+use pinrail_domain::world::{Corrupt, World};
+use pinrail_store::journal::{Append, RunFilter, Write, WriteError};
+use pinrail_store::{Store, StoreError};
+use tokio::sync::{Mutex, watch};
+
+use crate::commit::READ_ENTRIES;
+use crate::contracts::Contracts;
+use crate::runs::Runs;
+use crate::{Control, Inner, Options, Snapshot};
+
+/// What opening found and mended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    pub entries: u64,
+    /// Gateway calls that were under way when the process ended, and are closed as failed now.
+    pub calls_closed: u64,
+}
+
+/// Why the control plane can't open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the store cannot be read")]
+    Store(#[from] StoreError),
+    #[error("the ledger cannot be followed")]
+    Corrupt(#[from] Corrupt),
+    #[error("a call that was cut off cannot be closed")]
+    Close(#[source] WriteError),
+}
+
+/// Runs closed per batch.
+const CLOSE_RUNS: usize = 500;
+/// Idempotency answers are kept for a week: longer than any client retries.
+const ANSWERS_KEPT_MS: u64 = 7 * 24 * 3_600_000;
+
+impl Control {
+    /// Reads the whole ledger, checks its chain, closes what was cut off and starts the journal's writer.
+    /// Needs a tokio runtime.
+    pub async fn open(options: Options) -> Result<(Control, Recovered), OpenError> {
+        let Options { store, clock, entropy, catalogue } = options;
+        let world = read_world(&*store).await?;
+        let entries = world.head.seq.0;
+        let calls_closed = close_cut_off_calls(&*store, &*clock).await?;
+        let horizon = clock.now().0.saturating_sub(ANSWERS_KEPT_MS);
+        store.answers_expire(pinrail_domain::time::Timestamp(horizon)).await?;
+
+        let (epoch, _) = watch::channel(world.epoch);
+        let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::of(world)));
+        let contracts = Arc::new(Contracts::new(Arc::clone(&store), Arc::clone(&snapshot)));
+        let runs = Runs::open(crate::runs::Parts {
+            store: Arc::clone(&store),
+            snapshot: Arc::clone(&snapshot),
+            contracts: Arc::clone(&contracts),
+            catalogue: Arc::clone(&catalogue),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        })
+        .await?;
+        let inner = Inner {
+            store,
+            clock,
+            entropy,
+            catalogue,
+            snapshot,
+            committing: Mutex::new(()),
+            epoch,
+            contracts,
+            runs,
+        };
+        Ok((Control { inner: Arc::new(inner) }, Recovered { entries, calls_closed }))
+    }
+}
+
+async fn read_world(store: &dyn Store) -> Result<World, OpenError> {
+    let mut world = World::default();
+    loop {
+        let entries = store.ledger_read(world.head.seq, READ_ENTRIES).await?;
+        if entries.is_empty() {
+            return Ok(world);
+        }
+        for entry in &entries {
+            world.apply(entry)?;
+        }
+        debug_assert!(world.head.seq > LedgerSeq(0));
+    }
+}
+
+/// A gateway call that was a run of its own can't go on after a restart: its client is gone.
+async fn close_cut_off_calls(
+    store: &dyn Store,
+    clock: &dyn pinrail_domain::time::Clock,
+) -> Result<u64, OpenError> {
+    let filter = RunFilter { status: Some(RunStatus::Running), single: Some(true), ..RunFilter::default() };
+    let mut closed = 0;
+    loop {
+        let runs = store.run_list(&filter, None, CLOSE_RUNS).await?;
+        if runs.is_empty() {
+            return Ok(closed);
+        }
+        let finished = |why: &str| Event::Finished { outcome: Outcome::Error, why: Some(why.to_owned()) };
+        let writes = runs.iter().map(|run| {
+            Write::Append(Append {
+                run: run.stamp.run,
+                expected: Some(run.summary.next),
+                events: vec![(clock.now(), finished("pinrail stopped before the answer ended"))],
+                answer: None,
+            })
+        });
+        for written in store.journal_write(writes.collect()).await {
+            written.map_err(OpenError::Close)?;
+            closed += 1;
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! Runs: how one gets its stamp, what may be added to it, and how it is read.
+//!
+//! A run is planned on one snapshot: resolve, stamp, and (for a new session) bind, in one journal write (I3).
+//! From then on only the stamp counts: joining, resuming and sub-agents read it and never the pointers (I2).
+//! When two calls bind one session at the same moment, the first one wins and the second resolves again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pinrail_domain::begin::{BeginError, Begun, Call};
+use pinrail_domain::id::{AgentName, DeploymentId, RunId, SessionId, TenantId};
+use pinrail_domain::journal::{Event, Outcome, Stamp};
+use pinrail_domain::model::{Catalogue, Lifecycle};
+use pinrail_domain::routes::{NoRoute, Question, Via};
+use pinrail_domain::tier::StampDurability;
+use pinrail_domain::time::{Clock, Entropy, Timestamp};
+use pinrail_store::journal::{Append, Bind, SessionKey, Start, Write, WriteError, Written};
+use pinrail_store::{Answer, Store, StoreError};
+
+use crate::Snapshot;
+use crate::contracts::Contracts;
+
+mod api;
+mod live;
+mod recorder;
+mod sessions;
+
+pub use api::{
+    ATTRIBUTES_BYTES_MAX, AppendRefused, Create, CreateRefused, Created, EVENT_BYTES_MAX,
+    EVENTS_PER_APPEND_MAX, Resumed, RunChange,
+};
+pub use recorder::QUEUE_MAX;
+
+use live::{LiveRun, LiveRuns};
+use recorder::Recorder;
+use sessions::Sessions;
+
+/// The runs. Lives as long as the control plane.
+pub struct Runs {
+    parts: Parts,
+    sessions: Sessions,
+    live: LiveRuns,
+    recorder: Recorder,
+}
+
+/// What runs are built from.
+pub(crate) struct Parts {
+    pub store: Arc<dyn Store>,
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    pub contracts: Arc<Contracts>,
+    pub catalogue: Arc<Catalogue>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Who wants a run.
+struct Wish<'a> {
+    agent: &'a str,
+    tenant: TenantId,
+    session: Option<SessionId>,
+    attributes: BTreeMap<String, String>,
+    parent: Option<&'a Stamp>,
+    single: bool,
+}
+
+/// A stamp, and what must be written with it.
+struct Planned {
+    stamp: Arc<Stamp>,
+    at: Timestamp,
+    bind: Option<Bind>,
+}
+
+/// A session rebinds at most once per flip; more than a few in one call means something is wrong.
+const PLAN_ATTEMPTS_MAX: usize = 8;
+
+impl Runs {
+    pub(crate) async fn open(parts: Parts) -> Result<Runs, StoreError> {
+        let sessions = Sessions::load(Arc::clone(&parts.store)).await?;
+        let live = LiveRuns::new(parts.store.run_open_total().await?);
+        let recorder = Recorder::start(Arc::clone(&parts.store));
+        Ok(Runs { parts, sessions, live, recorder })
+    }
+
+    /// Begins a run that is one gateway call, or joins the run that the call names.
+    pub async fn begin(&self, call: Call) -> Result<Begun, BeginError> {
+        match call.run {
+            Some(run) => self.join(run, &call).await,
+            None => self.begin_single(call).await,
+        }
+    }
+
+    /// Journals events of a run whose begin succeeded. Waits only while the queue is full.
+    pub async fn record(&self, run: RunId, events: Vec<(Timestamp, Event)>) {
+        let write = Write::Append(Append { run, expected: None, events, answer: None });
+        self.recorder.soon(write).await;
+    }
+
+    /// The agents that can be called, with the time (Unix seconds) each got its first release.
+    #[must_use]
+    pub fn agents(&self) -> Vec<(AgentName, u64)> {
+        let world = &self.parts.snapshot.load().world;
+        let mut first: BTreeMap<&AgentName, u64> = BTreeMap::new();
+        for release in world.releases.values() {
+            for agent in release.agents.iter().filter(|agent| world.agents.contains_key(*agent)) {
+                let seconds = release.created_at.0 / 1_000;
+                first
+                    .entry(agent)
+                    .and_modify(|earliest| *earliest = seconds.min(*earliest))
+                    .or_insert(seconds);
+            }
+        }
+        first.into_iter().map(|(agent, seconds)| (agent.clone(), seconds)).collect()
+    }
+
+    /// Writes what is queued.
+    pub async fn drain(&self) {
+        self.recorder.drain().await;
+    }
+
+    /// The store's last failure to write the journal, while it lasts: the server isn't ready then.
+    #[must_use]
+    pub fn journal_trouble(&self) -> Option<String> {
+        self.recorder.trouble()
+    }
+
+    async fn begin_single(&self, call: Call) -> Result<Begun, BeginError> {
+        let Call { agent, tenant, run: _, session, attributes } = call;
+        let snapshot = self.parts.snapshot.load_full();
+        let tier = snapshot.routes.agent(&agent).map(|(_, route)| route.spec.tier).unwrap_or_default();
+        let wish = Wish { agent: &agent, tenant, session, attributes, parent: None, single: true };
+        let planned = self.plan(&wish).await?;
+        let mut stamp = Arc::clone(&planned.stamp);
+        if let Some(why) = self.pin_gone(&stamp) {
+            let finished = Event::Finished { outcome: Outcome::Error, why: Some(why.clone()) };
+            let events = vec![(planned.at, finished)];
+            self.recorder.soon(planned.start(false, events, None)).await;
+            return Err(BeginError::PinGone { run: stamp.run, why });
+        }
+        match tier.demands().stamp {
+            StampDurability::Soon => self.recorder.try_soon(planned.start(false, Vec::new(), None))?,
+            StampDurability::BeforeCall => {
+                let start = self.start_durably(&wish, planned, false, |_| None).await;
+                stamp = start.map_err(StartFailed::begin)?.0;
+            }
+        }
+        self.begun(&snapshot, &stamp, 1).await
+    }
+
+    /// Writes a planned run's start; plans again when another call or replica bound the session first.
+    async fn start_durably(
+        &self,
+        wish: &Wish<'_>,
+        mut planned: Planned,
+        queued: bool,
+        answer: impl Fn(&Stamp) -> Option<Answer>,
+    ) -> Result<(Arc<Stamp>, Written), StartFailed> {
+        for _ in 0..PLAN_ATTEMPTS_MAX {
+            let stamp = Arc::clone(&planned.stamp);
+            match self.recorder.durably(planned.start(queued, Vec::new(), answer(&stamp))).await {
+                Ok(written) => return Ok((stamp, written)),
+                Err(WriteError::Bound(bound)) => {
+                    self.sessions.learn(&stamp, bound);
+                    planned = self.plan(wish).await.map_err(StartFailed::Plan)?;
+                }
+                Err(error) => return Err(StartFailed::Write(error)),
+            }
+        }
+        Err(StartFailed::Plan(contended()))
+    }
+
+    async fn join(&self, run: RunId, call: &Call) -> Result<Begun, BeginError> {
+        let live = self.live(run).await?.ok_or(BeginError::NoRun(run))?;
+        let stamp = &live.stamp;
+        if stamp.tenant != call.tenant {
+            return Err(BeginError::NoRun(run)); // I11
+        }
+        if stamp.agent.as_str() != call.agent {
+            return Err(BeginError::OtherAgent { run, agent: stamp.agent.clone() });
+        }
+        if call.session.is_some() && call.session != stamp.session {
+            return Err(BeginError::OtherSession { run });
+        }
+        if !live.is_running() {
+            return Err(BeginError::NotRunning { run, status: live.status() });
+        }
+        if let Some(why) = self.pin_gone(stamp) {
+            self.park(&live, &why).await.map_err(journal_error)?;
+            return Err(BeginError::PinGone { run, why });
+        }
+        let snapshot = self.parts.snapshot.load_full();
+        self.begun(&snapshot, stamp, live.next_call()).await
+    }
+
+    /// The run as far as calls need it, if it is open.
+    async fn live(&self, run: RunId) -> Result<Option<Arc<LiveRun>>, BeginError> {
+        if let Some(live) = self.live.get(run) {
+            return Ok(Some(live));
+        }
+        let stored = self.parts.store.run_get(run).await;
+        let stored = stored.map_err(|error| BeginError::Journal(Arc::new(error)))?;
+        Ok(stored.map(|stored| self.live.keep(stored)))
+    }
+
+    async fn begun(&self, snapshot: &Snapshot, stamp: &Arc<Stamp>, call: u32) -> Result<Begun, BeginError> {
+        let broken = |cause: Arc<dyn std::error::Error + Send + Sync>| BeginError::Release {
+            deployment: stamp.deployment,
+            cause,
+        };
+        let contract = self.parts.contracts.get(stamp.release).await;
+        let contract = contract.map_err(|error| broken(Arc::new(error)))?;
+        let provider = snapshot.world.providers.get(&stamp.provider).cloned();
+        let provider = provider.ok_or_else(|| broken(Arc::new(NoProvider(stamp.provider.to_string()))))?;
+        let spec = snapshot.routes.agent(stamp.agent.as_str()).map(|(_, route)| &route.spec);
+        let bodies = spec.map(|spec| spec.journal.bodies).unwrap_or_default();
+        Ok(Begun { stamp: Arc::clone(stamp), call, epoch: snapshot.world.epoch, contract, provider, bodies })
+    }
+
+    /// Resolves and stamps; binds the session in memory, and says what the store must bind.
+    async fn plan(&self, wish: &Wish<'_>) -> Result<Planned, BeginError> {
+        let at = self.parts.clock.now();
+        let run = self.new_run_id(at);
+        for _ in 0..PLAN_ATTEMPTS_MAX {
+            let snapshot = self.parts.snapshot.load_full();
+            if let Some(planned) = self.plan_on(&snapshot, wish, run, at).await? {
+                return Ok(planned);
+            }
+        }
+        Err(contended())
+    }
+
+    /// Plans on one snapshot; none when somebody bound the session meanwhile.
+    async fn plan_on(
+        &self,
+        snapshot: &Snapshot,
+        wish: &Wish<'_>,
+        run: RunId,
+        at: Timestamp,
+    ) -> Result<Option<Planned>, BeginError> {
+        let Wish { agent, tenant, session, attributes, parent, single } = wish;
+        let found = snapshot.routes.agent(agent);
+        let (name, route) = found.ok_or_else(|| BeginError::NoAgent((*agent).to_owned()))?;
+        let key = session.as_ref().map(|session| SessionKey {
+            agent: name.clone(),
+            tenant: tenant.clone(),
+            session: session.clone(),
+        });
+        let bound = match &key {
+            Some(key) => self.sessions.bound(key, route.has_candidate(tenant, attributes)).await,
+            None => Ok(None),
+        };
+        let bound = bound.map_err(|error| BeginError::Journal(Arc::new(error)))?;
+        // A call without a session is a unit of its own.
+        let unit = session.as_ref().map_or_else(|| run.to_string(), SessionId::to_string);
+        let parent_deployment = parent.map(|parent| parent.deployment);
+        let question = Question { tenant, attributes, unit: &unit, bound, parent: parent_deployment };
+        let decision = snapshot.routes.resolve(agent, question).map_err(no_route)?;
+        let bind = match &key {
+            // An inherited deployment is the parent's, not the session's own choice.
+            Some(key) if decision.via != Via::Parent => {
+                match self.sessions.bind(key, bound, decision.target.deployment) {
+                    Ok(bind) => bind,
+                    Err(sessions::Lost) => return Ok(None),
+                }
+            }
+            Some(_) | None => None,
+        };
+        let release = &snapshot.world.releases[&decision.target.release];
+        let stamp = Stamp {
+            run,
+            agent: name.clone(),
+            tenant: tenant.clone(),
+            session: session.clone(),
+            parent: parent.map(|parent| parent.run),
+            attributes: attributes.clone(),
+            single: *single,
+            deployment: decision.target.deployment,
+            release: decision.target.release,
+            segment: decision.segment.clone(),
+            epoch: snapshot.routes.epoch,
+            via: decision.via,
+            provider: release.manifest.model.provider.clone(),
+            snapshot: release.manifest.model.snapshot.clone(),
+        };
+        Ok(Some(Planned { stamp: Arc::new(stamp), at, bind }))
+    }
+
+    fn new_run_id(&self, at: Timestamp) -> RunId {
+        let mut random = [0; 16];
+        self.parts.entropy.fill(&mut random[..10]);
+        RunId::from_parts(at.0, u128::from_le_bytes(random))
+    }
+
+    /// Why the stamped model can't answer any more, by the catalogue's dates.
+    fn pin_gone(&self, stamp: &Stamp) -> Option<String> {
+        let snapshot = self.parts.snapshot.load();
+        let catalogue = &snapshot.world.providers.get(&stamp.provider)?.catalogue;
+        match self.parts.catalogue.lifecycle(catalogue, &stamp.snapshot, self.parts.clock.now()) {
+            Lifecycle::Retired { .. } => Some(format!(
+                "the catalogue says that {} retired model `{}`; deploy a release with another pin",
+                stamp.provider, stamp.snapshot
+            )),
+            Lifecycle::Active
+            | Lifecycle::Deprecated { .. }
+            | Lifecycle::RetiringSoon { .. }
+            | Lifecycle::Unlisted => None,
+        }
+    }
+}
+
+impl Planned {
+    fn start(self, queued: bool, events: Vec<(Timestamp, Event)>, answer: Option<Answer>) -> Write {
+        let stamp = Arc::unwrap_or_clone(self.stamp);
+        Write::Start(Box::new(Start { stamp, at: self.at, queued, events, bind: self.bind, answer }))
+    }
+}
+
+/// Why a run's start isn't in the journal.
+enum StartFailed {
+    Plan(BeginError),
+    Write(WriteError),
+}
+
+impl StartFailed {
+    fn begin(self) -> BeginError {
+        match self {
+            StartFailed::Plan(error) => error,
+            StartFailed::Write(error) => journal_error(error),
+        }
+    }
+}
+
+fn contended() -> BeginError {
+    BeginError::Busy { what: "re-binding of one session", limit: PLAN_ATTEMPTS_MAX as u64 }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("provider `{0}` is not registered any more")]
+struct NoProvider(String);
+
+fn no_route(no_route: NoRoute) -> BeginError {
+    match no_route {
+        NoRoute::NoAgent(agent) => BeginError::NoAgent(agent),
+        NoRoute::NothingActive { agent, segment } => BeginError::NothingActive { agent, segment },
+    }
+}
+
+fn journal_error(error: WriteError) -> BeginError {
+    BeginError::Journal(Arc::new(error))
+}
+
+/// The deployment a session is bound to, for tests and pages.
+impl Runs {
+    pub async fn session(&self, key: &SessionKey) -> Result<Option<DeploymentId>, StoreError> {
+        self.sessions.bound(key, true).await
+    }
+}

@@ -1,0 +1,381 @@
+//! What callers of the run API do: create, append, finish, resume, read. Every read and write names the
+//! tenants its caller may act for; a run of another tenant does not exist for it (I11).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pinrail_domain::agent::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
+use pinrail_domain::begin::BeginError;
+use pinrail_domain::id::{AgentName, EventSeq, RunId, SessionId, TenantId};
+use pinrail_domain::journal::{Event, Illegal, Outcome, Recorded, RunStatus, Stamp, Summary};
+use pinrail_domain::key::Tenants;
+use pinrail_domain::release::Contract;
+use pinrail_domain::time::Timestamp;
+use pinrail_store::journal::{Append, Run, RunFilter, Write, WriteError, Written};
+use pinrail_store::{Answer, StoreError};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::live::{LiveRun, OPEN_MAX};
+use super::{Runs, StartFailed, Wish};
+use crate::commit::Idempotency;
+
+/// A run to create.
+#[derive(Clone, Debug)]
+pub struct Create {
+    pub agent: AgentName,
+    pub tenant: TenantId,
+    pub session: Option<SessionId>,
+    pub attributes: BTreeMap<String, String>,
+    pub parent: Option<RunId>,
+    /// Whether it waits for a worker.
+    pub queued: bool,
+}
+
+/// A run that was created.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Created {
+    pub stamp: Stamp,
+    pub status: RunStatus,
+}
+
+/// Why a run isn't created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateRefused {
+    #[error("a run has at most {ATTRIBUTES_MAX} attributes of at most {ATTRIBUTE_BYTES_MAX} bytes each")]
+    Attributes,
+    #[error("there is no parent run {0}")]
+    NoParent(RunId),
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+    #[error("this idempotency key was used for a different request")]
+    KeyReused,
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// What a change to a run led to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunChange {
+    pub run: RunId,
+    pub summary: Summary,
+}
+
+/// Why events aren't appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendRefused {
+    #[error("there is no run {0}")]
+    NoRun(RunId),
+    #[error("an append holds 1 to {EVENTS_PER_APPEND_MAX} events; this one holds {0}")]
+    Count(usize),
+    #[error("an event is at most {EVENT_BYTES_MAX} bytes of JSON; event {index} has {bytes}")]
+    TooLong { index: usize, bytes: usize },
+    #[error("`{0}` events are written by Pinrail itself")]
+    NotYours(&'static str),
+    /// The caller's picture of the run is old: read on from `next` and decide again.
+    #[error("the run's next event is {next}, not {expected}")]
+    Moved { expected: EventSeq, next: EventSeq },
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    #[error("this idempotency key was used for a different request")]
+    KeyReused,
+    #[error("run {run} cannot go on: {why}")]
+    PinGone { run: RunId, why: String },
+    #[error("its release cannot be loaded")]
+    Contract(#[source] crate::contracts::ContractError),
+    /// Others kept appending; trying again may help.
+    #[error("run {0} changed {APPEND_ATTEMPTS_MAX} times meanwhile")]
+    Contended(RunId),
+    #[error(transparent)]
+    Write(WriteError),
+}
+
+/// A run to go on with: its contract and all that happened so far.
+#[derive(Clone, Debug)]
+pub struct Resumed {
+    pub run: Run,
+    pub contract: Arc<Contract>,
+}
+
+/// Events of one append: a worker that saves them up saves up some hundred.
+pub const EVENTS_PER_APPEND_MAX: usize = 1_000;
+/// A tool's result can be a whole document.
+pub const EVENT_BYTES_MAX: usize = 256 << 10;
+/// Appends to one run rarely race; each lost attempt means that another one got through.
+const APPEND_ATTEMPTS_MAX: usize = 8;
+/// All attributes of a run together.
+pub const ATTRIBUTES_BYTES_MAX: usize = 2 * ATTRIBUTES_MAX * ATTRIBUTE_BYTES_MAX;
+
+impl Runs {
+    /// Creates a run that its caller appends to and finishes. The stamp is durable on return.
+    pub async fn create(
+        &self,
+        create: Create,
+        tenants: &Tenants,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Created, CreateRefused> {
+        let fits = |text: &String| text.len() <= ATTRIBUTE_BYTES_MAX;
+        let Create { agent, tenant, session, attributes, parent, queued } = create;
+        if attributes.len() > ATTRIBUTES_MAX
+            || !attributes.iter().all(|(name, value)| fits(name) && fits(value))
+        {
+            return Err(CreateRefused::Attributes);
+        }
+        if let Some(answer) = self.earlier(idempotency.as_ref()).await? {
+            return replay(&answer, idempotency.as_ref()).ok_or(CreateRefused::KeyReused);
+        }
+        if self.live.open() >= OPEN_MAX {
+            return Err(BeginError::Busy { what: "the number of open runs", limit: OPEN_MAX }.into());
+        }
+        let parent = match parent {
+            Some(id) => {
+                let visible = self.visible(id, tenants).await?;
+                Some(
+                    visible
+                        .filter(|parent| parent.stamp.tenant == tenant)
+                        .ok_or(CreateRefused::NoParent(id))?,
+                )
+            }
+            None => None,
+        };
+        let parent = parent.as_ref().map(|parent| &*parent.stamp);
+        let wish = Wish { agent: agent.as_str(), tenant, session, attributes, parent, single: false };
+        let planned = self.plan(&wish).await?;
+        if let Some(why) = self.pin_gone(&planned.stamp) {
+            return Err(BeginError::PinGone { run: planned.stamp.run, why }.into());
+        }
+        let status = if queued { RunStatus::Queued } else { RunStatus::Running };
+        let created = |stamp: &Stamp| Created { stamp: stamp.clone(), status };
+        let answer = |stamp: &Stamp| Some(self.answer(idempotency.as_ref()?, &created(stamp)));
+        match self.start_durably(&wish, planned, queued, answer).await {
+            Ok((stamp, written)) => {
+                self.live.opened();
+                self.live.keep(Run { stamp: (*stamp).clone(), summary: written.summary });
+                Ok(created(&stamp))
+            }
+            Err(StartFailed::Write(WriteError::Answered(answer))) => {
+                replay(&answer, idempotency.as_ref()).ok_or(CreateRefused::KeyReused)
+            }
+            Err(StartFailed::Write(error)) => Err(error.into()),
+            Err(StartFailed::Plan(error)) => Err(error.into()),
+        }
+    }
+
+    /// Appends the caller's events, at the expected place if it names one. Durable on return.
+    pub async fn append(
+        &self,
+        run: RunId,
+        tenants: &Tenants,
+        expected: Option<EventSeq>,
+        events: Vec<Event>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<RunChange, AppendRefused> {
+        check_events(&events)?;
+        self.write(run, tenants, expected, events, idempotency).await
+    }
+
+    /// Finishes a run.
+    pub async fn finish(
+        &self,
+        run: RunId,
+        tenants: &Tenants,
+        outcome: Outcome,
+        why: Option<String>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<RunChange, AppendRefused> {
+        self.write(run, tenants, None, vec![Event::Finished { outcome, why }], idempotency).await
+    }
+
+    /// Hands back what a worker needs to go on, whatever was rolled back since (I2). A paused or parked run is
+    /// running again; one whose pin is gone is parked and says why.
+    pub async fn resume(&self, run: RunId, tenants: &Tenants) -> Result<Resumed, AppendRefused> {
+        let live = self.visible(run, tenants).await.map_err(store)?.ok_or(AppendRefused::NoRun(run))?;
+        if let Some(why) = self.pin_gone(&live.stamp).filter(|_| live.status().is_open()) {
+            self.park(&live, &why).await.map_err(AppendRefused::Write)?;
+            return Err(AppendRefused::PinGone { run, why });
+        }
+        let event = match live.status() {
+            RunStatus::Queued => Some(Event::Started),
+            RunStatus::Paused | RunStatus::Parked => Some(Event::Resumed),
+            RunStatus::Running => None,
+            RunStatus::Finished => {
+                return Err(Illegal { status: RunStatus::Finished, event: "resumed" }.into());
+            }
+        };
+        if let Some(event) = event {
+            self.write(run, tenants, None, vec![event], None).await?;
+        }
+        let contract = self.parts.contracts.get(live.stamp.release).await;
+        let contract = contract.map_err(AppendRefused::Contract)?;
+        let stored = self.parts.store.run_get(run).await.map_err(store)?;
+        Ok(Resumed { run: stored.ok_or(AppendRefused::NoRun(run))?, contract })
+    }
+
+    /// A run, if the caller may see it.
+    pub async fn get(&self, run: RunId, tenants: &Tenants) -> Result<Option<Run>, StoreError> {
+        let found = self.parts.store.run_get(run).await?;
+        Ok(found.filter(|found| tenants.contain(&found.stamp.tenant)))
+    }
+
+    /// Events of a run that the caller may see; none where there is no such run.
+    pub async fn events(
+        &self,
+        run: RunId,
+        tenants: &Tenants,
+        from: EventSeq,
+        limit: usize,
+    ) -> Result<Option<Vec<Recorded>>, StoreError> {
+        match self.get(run, tenants).await? {
+            Some(_) => self.parts.store.run_events(run, from, limit).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Matching runs of the caller's tenants, newest first.
+    pub async fn list(
+        &self,
+        tenants: &Tenants,
+        mut filter: RunFilter,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<Run>, StoreError> {
+        filter.tenants = match (tenants, filter.tenants) {
+            (Tenants::All, asked) => asked,
+            (Tenants::Only(own), None) => Some(own.iter().cloned().collect()),
+            (Tenants::Only(own), Some(asked)) => {
+                Some(asked.into_iter().filter(|t| own.contains(t)).collect())
+            }
+        };
+        self.parts.store.run_list(&filter, before, limit).await
+    }
+
+    /// Changes whenever something was journaled: what followers of a run wait for.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.recorder.flushes()
+    }
+
+    pub(super) async fn park(&self, live: &LiveRun, why: &str) -> Result<(), WriteError> {
+        if live.status() == RunStatus::Parked {
+            return Ok(());
+        }
+        let before = live.status();
+        let events = vec![(self.parts.clock.now(), Event::Parked { why: why.to_owned() })];
+        let append = Append { run: live.stamp.run, expected: None, events, answer: None };
+        let written = self.recorder.durably(Write::Append(append)).await?;
+        self.live.changed(live.stamp.run, before, &written.summary);
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        run: RunId,
+        tenants: &Tenants,
+        expected: Option<EventSeq>,
+        events: Vec<Event>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<RunChange, AppendRefused> {
+        let live = self.visible(run, tenants).await.map_err(store)?.ok_or(AppendRefused::NoRun(run))?;
+        if let Some(answer) = self.earlier(idempotency.as_ref()).await.map_err(store)? {
+            return replay(&answer, idempotency.as_ref()).ok_or(AppendRefused::KeyReused);
+        }
+        let before = live.status();
+        let now = self.parts.clock.now();
+        let events: Vec<_> = events.into_iter().map(|event| (now, event)).collect();
+        for _ in 0..APPEND_ATTEMPTS_MAX {
+            let (at, answer) = match &idempotency {
+                Some(idempotency) => self.predict(run, expected, &events, idempotency).await?,
+                None => (expected, None),
+            };
+            let append = Append { run, expected: at, events: events.clone(), answer };
+            match self.recorder.durably(Write::Append(append)).await {
+                Ok(Written { summary }) => {
+                    self.live.changed(run, before, &summary);
+                    return Ok(RunChange { run, summary });
+                }
+                Err(WriteError::Answered(answer)) => {
+                    return replay(&answer, idempotency.as_ref()).ok_or(AppendRefused::KeyReused);
+                }
+                Err(WriteError::Moved { next }) => {
+                    if let Some(expected) = expected {
+                        return Err(AppendRefused::Moved { expected, next });
+                    }
+                }
+                Err(WriteError::Illegal(illegal)) => return Err(illegal.into()),
+                Err(error) => return Err(AppendRefused::Write(error)),
+            }
+        }
+        Err(AppendRefused::Contended(run))
+    }
+
+    /// The answer that the append will have, and the place where it must happen for that to be true: an answer
+    /// is stored in the same transaction as its effect, so it must be known before.
+    async fn predict(
+        &self,
+        run: RunId,
+        expected: Option<EventSeq>,
+        events: &[(Timestamp, Event)],
+        idempotency: &Idempotency,
+    ) -> Result<(Option<EventSeq>, Option<Answer>), AppendRefused> {
+        let stored = self.parts.store.run_get(run).await.map_err(store)?;
+        let mut summary = stored.ok_or(AppendRefused::NoRun(run))?.summary;
+        let at = expected.unwrap_or(summary.next);
+        if at != summary.next {
+            return Err(AppendRefused::Moved { expected: at, next: summary.next });
+        }
+        for (when, event) in events {
+            summary.apply(*when, event)?;
+        }
+        Ok((Some(at), Some(self.answer(idempotency, &RunChange { run, summary }))))
+    }
+
+    async fn visible(&self, run: RunId, tenants: &Tenants) -> Result<Option<Arc<LiveRun>>, WriteError> {
+        let live = match self.live.get(run) {
+            Some(live) => Some(live),
+            None => self.parts.store.run_get(run).await?.map(|stored| self.live.keep(stored)),
+        };
+        Ok(live.filter(|live| tenants.contain(&live.stamp.tenant)))
+    }
+
+    async fn earlier(&self, idempotency: Option<&Idempotency>) -> Result<Option<Answer>, WriteError> {
+        match idempotency {
+            Some(idempotency) => Ok(self.parts.store.answer_get(&idempotency.key).await?),
+            None => Ok(None),
+        }
+    }
+
+    fn answer<T: Serialize>(&self, idempotency: &Idempotency, value: &T) -> Answer {
+        Answer {
+            key: idempotency.key.clone(),
+            request: idempotency.request,
+            status: 200,
+            body: serde_json::to_string(value).expect("an outcome is plain data"),
+            at: self.parts.clock.now(),
+        }
+    }
+}
+
+fn check_events(events: &[Event]) -> Result<(), AppendRefused> {
+    if events.is_empty() || events.len() > EVENTS_PER_APPEND_MAX {
+        return Err(AppendRefused::Count(events.len()));
+    }
+    for (index, event) in events.iter().enumerate() {
+        if !event.is_the_callers() {
+            return Err(AppendRefused::NotYours(event.kind()));
+        }
+        let bytes = serde_json::to_vec(event).expect("an event is plain data").len();
+        if bytes > EVENT_BYTES_MAX {
+            return Err(AppendRefused::TooLong { index, bytes });
+        }
+    }
+    Ok(())
+}
+
+fn replay<T: for<'de> Deserialize<'de>>(answer: &Answer, idempotency: Option<&Idempotency>) -> Option<T> {
+    let same = idempotency.is_some_and(|idempotency| idempotency.request == answer.request);
+    same.then(|| serde_json::from_str(&answer.body).ok()).flatten()
+}
+
+fn store(error: impl Into<WriteError>) -> AppendRefused {
+    AppendRefused::Write(error.into())
+}
