@@ -1,0 +1,27 @@
+//! `PUT|GET|DELETE /api/v1/agents/{agent}`, `GET /api/v1/agents`, and the same under `/providers`.
+
+use pinrail_domain::agent::AgentSpec;
+use pinrail_domain::id::{AgentName, ProviderName};
+use pinrail_domain::provider::ProviderSpec;
+use serde::{Deserialize, Serialize};
+
+/// An agent and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Agent {
+    pub agent: AgentName,
+    pub spec: AgentSpec,
+}
+
+/// A provider and its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provider {
+    pub provider: ProviderName,
+    pub spec: ProviderSpec,
+}
+
+/// What a put or delete did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// `created`, `updated`, `unchanged` or `removed`.
+    pub change: String,
+}

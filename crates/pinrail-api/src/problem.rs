@@ -1,0 +1,116 @@
+//! Errors: RFC 9457 problem documents with a stable `code`, a cause and a next step.
+
+use serde::{Deserialize, Serialize};
+
+/// An error's body, `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:pinrail:problem:<code>`.
+    #[serde(rename = "type")]
+    pub type_: String,
+    pub title: String,
+    pub status: u16,
+    pub code: Code,
+    /// What failed and why, causes included.
+    pub detail: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_step: Option<String>,
+    /// Facts for programs, such as `next` for a failed compare-and-set.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty", flatten)]
+    pub facts: serde_json::Map<String, serde_json::Value>,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $status:literal, $text:literal, $title:literal;)*) => {
+        /// What went wrong, for programs. Never reused for something else.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Code {
+            $($(#[$doc])* #[serde(rename = $text)] $variant,)*
+            /// A code that this version doesn't know.
+            #[serde(other, rename = "other")]
+            Other,
+        }
+
+        impl Code {
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $text,)* Code::Other => "other" }
+            }
+
+            #[must_use]
+            pub fn status(self) -> u16 {
+                match self { $(Code::$variant => $status,)* Code::Other => 500 }
+            }
+
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$variant => $title,)* Code::Other => "something else" }
+            }
+        }
+    };
+}
+
+codes! {
+    BadRequest = 400, "bad_request", "the request cannot be understood";
+    BadName = 400, "bad_name", "a name breaks its rules";
+    BadManifest = 400, "bad_manifest", "the manifest cannot become a release";
+    BadAgent = 400, "bad_agent", "the agent's settings are refused";
+    BadProvider = 400, "bad_provider", "the provider's settings are refused";
+    BadEvents = 400, "bad_events", "the events are refused";
+    Unauthenticated = 401, "unauthenticated", "no valid key";
+    Forbidden = 403, "forbidden", "the key does not allow this";
+    NotFound = 404, "not_found", "there is no such thing";
+    NoRoute = 404, "no_route", "there is no such address";
+    MethodNotAllowed = 405, "method_not_allowed", "the address does not take this method";
+    NothingActive = 409, "nothing_active", "nothing is deployed there";
+    ModelRefused = 409, "model_refused", "the tier refuses the model";
+    CandidateExists = 409, "candidate_exists", "another candidate is in the way";
+    AlreadyActive = 409, "already_active", "nothing would change";
+    Held = 409, "held", "a hold is set";
+    NotHeld = 409, "not_held", "there is no hold to lift";
+    NotACandidate = 409, "not_a_candidate", "the deployment is no candidate";
+    AlreadyRolledBack = 409, "already_rolled_back", "the deployment is rolled back";
+    InUse = 409, "in_use", "something still needs it";
+    MissingArtifact = 409, "missing_artifact", "an artifact is not stored";
+    SequenceMoved = 409, "sequence_moved", "the run has moved on";
+    RunState = 409, "run_state", "the run's state does not allow this";
+    PinGone = 409, "pin_gone", "the pinned model is retired";
+    KeyReused = 422, "idempotency_key_reused", "the idempotency key belongs to another request";
+    TooLarge = 413, "too_large", "the request is over a limit";
+    LimitReached = 429, "limit_reached", "a limit is reached";
+    Internal = 500, "internal", "Pinrail made a mistake";
+    StoreDamaged = 500, "store_damaged", "the store holds damaged data";
+    Contended = 503, "contended", "others kept changing the same thing";
+    StoreFull = 507, "store_full", "the store is full";
+    StoreUnavailable = 503, "store_unavailable", "the store cannot be used";
+}
+
+impl Problem {
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Problem {
+        Problem {
+            type_: format!("urn:pinrail:problem:{}", code.as_str()),
+            title: code.title().to_owned(),
+            status: code.status(),
+            code,
+            detail: detail.into(),
+            next_step: None,
+            facts: serde_json::Map::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn next_step(mut self, next_step: impl Into<String>) -> Problem {
+        self.next_step = Some(next_step.into());
+        self
+    }
+
+    #[must_use]
+    pub fn fact(mut self, name: &str, value: impl Into<serde_json::Value>) -> Problem {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+}

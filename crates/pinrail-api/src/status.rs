@@ -1,0 +1,31 @@
+//! `GET /healthz`, `GET /readyz`, `GET /api/v1/status`.
+
+use pinrail_domain::id::{Epoch, LedgerSeq};
+use serde::{Deserialize, Serialize};
+
+/// How the server is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub ready: bool,
+    /// Why it isn't ready.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<String>,
+    /// Whether anyone who reaches it may do anything.
+    pub open: bool,
+    pub epoch: Epoch,
+    pub seq: LedgerSeq,
+    pub agents: u64,
+    pub releases: u64,
+    pub deployments: u64,
+    /// Providers whose key variable is not set in the server's environment, with its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_provider_keys: Vec<MissingKey>,
+}
+
+/// A provider that can't be called for want of its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingKey {
+    pub provider: String,
+    pub key_env: String,
+}
