@@ -162,7 +162,10 @@ pub fn promote(
         }
     }
     let segment = &deployment.segment;
-    let mut bodies = holds_to_lift(world, deployment.releases.keys(), segment, lift_hold)
+    // The others were removed since it was opened: what is there now is not its to move.
+    let moved =
+        deployment.releases.keys().filter(|agent| world.pointer(agent, segment).candidate == Some(id));
+    let mut bodies = holds_to_lift(world, moved, segment, lift_hold)
         .map_err(|(agent, hold)| PromoteRefused::Held { agent, segment: segment.clone(), hold })?;
     bodies.push(Body::DeploymentPromoted { deployment: id });
     Ok(bodies)
@@ -281,3 +284,6 @@ fn holds_to_lift<'a>(
     }
     Ok(bodies)
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,6 +216,14 @@ impl World {
     }
 
     fn open(&mut self, opened: Deployment, weight: Share) -> Result<(), String> {
+        for (agent, release) in &opened.releases {
+            if !self.agents.contains_key(agent) {
+                return Err(format!("no such agent: {agent}"));
+            }
+            if !self.releases.get(release).is_some_and(|release| release.agents.contains(agent)) {
+                return Err(format!("{agent} has no such release"));
+            }
+        }
         let keys = pointer_keys(&opened);
         for key in &keys {
             if self.pointers.get(key).is_some_and(|pointer| pointer.candidate.is_some()) {
@@ -242,8 +250,9 @@ impl World {
     fn promote(&mut self, entry: &Entry, id: DeploymentId) -> Result<(), String> {
         let mut deployment = Arc::unwrap_or_clone(self.candidate(id)?);
         for key in pointer_keys(&deployment) {
-            // An agent that was removed meanwhile has no pointer to move.
-            let Some(pointer) = self.pointers.get_mut(&key) else { continue };
+            // An agent that was removed meanwhile has no pointer to move, and one that came back has another's.
+            let pointer = self.pointers.get_mut(&key).filter(|pointer| pointer.candidate == Some(id));
+            let Some(pointer) = pointer else { continue };
             deployment.replaced.insert(key.0, pointer.active);
             pointer.active = Some(id);
             pointer.candidate = None;
@@ -285,7 +294,8 @@ impl World {
     fn set_weight(&mut self, id: DeploymentId, weight: Share) -> Result<(), String> {
         let mut deployment = Arc::unwrap_or_clone(self.candidate(id)?);
         for key in pointer_keys(&deployment) {
-            if let Some(pointer) = self.pointers.get_mut(&key) {
+            if let Some(pointer) = self.pointers.get_mut(&key).filter(|pointer| pointer.candidate == Some(id))
+            {
                 pointer.weight = weight;
             }
         }
@@ -300,4 +310,4 @@ fn pointer_keys(deployment: &Deployment) -> Vec<PointerKey> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
