@@ -8,6 +8,7 @@ use crate::assign::Salt;
 use crate::deploy::{self, Traffic};
 use crate::digest::Digest;
 
+mod golden;
 pub(crate) mod play;
 
 /// What each pointer should be, kept in the plainest way: its whole history.

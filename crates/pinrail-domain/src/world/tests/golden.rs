@@ -1,0 +1,166 @@
+//! The golden ledger: what implementations in other languages check their reading of a ledger against.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::play::{judge, manifest, share};
+use super::*;
+use crate::agent::Segment;
+use crate::deploy::{Open, Traffic};
+use crate::digest::Digest;
+use crate::id::{DeploymentId, TenantId};
+use crate::key::{Scope, Tenants, Token};
+use crate::ledger::{Actor, Draft};
+use crate::provider::ProviderSpec;
+use crate::tier::Tier;
+
+/// The file's shape.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Golden {
+    entries: Vec<Entry>,
+    expected: Expected,
+}
+
+/// What the entries fold to.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Expected {
+    head: Digest,
+    epoch: Epoch,
+    pointers: Vec<At>,
+    deployments: Vec<Deployment>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct At {
+    agent: AgentName,
+    segment: SegmentName,
+    #[serde(flatten)]
+    pointer: Pointer,
+}
+
+const FILE: &str = include_str!("../../../../../docs/golden/ledger.json");
+
+#[test]
+fn the_golden_ledger_folds_to_what_it_says() {
+    let golden: Golden = serde_json::from_str(FILE).unwrap();
+    let mut world = World::default();
+    for entry in &golden.entries {
+        assert_eq!(entry.compute_hash().unwrap(), entry.hash, "{}", entry.seq);
+        world.apply(entry).unwrap();
+    }
+    assert_eq!(expected(&world), golden.expected);
+    // The stored form is what is hashed: nothing in the file is left out when it is read.
+    let raw: serde_json::Value = serde_json::from_str(FILE).unwrap();
+    assert_eq!(serde_json::to_value(&golden).unwrap(), raw);
+    for entry in raw["entries"].as_array().unwrap() {
+        let mut hashed = entry.clone();
+        let hash = hashed.as_object_mut().unwrap().remove("hash").unwrap();
+        let digest = crate::canonical::digest(&hashed).unwrap();
+        assert_eq!(serde_json::to_value(digest).unwrap(), hash);
+    }
+}
+
+/// Keeps the file and the decisions in step: the same wishes still give the same entries.
+#[test]
+fn the_golden_ledger_is_what_its_story_gives_today() {
+    let golden: Golden = serde_json::from_str(FILE).unwrap();
+    let (world, entries) = story();
+    let today = Golden { entries, expected: expected(&world) };
+    assert_eq!(golden, today, "the story now gives:\n{}", serde_json::to_string_pretty(&today).unwrap());
+}
+
+fn expected(world: &World) -> Expected {
+    let at = |((agent, segment), pointer): (&PointerKey, &Pointer)| At {
+        agent: agent.clone(),
+        segment: segment.clone(),
+        pointer: pointer.clone(),
+    };
+    Expected {
+        head: world.head.hash,
+        epoch: world.epoch,
+        pointers: world.pointers.iter().map(at).collect(),
+        deployments: world.deployments.values().map(|deployment| Deployment::clone(deployment)).collect(),
+    }
+}
+
+/// A provider, an agent with a segment, a key, two releases, a deployment and a canary that is taken back.
+fn story() -> (World, Vec<Entry>) {
+    let support: AgentName = "support".parse().unwrap();
+    let token = Token::from_random(&[0xab; 38]);
+    let key = Key {
+        id: token.id.clone(),
+        name: "deployer".to_owned(),
+        scopes: [Scope::Deploy, Scope::Read].into(),
+        tenants: Tenants::Only([TenantId::new("acme").unwrap()].into()),
+        secret_hash: token.secret_hash(),
+    };
+    let beta = Segment {
+        name: "beta".parse().unwrap(),
+        tenants: vec!["acme".parse().unwrap()],
+        attributes: [("plan".to_owned(), vec!["pro".to_owned(), "größe".to_owned()])].into(),
+    };
+    let spec = AgentSpec {
+        tier: Tier::Critical,
+        description: "answers customers".to_owned(),
+        segments: vec![beta],
+        ..AgentSpec::default()
+    };
+    let mut teller = Teller { world: World::default(), entries: Vec::new(), deployer: None };
+    // Spelled out, so that today's defaults may change and the story stays.
+    let spec_of_p: ProviderSpec = serde_json::from_value(json!({
+        "format": "openai", "base_url": "sim:", "catalogue": "sim", "retries_max": 1,
+        "timeouts": {"connect_ms": 5_000, "first_byte_ms": 300_000, "idle_ms": 60_000}}))
+    .unwrap();
+    teller.tell("first start", vec![Body::ProviderPut { provider: "p".parse().unwrap(), spec: spec_of_p }]);
+    teller.tell("", vec![Body::AgentPut { agent: support.clone(), spec }]);
+    teller.tell("for the pipeline", vec![Body::KeyCreated { key: key.clone() }]);
+    teller.deployer = Some(Actor::Key { id: key.id, name: key.name });
+    let [old, new] = ["m-2026-01-01", "m-2026-02-01"].map(manifest);
+    for manifest in [&old, &new] {
+        let body = Body::ReleaseCreated {
+            release: manifest.id().unwrap(),
+            agent: support.clone(),
+            manifest: Box::new(manifest.clone()),
+            identity: "pinned".to_owned(),
+            model_override: None,
+        };
+        teller.tell("release create", vec![body]);
+    }
+    let mut open = |manifest: &Manifest, traffic, salt, reason: &str| {
+        let releases = [(support.clone(), manifest.id().unwrap())].into();
+        let wish = Open { releases, segment: SegmentName::default_segment(), traffic, lift_hold: false };
+        let (id, bodies) = deploy::open(&teller.world, &wish, Salt(salt), judge).unwrap();
+        teller.tell(reason, bodies);
+        id
+    };
+    open(&old, Traffic::Now, 7, "the first one");
+    let canary = open(&new, Traffic::Canary(share(500)), u64::MAX, "try the new model");
+    teller.tell(
+        "refuses refunds – \u{201c}Größe\u{201d} \u{1f6d1}\n",
+        vec![deploy::roll_back(&teller.world, canary).unwrap()],
+    );
+    assert_eq!(canary, DeploymentId(2));
+    (teller.world, teller.entries)
+}
+
+struct Teller {
+    world: World,
+    entries: Vec<Entry>,
+    deployer: Option<Actor>,
+}
+
+impl Teller {
+    fn tell(&mut self, reason: &str, bodies: Vec<Body>) {
+        for body in bodies {
+            let draft = Draft {
+                at: Timestamp(1_767_225_600_000 + 60_000 * self.world.head.seq.0),
+                actor: self.deployer.clone().unwrap_or(Actor::System),
+                reason: reason.to_owned(),
+                body,
+            };
+            let entry = self.world.head.seal(draft).unwrap();
+            self.world.apply(&entry).unwrap();
+            self.entries.push(entry);
+        }
+    }
+}
