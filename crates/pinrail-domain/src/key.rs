@@ -30,6 +30,7 @@ pub enum Scope {
 
 /// A key as the ledger keeps it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Key {
     pub id: KeyId,
     pub name: String,

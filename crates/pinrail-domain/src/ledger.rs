@@ -20,8 +20,10 @@ use crate::release::Manifest;
 use crate::share::Share;
 use crate::time::Timestamp;
 
-/// One change. Stored: never rename a field.
+/// One change. Stored: never rename a field. A field that isn't known is refused when an entry is read, as the
+/// hash couldn't vouch for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Entry {
     pub seq: LedgerSeq,
     pub prev: Digest,
@@ -34,7 +36,7 @@ pub struct Entry {
 
 /// Who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", from = "StoredActor")]
 pub enum Actor {
     /// The holder of a key.
     Key { id: KeyId, name: String },
@@ -46,7 +48,7 @@ pub enum Actor {
 
 /// What changed. Stored: never rename or renumber.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Body {
     ProviderPut {
         provider: ProviderName,
@@ -228,6 +230,25 @@ impl fmt::Display for Fault {
             Fault::Previous { expected } => write!(f, "the entry before it has hash {expected}"),
             Fault::Hash { expected } => write!(f, "its content has hash {expected}"),
             Fault::NotCanonical => f.write_str("its content has no canonical form"),
+        }
+    }
+}
+
+/// [`Actor`] as it is read: serde refuses unknown fields only in variants that have braces.
+#[derive(Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum StoredActor {
+    Key { id: KeyId, name: String },
+    Open {},
+    System {},
+}
+
+impl From<StoredActor> for Actor {
+    fn from(stored: StoredActor) -> Actor {
+        match stored {
+            StoredActor::Key { id, name } => Actor::Key { id, name },
+            StoredActor::Open {} => Actor::Open,
+            StoredActor::System {} => Actor::System,
         }
     }
 }

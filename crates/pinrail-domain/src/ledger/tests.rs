@@ -62,3 +62,18 @@ proptest! {
         prop_assert_eq!(named, expected, "{}", broken);
     }
 }
+
+/// I8: a field that Pinrail doesn't know isn't part of the hash it computes, so it can't slip in.
+#[test]
+fn a_field_that_no_one_wrote_is_refused() {
+    let raw = include_str!("../../../../docs/golden/ledger.json");
+    let golden: serde_json::Value = serde_json::from_str(raw).unwrap();
+    for entry in golden["entries"].as_array().unwrap() {
+        for place in ["", "/actor", "/body", "/body/spec", "/body/key", "/body/manifest"] {
+            let mut forged = entry.clone();
+            let Some(fields) = forged.pointer_mut(place) else { continue };
+            fields["approved_by"] = "everyone".into();
+            assert!(serde_json::from_value::<Entry>(forged).is_err(), "{place} of {entry}");
+        }
+    }
+}
