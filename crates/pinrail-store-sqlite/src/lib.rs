@@ -1,0 +1,39 @@
+//! The store on SQLite: one file in WAL mode, one writer thread with group commit, a few readers.
+//!
+//! It carries out what the traits of `pinrail-store` promise and decides nothing: which event may follow and what
+//! a run adds up to is `pinrail-domain`. It reads no clock and no environment.
+//!
+//! Start reading at [`Sqlite::open`], then `writer` (how many writes share one sync and what happens when the disk
+//! is full) and `migrations/` (what a row is). There is one file for each trait.
+
+mod answers;
+mod artifacts;
+mod failure;
+mod journal;
+mod ledger;
+mod open;
+mod reader;
+mod writer;
+
+pub use open::{OpenError, Options};
+
+use reader::Readers;
+use writer::Writer;
+
+/// An open store. Dropping it carries out what is queued and closes the file.
+pub struct Sqlite {
+    // Closed before the writer, whose connection then tidies the write-ahead log up.
+    readers: Readers,
+    writer: Writer,
+    recovered_bytes: u64,
+}
+
+impl Sqlite {
+    /// How much of a write-ahead log the last process left behind; zero after an orderly end.
+    ///
+    /// All that was acknowledged in it is in the store again.
+    #[must_use]
+    pub fn recovered_bytes(&self) -> u64 {
+        self.recovered_bytes
+    }
+}

@@ -1,0 +1,69 @@
+//! A few connections that only read, on threads where blocking is allowed.
+//!
+//! Every question begins a new read, so it sees all that was acknowledged before it was asked.
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::failure::Failure;
+
+/// The connections; as many questions as there are connections are answered at once, the rest wait.
+pub(crate) struct Readers {
+    idle: Arc<Mutex<Vec<Connection>>>,
+    places: Arc<Semaphore>,
+}
+
+impl Readers {
+    pub(crate) fn new(connections: Vec<Connection>) -> Readers {
+        let places = Arc::new(Semaphore::new(connections.len()));
+        Readers { idle: Arc::new(Mutex::new(connections)), places }
+    }
+
+    /// Asks a question.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| Failure::closed())?;
+        let idle = Arc::clone(&self.idle);
+        let asked = tokio::task::spawn_blocking(move || question(&Lent::from(idle, place)));
+        match asked.await {
+            Ok(answer) => answer,
+            Err(stopped) => match stopped.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Failure::closed()),
+            },
+        }
+    }
+}
+
+/// A connection that goes back when the question is answered, whatever happens to who asked.
+struct Lent {
+    connection: Option<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Lent {
+    fn from(idle: Arc<Mutex<Vec<Connection>>>, place: OwnedSemaphorePermit) -> Lent {
+        let connection = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Lent { connection, idle, _place: place }
+    }
+}
+
+impl Deref for Lent {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("there is a connection for every place")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.connection.take());
+    }
+}

@@ -1,0 +1,220 @@
+//! The one thread that writes, with group commit.
+//!
+//! Callers queue operations; the thread takes all that wait (up to [`GROUP_MAX`]), carries them out in one
+//! transaction, syncs once and then answers everybody (I9). An operation looks before it writes, so what it
+//! refuses has written nothing, and the others of its group need no savepoint against it.
+//!
+//! When SQLite fails:
+//! 1. in the middle of a group: the group is rolled back and every part of it is tried again in a transaction
+//!    of its own, so that only those fail which can't be written;
+//! 2. at COMMIT: nobody's effect is there and everybody gets the error. It is not tried again: after a failed
+//!    sync nobody knows what a second one would be worth.
+//!
+//! Either way the thread goes on, so the store works again as soon as there is room.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use pinrail_store::{Probe, StoreError};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::failure::Failure;
+
+/// Operations that may wait. More callers than this wait for a place: one group ahead is enough to keep the
+/// thread busy, and what waits is memory.
+const QUEUE_MAX: usize = 1_024;
+/// Operations in one transaction. A thousand share a sync so well that more would only add to the wait.
+const GROUP_MAX: usize = 1_024;
+
+/// Something that writes.
+pub(crate) trait Operation: Send {
+    fn kind(&self) -> Kind;
+
+    /// How many parts it has that may fail alone.
+    fn parts(&self) -> usize {
+        1
+    }
+
+    /// Carries one part out within the open transaction and remembers what became of it.
+    ///
+    /// An error means that SQLite failed: the transaction is rolled back, and the part may be asked again.
+    fn carry_out(&mut self, part: usize, db: &Connection) -> Result<(), StoreError>;
+
+    /// Remembers that a part failed instead.
+    fn fail(&mut self, part: usize, error: &StoreError);
+
+    /// Tells the caller what became of it all. A caller that went away doesn't matter.
+    fn answer(self: Box<Self>);
+}
+
+/// Which aggregate an operation writes to, for the probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Artifact,
+    Ledger,
+    Journal,
+    Answers,
+}
+
+/// The way to the writing thread.
+pub(crate) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Operation>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(crate) fn start(db: Connection, probe: Arc<dyn Probe>) -> io::Result<Writer> {
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let thread = Thread { db, probe };
+        let thread =
+            thread::Builder::new().name("store-writer".to_owned()).spawn(move || thread.run(waiting))?;
+        Ok(Writer { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Queues the operation that `make` makes, waiting for a place if need be, and waits for its answer.
+    pub(crate) async fn carry_out<O: Operation + 'static, T>(
+        &self,
+        make: impl FnOnce(oneshot::Sender<T>) -> O,
+    ) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(Failure::closed)?;
+        queue.send(Box::new(make(reply))).await.map_err(|_| Failure::closed())?;
+        answer.await.map_err(|_| Failure::closed())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been reported by the panic hook and to all who waited.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Thread {
+    db: Connection,
+    probe: Arc<dyn Probe>,
+}
+
+impl Thread {
+    fn run(self, mut waiting: mpsc::Receiver<Box<dyn Operation>>) {
+        let mut group = Vec::with_capacity(GROUP_MAX);
+        while waiting.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
+            self.carry_out(&mut group);
+            for operation in group.drain(..) {
+                operation.answer();
+            }
+        }
+    }
+
+    fn carry_out(&self, group: &mut [Box<dyn Operation>]) {
+        let kinds = Kinds::of(group);
+        let parts = group.iter().map(|operation| operation.parts()).sum::<usize>();
+        let together = self.transaction(kinds, |db| {
+            for operation in group.iter_mut() {
+                for part in 0..operation.parts() {
+                    operation.carry_out(part, db)?;
+                }
+            }
+            Ok(())
+        });
+        match together {
+            Ok(()) => {}
+            Err(Stopped::Before(_)) if parts > 1 => {
+                group.iter_mut().for_each(|operation| self.carry_out_alone(&mut **operation));
+            }
+            Err(Stopped::Before(error) | Stopped::AtCommit(error)) => {
+                for operation in group {
+                    for part in 0..operation.parts() {
+                        operation.fail(part, &error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every part in a transaction of its own.
+    fn carry_out_alone(&self, operation: &mut dyn Operation) {
+        let kinds = Kinds::default().with(operation.kind());
+        for part in 0..operation.parts() {
+            if let Err(Stopped::Before(error) | Stopped::AtCommit(error)) =
+                self.transaction(kinds, |db| operation.carry_out(part, db))
+            {
+                operation.fail(part, &error);
+            }
+        }
+    }
+
+    fn transaction(
+        &self,
+        kinds: Kinds,
+        effects: impl FnOnce(&Connection) -> Result<(), StoreError>,
+    ) -> Result<(), Stopped> {
+        let outcome = self.execute("BEGIN IMMEDIATE").and_then(|()| effects(&self.db));
+        let outcome = outcome.map_err(Stopped::Before).and_then(|()| {
+            kinds.points_before().for_each(|point| self.probe.at(point));
+            self.execute("COMMIT").map_err(Stopped::AtCommit)
+        });
+        if outcome.is_err() && !self.db.is_autocommit() {
+            // What makes a rollback fail as well is told by the next BEGIN.
+            let _ = self.execute("ROLLBACK");
+        }
+        outcome?;
+        kinds.points_after().for_each(|point| self.probe.at(point));
+        Ok(())
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        let run = || self.db.prepare_cached(sql)?.execute(());
+        run().map(drop).map_err(|error| Failure::from(error).into())
+    }
+}
+
+/// Where a transaction ended without effect.
+enum Stopped {
+    Before(StoreError),
+    AtCommit(StoreError),
+}
+
+/// Which kinds of operation a transaction holds.
+#[derive(Clone, Copy, Default)]
+struct Kinds {
+    artifact: bool,
+    ledger: bool,
+    journal: bool,
+}
+
+impl Kinds {
+    fn of(group: &[Box<dyn Operation>]) -> Kinds {
+        group.iter().fold(Kinds::default(), |kinds, operation| kinds.with(operation.kind()))
+    }
+
+    fn with(mut self, kind: Kind) -> Kinds {
+        match kind {
+            Kind::Artifact => self.artifact = true,
+            Kind::Ledger => self.ledger = true,
+            Kind::Journal => self.journal = true,
+            Kind::Answers => {}
+        }
+        self
+    }
+
+    fn points_before(self) -> impl Iterator<Item = &'static str> {
+        let points = [
+            self.artifact.then_some("artifact.before_commit"),
+            self.ledger.then_some("ledger.before_commit"),
+            self.journal.then_some("journal.before_commit"),
+        ];
+        points.into_iter().flatten()
+    }
+
+    fn points_after(self) -> impl Iterator<Item = &'static str> {
+        let points =
+            [self.ledger.then_some("ledger.after_commit"), self.journal.then_some("journal.after_commit")];
+        points.into_iter().flatten()
+    }
+}
