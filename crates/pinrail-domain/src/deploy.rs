@@ -1,9 +1,9 @@
 //! What may be done with deployments: each function looks at the world and returns the ledger entries to
 //! append, or why not. Several entries of one answer are appended together or not at all.
 //!
-//! Conditions, in the order they are checked: what is named exists; the tier admits the model; no other
-//! candidate is in the way; no hold is set (or the caller lifts it). Rolling back checks only that the
-//! deployment exists and isn't rolled back yet: nothing may block it (I7).
+//! Conditions, in the order they are checked: what is named exists; the tier admits the model; something
+//! would change; no other candidate is in the way; no hold is set (or the caller lifts it). Rolling back checks
+//! only that the deployment exists and isn't rolled back yet: nothing may block it (I7).
 
 use std::collections::BTreeMap;
 

@@ -108,14 +108,15 @@ impl Body {
     #[must_use]
     pub fn raises_epoch(&self) -> bool {
         match self {
-            Body::DeploymentOpened { .. }
+            // An agent's segments decide who gets what, as pointers do.
+            Body::AgentPut { .. }
+            | Body::AgentRemoved { .. }
+            | Body::DeploymentOpened { .. }
             | Body::DeploymentPromoted { .. }
             | Body::DeploymentRolledBack { .. }
             | Body::WeightSet { .. } => true,
             Body::ProviderPut { .. }
             | Body::ProviderRemoved { .. }
-            | Body::AgentPut { .. }
-            | Body::AgentRemoved { .. }
             | Body::ReleaseCreated { .. }
             | Body::HoldLifted { .. }
             | Body::KeyCreated { .. }
