@@ -1,0 +1,99 @@
+//! The floors of ARCHITECTURE.md: which crate may name which. Arrows point down.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Each crate, its floor, and the crates of ours that it may name in its main code.
+const FLOORS: &[(&str, u8, &[&str])] = &[
+    ("pinrail-domain", 0, &[]),
+    ("pinrail-wire", 0, &[]),
+    ("pinrail-api", 0, &["pinrail-domain"]),
+    ("pinrail-store", 1, &["pinrail-domain"]),
+    ("pinrail-store-sqlite", 1, &["pinrail-domain", "pinrail-store"]),
+    ("pinrail-provider-sim", 1, &["pinrail-wire"]),
+    ("pinrail-control", 2, &["pinrail-domain", "pinrail-store"]),
+    ("pinrail-gateway", 2, &["pinrail-domain", "pinrail-wire"]),
+    (
+        "pinrail-server",
+        3,
+        &["pinrail-api", "pinrail-control", "pinrail-domain", "pinrail-gateway", "pinrail-store", "pinrail-wire"],
+    ),
+    (
+        "pinrail",
+        4,
+        &[
+            "pinrail-api",
+            "pinrail-control",
+            "pinrail-domain",
+            "pinrail-gateway",
+            "pinrail-provider-sim",
+            "pinrail-server",
+            "pinrail-store",
+            "pinrail-store-sqlite",
+            "pinrail-wire",
+        ],
+    ),
+];
+
+/// Others' crates that a floor must not see: pure crates rebuild in a second and can be simulated.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    ("pinrail-domain", &["tokio", "async-trait", "axum", "hyper", "rusqlite", "tracing", "getrandom"]),
+    ("pinrail-wire", &["tokio", "axum", "hyper", "http", "rusqlite", "tracing"]),
+    ("pinrail-api", &["tokio", "axum", "hyper", "http", "rusqlite"]),
+    ("pinrail-store", &["axum", "hyper", "rusqlite"]),
+    ("pinrail-control", &["axum", "hyper", "http", "rusqlite"]),
+    ("pinrail-gateway", &["axum", "rusqlite"]),
+    ("pinrail-server", &["rusqlite", "clap"]),
+];
+
+#[test]
+fn every_crate_names_only_what_its_floor_allows() {
+    let allowed: BTreeMap<&str, BTreeSet<&str>> =
+        FLOORS.iter().map(|(name, _, may)| (*name, may.iter().copied().collect())).collect();
+    let named = dependencies();
+    assert_eq!(
+        named.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        allowed.keys().copied().collect::<BTreeSet<_>>(),
+        "a crate came or went: give it a floor here and in ARCHITECTURE.md"
+    );
+    for (name, dependencies) in &named {
+        for ours in dependencies.iter().filter(|dependency| named.contains_key(*dependency)) {
+            assert!(allowed[name.as_str()].contains(ours.as_str()), "{name} may not name {ours}");
+        }
+    }
+    for (name, forbidden) in FORBIDDEN {
+        for theirs in *forbidden {
+            assert!(!named[*name].contains(*theirs), "{name} may not name {theirs}");
+        }
+    }
+}
+
+#[test]
+fn floors_only_lean_downwards() {
+    let floor: BTreeMap<&str, u8> = FLOORS.iter().map(|(name, floor, _)| (*name, *floor)).collect();
+    for (name, own, may) in FLOORS {
+        for below in *may {
+            assert!(floor[below] <= *own, "{name} on floor {own} leans on {below} on floor {}", floor[below]);
+        }
+    }
+}
+
+/// Every crate of the workspace with its normal dependencies; tests may lean on anything.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1", "--manifest-path"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .output()
+        .expect("cargo is there, as it runs this test");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let normal = |package: &Value| {
+        let dependencies = package["dependencies"].as_array().expect("dependencies");
+        let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());
+        normal.map(|dependency| dependency["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    packages.iter().map(|package| (package["name"].as_str().expect("a name").to_owned(), normal(package))).collect()
+}
