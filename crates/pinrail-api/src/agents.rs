@@ -1,4 +1,7 @@
 //! `PUT|GET|DELETE /api/v1/agents/{agent}`, `GET /api/v1/agents`, and the same under `/providers`.
+//!
+//! The body of a `PUT` is the `AgentSpec` or `ProviderSpec` itself; the reason of a `PUT` or `DELETE` is the query
+//! parameter `reason`.
 
 use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::id::{AgentName, ProviderName};

@@ -81,6 +81,9 @@ pub struct Flip {
     pub took_us: u64,
     /// Runs that finish on this deployment's stamp.
     pub open_runs: OpenRuns,
+    /// The change is made, but its open runs couldn't be counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open_runs_unknown: bool,
 }
 
 /// Runs that are not finished.

@@ -4,7 +4,7 @@
 //! [`problem`], then the file of the resource.
 //!
 //! Everywhere: ids are written as the domain writes them, times are Unix milliseconds, shares are basis points,
-//! money is nano-dollars. Mutating requests may carry an `Idempotency-Key` header.
+//! money is nano-dollars. Mutating requests may carry an `Idempotency-Key` header. Every list is a [`Page`].
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub mod status;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// Pass as `before` (runs, deployments) or `after` (ledger) for the next page; absent at the end.
+    /// Pass as `before` (runs, deployments, releases) or `after` (all others) for the next page; absent at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }

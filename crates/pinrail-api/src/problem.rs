@@ -79,10 +79,14 @@ codes! {
     RunState = 409, "run_state", "the run's state does not allow this";
     PinGone = 409, "pin_gone", "the pinned model is retired";
     KeyReused = 422, "idempotency_key_reused", "the idempotency key belongs to another request";
+    RequestTimeout = 408, "request_timeout", "the request did not arrive in time";
+    Ambiguous = 409, "ambiguous", "several things have that name";
+    UnsupportedContent = 415, "unsupported_content", "the address takes another content type";
     TooLarge = 413, "too_large", "the request is over a limit";
     LimitReached = 429, "limit_reached", "a limit is reached";
     Internal = 500, "internal", "Pinrail made a mistake";
     StoreDamaged = 500, "store_damaged", "the store holds damaged data";
+    NotReady = 503, "not_ready", "the server cannot do its work now";
     Contended = 503, "contended", "others kept changing the same thing";
     StoreFull = 507, "store_full", "the store is full";
     StoreUnavailable = 503, "store_unavailable", "the store cannot be used";

@@ -23,6 +23,14 @@ pub struct Status {
     pub missing_provider_keys: Vec<MissingKey>,
 }
 
+/// `GET /healthz`: the process serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
+    pub version: String,
+}
+
 /// A provider that can't be called for want of its key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingKey {
