@@ -1,7 +1,29 @@
 //! The data plane: one request in, one stream out.
 //!
 //! It asks its port which release answers, applies that release, streams the provider's bytes through and
-//! hands what happened to the journal. It must not name the store or the control plane: [`port::Runs`] is all it
-//! knows of them. Start reading at [`port`].
+//! hands what happened to the journal. It must not name the store or the control plane ([`port::Runs`] is all it
+//! knows of them), authenticate callers, read clocks or the environment, or hold an answer back that could flow.
+//!
+//! Start reading at [`Gateway::handle`], then `chat` (one call from beginning to end), `upstream::answer` (asking,
+//! and asking again), `body::stream` (how bytes pass through) and `trail` (what the journal gets, also when the
+//! client leaves).
 
+mod body;
+mod chat;
+pub mod dial;
+mod failure;
+mod gateway;
+mod identity;
+mod intake;
+mod limits;
+mod models;
+mod places;
 pub mod port;
+mod prepared;
+mod stamped;
+mod trail;
+mod upstream;
+
+pub use body::Body;
+pub use gateway::{Gateway, Options};
+pub use limits::Limits;

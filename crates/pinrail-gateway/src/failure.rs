@@ -1,0 +1,209 @@
+//! Our own errors, in OpenAI's form: what happened, whose fault it was, whether a retry may help.
+//!
+//! A failure's message has the cause and the next step. `x-pinrail-fault` names who has to act, and
+//! `x-should-retry` tells the official client libraries whether trying again makes sense.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{Response, StatusCode};
+use pinrail_domain::id::RunId;
+use pinrail_domain::journal::FaultOf;
+use pinrail_wire::openai::error_body;
+use pinrail_wire::redact::Redactor;
+
+use crate::body::Body;
+use crate::port::BeginError;
+
+/// Why a call gets no answer from a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub status: StatusCode,
+    pub fault: FaultOf,
+    /// Stable: programs decide by it.
+    pub code: &'static str,
+    /// The cause and the next step.
+    pub message: String,
+    /// The field, header or parameter at fault.
+    pub param: Option<Cow<'static, str>>,
+    /// Whether the same call may work later, and after how many seconds.
+    pub retry: Retry,
+    /// The run, where the failure came before its stamp was known.
+    pub run: Option<RunId>,
+}
+
+/// Whether sending the same call again may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    Never,
+    After { seconds: u32 },
+}
+
+/// Names whose fault an error is.
+pub const FAULT: HeaderName = HeaderName::from_static("x-pinrail-fault");
+/// Obeyed by the official OpenAI libraries, which else retry every 409 and 5xx.
+pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+impl Failure {
+    /// The caller's mistake.
+    pub fn client(status: StatusCode, code: &'static str, message: impl Into<String>) -> Failure {
+        Failure::new(status, FaultOf::Client, code, message.into())
+    }
+
+    /// Ours, or that of who set Pinrail up.
+    pub fn pinrail(status: StatusCode, code: &'static str, message: impl Into<String>) -> Failure {
+        Failure::new(status, FaultOf::Pinrail, code, message.into())
+    }
+
+    /// The provider's.
+    pub fn provider(status: StatusCode, code: &'static str, message: impl Into<String>) -> Failure {
+        Failure::new(status, FaultOf::Provider, code, message.into())
+    }
+
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Failure {
+        Failure::client(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// Something is at its limit; later may work.
+    pub fn busy(what: &str, limit: u64) -> Failure {
+        let message = format!("{what} is at its limit of {limit}; try again in a moment");
+        Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(1)
+    }
+
+    pub fn about(mut self, param: impl Into<Cow<'static, str>>) -> Failure {
+        self.param = Some(param.into());
+        self
+    }
+
+    pub fn retry_after(mut self, seconds: u32) -> Failure {
+        self.retry = Retry::After { seconds };
+        self
+    }
+
+    fn of_run(mut self, run: RunId) -> Failure {
+        self.run = Some(run);
+        self
+    }
+
+    fn new(status: StatusCode, fault: FaultOf, code: &'static str, message: String) -> Failure {
+        Failure { status, fault, code, message, param: None, retry: Retry::Never, run: None }
+    }
+
+    /// OpenAI's `type` of the error.
+    pub fn kind(&self) -> &'static str {
+        match self.fault {
+            FaultOf::Client => "invalid_request_error",
+            FaultOf::Pinrail => "pinrail_error",
+            FaultOf::Provider => "provider_error",
+        }
+    }
+
+    /// The answer that the client gets.
+    pub fn into_response(self) -> Response<Body> {
+        let body = error_body(&self.message, self.kind(), Some(self.code), self.param.as_deref());
+        let mut response = Response::new(Body::whole(Bytes::from(body)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(FAULT, fault_value(self.fault));
+        match self.retry {
+            Retry::Never => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+            Retry::After { seconds } => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("true"));
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+        }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED
+            && let Some(method) = self.param.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok())
+        {
+            headers.insert(ALLOW, method);
+        }
+        if let Some(run) = self.run {
+            headers.insert(crate::stamped::RUN, crate::stamped::value(&run));
+        }
+        response
+    }
+}
+
+/// The value of [`FAULT`].
+pub fn fault_value(fault: FaultOf) -> HeaderValue {
+    HeaderValue::from_static(match fault {
+        FaultOf::Client => "client",
+        FaultOf::Pinrail => "pinrail",
+        FaultOf::Provider => "provider",
+    })
+}
+
+/// An error with its whole chain of causes on one line, secrets removed (I15).
+pub fn chain(error: &(dyn Error + 'static), redactor: &Redactor) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    redactor.redact(&text).into_owned()
+}
+
+impl From<BeginError> for Failure {
+    fn from(error: BeginError) -> Failure {
+        let said = chain(&error, &Redactor::default());
+        let refuse = |status, code, next: &str| Failure::client(status, code, format!("{said}; {next}"));
+        let ours = |code, next: &str| {
+            Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, code, format!("{said}; {next}"))
+        };
+        match error {
+            BeginError::NoAgent(_) => {
+                let next = "`model` names an agent: GET /v1/models lists them";
+                refuse(StatusCode::NOT_FOUND, "model_not_found", next).about("model")
+            }
+            BeginError::NothingActive { agent, .. } => ours(
+                "nothing_active",
+                &format!("put one in front of it with `pinrail deploy {agent}=RELEASE --now`"),
+            )
+            .about("model"),
+            BeginError::NoRun(_) => {
+                refuse(StatusCode::NOT_FOUND, "run_not_found", "leave the run out to begin a new one")
+                    .about("x-pinrail-run")
+            }
+            BeginError::OtherAgent { .. } => {
+                refuse(StatusCode::CONFLICT, "run_of_other_agent", "begin a run of its own for this agent")
+                    .about("x-pinrail-run")
+            }
+            BeginError::NotRunning { run, .. } => refuse(
+                StatusCode::CONFLICT,
+                "run_not_running",
+                "resume it, or leave the run out to begin a new one",
+            )
+            .about("x-pinrail-run")
+            .of_run(run),
+            BeginError::OtherSession { run } => {
+                let next = "name the run's own session, or none";
+                refuse(StatusCode::CONFLICT, "run_of_other_session", next)
+                    .about("x-pinrail-session")
+                    .of_run(run)
+            }
+            BeginError::PinGone { run, .. } => {
+                let next = "no other model answers in its place: deploy a release whose model is served, then \
+                            begin a new run";
+                let message = format!("{said}; {next}");
+                Failure::pinrail(StatusCode::CONFLICT, "pin_gone", message).of_run(run)
+            }
+            BeginError::Release { .. } => {
+                ours("release_unloadable", "check the server's store with `pinrail doctor`")
+            }
+            BeginError::Busy { what, limit } => Failure::busy(what, limit),
+            BeginError::Journal(_) => {
+                ours("journal_unwritable", "check the server's disk with `pinrail doctor`").retry_after(5)
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The gateway as its embedder sees it, and what all calls share.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use http::{Method, Request, Response, StatusCode, Uri};
+use pinrail_domain::journal::FaultOf;
+use pinrail_domain::key::Tenants;
+use pinrail_domain::model::Catalogue;
+use pinrail_domain::time::Clock;
+use tokio::sync::mpsc;
+
+use crate::body::Body;
+use crate::chat;
+use crate::dial::Dial;
+use crate::failure::Failure;
+use crate::limits::Limits;
+use crate::models;
+use crate::places::Places;
+use crate::port::{Runs, Secrets};
+use crate::prepared::PreparedReleases;
+use crate::trail::Write;
+use crate::upstream::Upstreams;
+
+/// What a gateway is made of.
+pub struct Options {
+    pub runs: Arc<dyn Runs>,
+    pub secrets: Arc<dyn Secrets>,
+    pub clock: Arc<dyn Clock>,
+    /// Prices, and which served names are the pinned model's.
+    pub catalogue: Arc<Catalogue>,
+    /// Where `sim:` leads, up to and with `/v1`; none where no simulated provider runs.
+    pub sim_base: Option<Uri>,
+    pub dial: Arc<dyn Dial>,
+    pub limits: Limits,
+}
+
+/// The data plane: a cheap handle, all clones of which share one state.
+#[derive(Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+/// What all calls share.
+pub struct Shared {
+    pub runs: Arc<dyn Runs>,
+    pub secrets: Arc<dyn Secrets>,
+    pub clock: Arc<dyn Clock>,
+    pub catalogue: Arc<Catalogue>,
+    pub limits: Limits,
+    pub releases: PreparedReleases,
+    pub upstreams: Upstreams,
+    pub places: Places,
+    /// The task that writes the journals of calls that were dropped.
+    pub late: mpsc::Sender<Write>,
+}
+
+const CHAT: &str = "/v1/chat/completions";
+const MODELS: &str = "/v1/models";
+
+impl Gateway {
+    /// Starts a gateway, and the task that writes the journals of clients that left. The task ends when the last
+    /// clone and the last answer are gone.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    #[must_use]
+    pub fn new(options: Options) -> Gateway {
+        let Options { runs, secrets, clock, catalogue, sim_base, dial, limits } = options;
+        let (late, mut writes) = mpsc::channel::<Write>(limits.calls_max.max(1));
+        tokio::spawn(async move {
+            while let Some(write) = writes.recv().await {
+                write.await;
+            }
+        });
+        let shared = Shared {
+            runs,
+            secrets,
+            clock,
+            catalogue,
+            limits,
+            releases: PreparedReleases::new(limits.releases_max),
+            upstreams: Upstreams::new(dial, sim_base),
+            places: Places::new(limits.calls_max),
+            late,
+        };
+        Gateway { shared: Arc::new(shared) }
+    }
+
+    /// Answers a request under `/v1` on behalf of a caller who may act for `tenants`.
+    pub async fn handle<B>(&self, request: Request<B>, tenants: &Tenants) -> Response<Body>
+    where
+        B: http_body::Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let answered = self.route(request, tenants).await;
+        answered.unwrap_or_else(refuse)
+    }
+
+    /// How many calls are under way; a call ends when its journal is written.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.shared.places.taken()
+    }
+
+    /// Waits until no call is under way. Stop the listener first.
+    pub async fn drained(&self) {
+        self.shared.places.empty().await;
+    }
+
+    async fn route<B>(&self, request: Request<B>, tenants: &Tenants) -> Result<Response<Body>, Failure>
+    where
+        B: http_body::Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let runs = &*self.shared.runs;
+        match (request.uri().path(), request.method()) {
+            (CHAT, &Method::POST) => chat::complete(&self.shared, request, tenants).await,
+            (CHAT, method) => Err(wrong_method(method, CHAT, "POST")),
+            (MODELS, &(Method::GET | Method::HEAD)) => Ok(models::list(runs)),
+            (MODELS, method) => Err(wrong_method(method, MODELS, "GET")),
+            (path, method) => match path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/')) {
+                Some(agent) if method == Method::GET || method == Method::HEAD => models::show(runs, agent),
+                Some(_) => Err(wrong_method(method, MODELS, "GET")),
+                None => {
+                    let path = &path[..path.floor_char_boundary(128)];
+                    let message = format!(
+                        "there is no {method} {path}; there are POST {CHAT}, GET {MODELS} and GET {MODELS}/AGENT"
+                    );
+                    Err(Failure::client(StatusCode::NOT_FOUND, "unknown_path", message))
+                }
+            },
+        }
+    }
+}
+
+/// The answer to a call that failed. What we or our operator must repair is logged, here and nowhere else.
+pub fn refuse(failure: Failure) -> Response<Body> {
+    match failure.fault {
+        FaultOf::Pinrail => tracing::warn!(code = failure.code, "{}", failure.message),
+        FaultOf::Client | FaultOf::Provider => {}
+    }
+    failure.into_response()
+}
+
+fn wrong_method(method: &Method, path: &str, allowed: &'static str) -> Failure {
+    let message = format!("{path} takes no {method}; use {allowed}");
+    Failure::client(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).about(allowed)
+}

@@ -1,0 +1,54 @@
+//! What one call, and all calls together, may take of this process.
+
+use std::time::Duration;
+
+/// The bounds of the data plane. Each refusal names the bound that it hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's body. Ten images of a megapixel fit; more belongs in a file store.
+    pub body_bytes_max: usize,
+    /// Nesting of a request's JSON. Tool schemas reach about 20; parsers break at 128.
+    pub json_depth_max: usize,
+    /// How long a client may take to send its body: 10 MiB at 170 kB/s.
+    pub body_wait: Duration,
+    /// Bytes of an answer that is not a stream; it is held whole until it is judged.
+    pub answer_bytes_max: usize,
+    /// Bytes of one event of a stream. An event carries a few tokens; whole images come in one of a few MB.
+    pub event_bytes_max: usize,
+    /// Calls under way at once, until their journals are handed over. Each may hold a body and a connection.
+    pub calls_max: usize,
+    /// Prompt variables of one call.
+    pub variables_max: usize,
+    /// Bytes of all prompt variables of one call, as JSON.
+    pub variables_bytes_max: usize,
+    /// Bytes of a rendered system prompt: more than the largest context window holds.
+    pub prompt_bytes_max: usize,
+    /// Instructions that rendering a prompt may take: a few milliseconds.
+    pub prompt_fuel: u64,
+    /// Bytes of a request or an answer that the journal keeps in full.
+    pub journal_body_bytes_max: usize,
+    /// The longest that a provider's `retry-after` is waited out here; with a longer one, the client decides.
+    pub retry_after_max: Duration,
+    /// Releases kept ready to apply. The warm set of a hundred agents fits.
+    pub releases_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            body_bytes_max: 10 << 20,
+            json_depth_max: 64,
+            body_wait: Duration::from_secs(60),
+            answer_bytes_max: 32 << 20,
+            event_bytes_max: 8 << 20,
+            calls_max: 4_096,
+            variables_max: 64,
+            variables_bytes_max: 256 << 10,
+            prompt_bytes_max: 4 << 20,
+            prompt_fuel: 100_000,
+            journal_body_bytes_max: 64 << 10,
+            retry_after_max: Duration::from_secs(5),
+            releases_max: 512,
+        }
+    }
+}

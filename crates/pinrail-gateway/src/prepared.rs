@@ -1,0 +1,170 @@
+//! A release made ready to be applied: parsed once, used by every call.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use pinrail_domain::id::ReleaseId;
+use pinrail_domain::model::{Catalogue, Price};
+use pinrail_domain::release::{Contract, PromptMode};
+use pinrail_wire::openai::{ChatRequest, Edit, Mismatch, Pin, PinnedTools};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::limits::Limits;
+
+mod prompt;
+
+pub use prompt::{Prompt, PromptError};
+
+/// A release ready to be applied.
+pub struct Prepared {
+    /// Shared with the contract that the control plane gives out.
+    snapshot: String,
+    params: Vec<(String, Box<RawValue>)>,
+    prompt: Option<Prompt>,
+    tools: Option<Box<RawValue>>,
+    /// Only in verify mode.
+    pinned_tools: Option<PinnedTools>,
+    mode: PromptMode,
+    /// The part of the catalogue that `price` was read from.
+    catalogue: String,
+    pub price: Option<Price>,
+}
+
+/// What of a release can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    #[error("its system prompt is no valid template")]
+    Prompt(#[source] minijinja::Error),
+    #[error("its tools are not a JSON array")]
+    Tools(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("its parameter `{name}` is not JSON")]
+    Param { name: String, source: serde_json::Error },
+}
+
+/// Why a request can't be made to follow its release.
+#[derive(Debug)]
+pub enum Unapplied {
+    Prompt(PromptError),
+    /// In verify mode: the caller sent something else than what is pinned.
+    Mismatch(Vec<Mismatch>),
+}
+
+/// The releases in use, each prepared once. Readers take no lock; whoever adds one copies the map.
+pub struct PreparedReleases {
+    releases_max: usize,
+    map: ArcSwap<Map>,
+}
+
+#[derive(Clone, Default)]
+struct Map {
+    /// With the place in the order of arrival: the oldest goes first.
+    entries: HashMap<ReleaseId, (u64, Arc<Prepared>)>,
+    next: u64,
+}
+
+impl Prepared {
+    fn new(
+        contract: &Contract,
+        catalogue: &Catalogue,
+        part: &str,
+        limits: &Limits,
+    ) -> Result<Prepared, Unusable> {
+        let model = &contract.manifest.model;
+        let params = model.params.iter().map(|(name, value)| {
+            let raw = serde_json::value::to_raw_value(value);
+            Ok((name.clone(), raw.map_err(|source| Unusable::Param { name: name.clone(), source })?))
+        });
+        let mode = contract.manifest.prompt.mode;
+        let prompt = contract.system.as_ref().map(|text| Prompt::new(text, limits)).transpose();
+        let tools = contract.tools.as_ref().map(|text| RawValue::from_string(text.to_string())).transpose();
+        let tools = tools.map_err(|error| Unusable::Tools(Box::new(error)))?;
+        let pinned_tools = match (&tools, mode) {
+            (Some(tools), PromptMode::Verify | PromptMode::Managed) => {
+                // Also where nothing is compared: a release whose tools are no array is unusable.
+                Some(PinnedTools::new(tools).map_err(|error| Unusable::Tools(Box::new(error)))?)
+            }
+            (None, _) => None,
+        };
+        Ok(Prepared {
+            snapshot: model.snapshot.clone(),
+            params: params.collect::<Result<_, Unusable>>()?,
+            prompt: prompt.map_err(Unusable::Prompt)?,
+            tools,
+            pinned_tools,
+            mode,
+            catalogue: part.to_owned(),
+            price: catalogue.price(part, &model.snapshot),
+        })
+    }
+
+    /// Writes the body that goes upstream.
+    ///
+    /// Managed: model, parameters, prompt and tools are the release's. What it doesn't pin stays the caller's.
+    /// Verify: prompt, tools and parameters must be the release's already; only the model is put in.
+    pub fn apply(
+        &self,
+        request: &ChatRequest<'_>,
+        variables: &BTreeMap<String, Value>,
+    ) -> Result<Vec<u8>, Unapplied> {
+        let system = self.prompt.as_ref().map(|prompt| prompt.render(variables)).transpose();
+        let system = system.map_err(Unapplied::Prompt)?;
+        let mut edit = Edit {
+            model: &self.snapshot,
+            params: &self.params,
+            include_usage: request.stream(),
+            ..Edit::default()
+        };
+        match self.mode {
+            PromptMode::Managed => {
+                edit.system = system.as_deref();
+                edit.tools = self.tools.as_deref();
+            }
+            PromptMode::Verify => {
+                let pin = Pin {
+                    system: system.as_deref(),
+                    tools: self.pinned_tools.as_ref(),
+                    params: &self.params,
+                };
+                let mismatches = request.verify(&pin);
+                if !mismatches.is_empty() {
+                    return Err(Unapplied::Mismatch(mismatches));
+                }
+            }
+        }
+        Ok(request.rewrite(&edit))
+    }
+}
+
+impl PreparedReleases {
+    pub fn new(releases_max: usize) -> PreparedReleases {
+        PreparedReleases { releases_max: releases_max.max(1), map: ArcSwap::default() }
+    }
+
+    /// The release, prepared now if it wasn't. `part` is the provider's part of the catalogue.
+    pub fn get(
+        &self,
+        contract: &Contract,
+        catalogue: &Catalogue,
+        part: &str,
+        limits: &Limits,
+    ) -> Result<Arc<Prepared>, Unusable> {
+        let known = self.map.load().entries.get(&contract.id).map(|(_, prepared)| Arc::clone(prepared));
+        if let Some(prepared) = known.filter(|prepared| prepared.catalogue == part) {
+            return Ok(prepared);
+        }
+        let prepared = Arc::new(Prepared::new(contract, catalogue, part, limits)?);
+        self.map.rcu(|map| {
+            let mut map = Map::clone(map);
+            map.entries.insert(contract.id, (map.next, Arc::clone(&prepared)));
+            map.next += 1;
+            while map.entries.len() > self.releases_max {
+                let oldest = map.entries.iter().min_by_key(|(_, (place, _))| *place).map(|(id, _)| *id);
+                map.entries.remove(&oldest.expect("it holds more than one"));
+            }
+            map
+        });
+        Ok(prepared)
+    }
+}

@@ -1,0 +1,28 @@
+//! The headers that say which run, release, deployment and epoch an answer belongs to.
+
+use std::fmt::{Display, Write as _};
+
+use bytes::BytesMut;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::port::Begun;
+
+pub const RUN: HeaderName = HeaderName::from_static("x-pinrail-run");
+pub const RELEASE: HeaderName = HeaderName::from_static("x-pinrail-release");
+pub const DEPLOYMENT: HeaderName = HeaderName::from_static("x-pinrail-deployment");
+pub const EPOCH: HeaderName = HeaderName::from_static("x-pinrail-epoch");
+
+/// Puts the run's headers on an answer.
+pub fn put(headers: &mut HeaderMap, begun: &Begun) {
+    headers.insert(RUN, value(&begun.stamp.run));
+    headers.insert(RELEASE, value(&begun.stamp.release));
+    headers.insert(DEPLOYMENT, HeaderValue::from(begun.stamp.deployment.0));
+    headers.insert(EPOCH, HeaderValue::from(begun.epoch.0));
+}
+
+/// A header value of something that is written in visible ASCII.
+pub fn value(of: &impl Display) -> HeaderValue {
+    let mut text = BytesMut::with_capacity(80);
+    write!(text, "{of}").expect("a buffer in memory takes all");
+    HeaderValue::from_maybe_shared(text.freeze()).expect("ids are visible ASCII")
+}

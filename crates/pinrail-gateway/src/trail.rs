@@ -1,0 +1,234 @@
+//! What one call leaves in its run's journal, whatever becomes of the call.
+//!
+//! Events are gathered while the call goes on and handed over together when it ends. Only a run of several calls
+//! gets its `model_request` before the provider is asked: in a run of one call the stamp says as much.
+//!
+//! A call can end at any moment by being dropped: the client left. Then the events go to a task of the gateway,
+//! since a drop can't wait. That task's queue has a place for every call that may be under way, and a call keeps
+//! its place until its journal is written, so the queue never overflows.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use pinrail_domain::agent::Bodies;
+use pinrail_domain::digest::Digest;
+use pinrail_domain::journal::{Body, Ending, Event, FaultOf, ModelResponse, Outcome, Usage};
+use pinrail_domain::model::{Price, Served, Tokens};
+use pinrail_domain::time::{Ticks, Timestamp};
+use pinrail_wire::openai::Observed;
+
+use crate::failure::Failure;
+use crate::gateway::Shared;
+use crate::places::Place;
+use crate::port::Begun;
+use crate::upstream::Credential;
+
+/// The journal of a call under way. Dropped before its end, it journals that the client left.
+pub struct Trail {
+    shared: Arc<Shared>,
+    pub begun: Arc<Begun>,
+    arrived: Ticks,
+    first_byte_us: u64,
+    /// What the pinned model's tokens cost.
+    pub price: Option<Price>,
+    events: Vec<(Timestamp, Event)>,
+    /// None once the events were handed over.
+    place: Option<Place>,
+}
+
+/// The writing of a journal: polled to its end by the call, or else by the gateway's task.
+pub struct Journaling {
+    shared: Arc<Shared>,
+    write: Option<Write>,
+}
+
+/// Longer than any provider's key.
+const KEY_BYTES_MAX: usize = 4_096;
+
+pub type Write = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// How an answer ended, as the call saw it.
+pub struct Ended {
+    pub status: u16,
+    pub ending: Ending,
+    pub observed: Observed,
+    pub body: Option<Body>,
+    /// What went wrong, secrets removed.
+    pub why: Option<String>,
+}
+
+impl Trail {
+    /// Begins the trail of a call that arrived at `arrived`.
+    pub fn new(shared: Arc<Shared>, begun: Arc<Begun>, arrived: Ticks, place: Place) -> Trail {
+        let events = Vec::with_capacity(4);
+        Trail { shared, begun, arrived, first_byte_us: 0, price: None, events, place: Some(place) }
+    }
+
+    /// Notes the request that goes to the provider.
+    pub async fn sending(&mut self, stream: bool, body: &Bytes, credential: &Credential) {
+        let kept = self.keep(body, credential);
+        self.push(Event::ModelRequest { call: self.begun.call, stream, body: kept });
+        if !self.begun.stamp.single {
+            let events = std::mem::take(&mut self.events);
+            self.shared.runs.record(self.begun.stamp.run, events).await;
+        }
+    }
+
+    /// Notes that an attempt failed and another follows.
+    pub fn retry(&mut self, attempt: u32, why: String) {
+        self.push(Event::ModelRetry { call: self.begun.call, attempt, why });
+    }
+
+    /// Notes the moment of the answer's first byte.
+    pub fn first_byte(&mut self) {
+        self.first_byte_us = self.us();
+    }
+
+    /// Ends with an error of ours: there was no answer to pass on.
+    pub fn fail(mut self, failure: &Failure) -> Journaling {
+        let (code, why) = (failure.code.to_owned(), failure.message.clone());
+        self.push(Event::ModelFailed { call: self.begun.call, fault: failure.fault, code, why });
+        self.finish(Outcome::Error, Some(failure.code.to_owned()))
+    }
+
+    /// Ends with the provider's answer, as far as it came.
+    pub fn answered(mut self, ended: Ended) -> Journaling {
+        let Ended { status, ending, observed, body, why } = ended;
+        let drift = self.drift(&observed);
+        let price = match &drift {
+            Some(Event::Drift { served, .. }) => {
+                self.shared.catalogue.price(&self.begun.provider.catalogue, served).or(self.price)
+            }
+            Some(_) | None => self.price,
+        };
+        let usage = observed.usage.map(|usage| Usage {
+            input_tokens: usage.prompt_tokens,
+            output_tokens: usage.completion_tokens,
+            cached_input_tokens: usage.cached_prompt_tokens,
+        });
+        let cost = usage.zip(price).map(|(usage, price)| {
+            let (input, cached_input, output) =
+                (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens);
+            price.cost(Tokens { input, cached_input, output }).0
+        });
+        self.push(Event::ModelResponse(Box::new(ModelResponse {
+            call: self.begun.call,
+            status,
+            ending,
+            served_model: observed.served_model,
+            fingerprint: observed.fingerprint,
+            finish_reason: observed.finish_reason,
+            refusal: observed.refusal,
+            tool_calls: observed.tool_calls.into_iter().map(|call| call.name).collect(),
+            usage,
+            cost_nano_usd: cost,
+            first_byte_us: self.first_byte_us,
+            last_byte_us: self.us(),
+            body,
+        })));
+        if let Some(drift) = drift {
+            self.push(drift);
+        }
+        self.finish(ending.outcome(), why)
+    }
+
+    /// A body as the agent's policy keeps it. A key that a provider repeats doesn't get in (I15).
+    pub fn keep(&self, body: &[u8], credential: &Credential) -> Option<Body> {
+        match self.begun.bodies {
+            Bodies::Off => None,
+            Bodies::Digest => Some(Body::Digest { digest: Digest::of(body), bytes: body.len() as u64 }),
+            Bodies::Full => {
+                let bytes_max = self.shared.limits.journal_body_bytes_max;
+                // A key that the bound would cut in two must still be found.
+                let looked_at = &body[..body.len().min(bytes_max + KEY_BYTES_MAX)];
+                let mut text = credential.redactor.redact(&String::from_utf8_lossy(looked_at)).into_owned();
+                let truncated = looked_at.len() < body.len() || text.len() > bytes_max;
+                text.truncate(text.floor_char_boundary(bytes_max));
+                Some(Body::Text { text, truncated })
+            }
+        }
+    }
+
+    /// The bytes of an answer's text that the journal keeps.
+    pub fn text_bytes_max(&self) -> usize {
+        match self.begun.bodies {
+            Bodies::Full => self.shared.limits.journal_body_bytes_max,
+            Bodies::Digest | Bodies::Off => 0,
+        }
+    }
+
+    fn drift(&self, observed: &Observed) -> Option<Event> {
+        let served = observed.served_model.as_deref()?;
+        let pinned = &self.begun.stamp.snapshot;
+        match self.shared.catalogue.served_matches(&self.begun.provider.catalogue, pinned, served) {
+            Served::Different => Some(Event::Drift {
+                call: self.begun.call,
+                pinned: pinned.clone(),
+                served: served.to_owned(),
+            }),
+            Served::Same | Served::SameCheckpoint { .. } | Served::Unsaid => None,
+        }
+    }
+
+    fn push(&mut self, event: Event) {
+        let at = self.shared.clock.now();
+        self.events.push((at, event));
+    }
+
+    fn us(&self) -> u64 {
+        self.shared.clock.ticks().us_since(self.arrived)
+    }
+
+    fn finish(&mut self, outcome: Outcome, why: Option<String>) -> Journaling {
+        if self.begun.stamp.single {
+            self.push(Event::Finished { outcome, why });
+        }
+        let (runs, run) = (Arc::clone(&self.shared.runs), self.begun.stamp.run);
+        let (events, place) = (std::mem::take(&mut self.events), self.place.take());
+        let write: Write = Box::pin(async move {
+            runs.record(run, events).await;
+            drop(place);
+        });
+        Journaling { shared: Arc::clone(&self.shared), write: Some(write) }
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        if self.place.is_none() {
+            return;
+        }
+        self.push(Event::ModelFailed {
+            call: self.begun.call,
+            fault: FaultOf::Client,
+            code: "cancelled".to_owned(),
+            why: "the client went away before the answer began".to_owned(),
+        });
+        drop(self.finish(Outcome::Cancelled, Some("cancelled".to_owned())));
+    }
+}
+
+impl Future for Journaling {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(write) = &mut self.write else { return Poll::Ready(()) };
+        std::task::ready!(write.as_mut().poll(cx));
+        self.write = None;
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Journaling {
+    fn drop(&mut self) {
+        if let Some(write) = self.write.take()
+            && self.shared.late.try_send(write).is_err()
+        {
+            // Only when the runtime is going down and its tasks are gone.
+            tracing::error!("the journal of a call that was cut off is lost: the gateway's task is gone");
+        }
+    }
+}

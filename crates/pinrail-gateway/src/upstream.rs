@@ -1,0 +1,196 @@
+//! A provider as something to send to: address, key, connections, waits.
+//!
+//! Connections are kept per provider and used again. A provider whose settings change gets new ones; calls under
+//! way end on the old.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use http::header::HeaderValue;
+use http::{StatusCode, Uri};
+use http_body_util::Full;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use pinrail_domain::id::ProviderName;
+use pinrail_domain::provider::{ProviderSpec, SIM_URL};
+use pinrail_wire::redact::Redactor;
+
+use crate::dial::{Dial, Link};
+use crate::failure::Failure;
+use crate::port::Secrets;
+
+pub mod answer;
+pub mod headers;
+pub mod retry;
+
+/// One provider, ready to be called.
+pub struct Upstream {
+    pub spec: Arc<ProviderSpec>,
+    pub client: Client<Connector, Full<Bytes>>,
+    /// Where chat completions are.
+    pub uri: Uri,
+    credential: ArcSwapOption<Credential>,
+}
+
+/// A provider's key, as it is sent and as it is looked for in texts.
+#[derive(Default)]
+pub struct Credential {
+    secret: String,
+    /// None for a provider that asks for no key.
+    pub authorization: Option<HeaderValue>,
+    pub redactor: Redactor,
+}
+
+/// The providers called so far. Readers take no lock.
+pub struct Upstreams {
+    dial: Arc<dyn Dial>,
+    sim_base: Option<Uri>,
+    map: ArcSwap<HashMap<ProviderName, Arc<Upstream>>>,
+}
+
+/// Makes the client's connections within the provider's time.
+#[derive(Clone)]
+pub struct Connector {
+    dial: Arc<dyn Dial>,
+    within: Duration,
+}
+
+/// Says that no connection came about in time.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection within {} ms", .0.as_millis())]
+pub struct ConnectTimedOut(pub Duration);
+
+/// Idle connections kept per provider: as many as calls commonly run at once; more are closed after use.
+const IDLE_CONNECTIONS_MAX: usize = 256;
+/// Providers close idle connections after 60 s and more; ours must go first, or calls meet a closed one.
+const IDLE_CONNECTION_LIFE: Duration = Duration::from_secs(50);
+
+impl Upstreams {
+    pub fn new(dial: Arc<dyn Dial>, sim_base: Option<Uri>) -> Upstreams {
+        Upstreams { dial, sim_base, map: ArcSwap::default() }
+    }
+
+    /// The provider, set up now if it wasn't or if its settings changed.
+    pub fn get(&self, name: &ProviderName, spec: &Arc<ProviderSpec>) -> Result<Arc<Upstream>, Failure> {
+        let known = self.map.load().get(name).map(Arc::clone);
+        if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.spec, spec) || known.spec == *spec) {
+            return Ok(known);
+        }
+        let upstream = Arc::new(self.set_up(name, spec)?);
+        self.map.rcu(|map| {
+            let mut map = HashMap::clone(map);
+            map.insert(name.clone(), Arc::clone(&upstream));
+            map
+        });
+        Ok(upstream)
+    }
+
+    fn set_up(&self, name: &ProviderName, spec: &Arc<ProviderSpec>) -> Result<Upstream, Failure> {
+        let base = match (spec.base_url.as_str(), &self.sim_base) {
+            (SIM_URL, Some(base)) => base.to_string(),
+            (SIM_URL, None) => {
+                let message = format!(
+                    "provider `{name}` is the simulated one, which does not run here; give it a base_url of `pinrail sim`"
+                );
+                return Err(Failure::pinrail(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "provider_unavailable",
+                    message,
+                ));
+            }
+            (url, _) => url.to_owned(),
+        };
+        let uri = format!("{}/chat/completions", base.trim_end_matches('/'));
+        let uri = uri.parse::<Uri>().ok().filter(|uri| uri.authority().is_some()).ok_or_else(|| {
+            let message =
+                format!("provider `{name}` has a base_url that is no URL; correct it and `pinrail apply`");
+            Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", message)
+        })?;
+        let within = Duration::from_millis(spec.timeouts.connect_ms);
+        let connector = Connector { dial: Arc::clone(&self.dial), within };
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_CONNECTION_LIFE)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .build(connector);
+        Ok(Upstream { spec: Arc::clone(spec), client, uri, credential: ArcSwapOption::empty() })
+    }
+}
+
+impl Upstream {
+    /// The provider's key as it is now; prepared again only when it changed.
+    pub fn credential(&self, secrets: &dyn Secrets) -> Result<Arc<Credential>, Failure> {
+        let Some(variable) = &self.spec.key_env else {
+            return Ok(self.credential.load_full().unwrap_or_else(|| {
+                let none = Arc::new(Credential::default());
+                self.credential.store(Some(Arc::clone(&none)));
+                none
+            }));
+        };
+        let unusable = |code, what: &str| {
+            let message = format!(
+                "the provider's key is {what}: set the environment variable {variable} where Pinrail runs, and restart it"
+            );
+            Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, code, message)
+        };
+        let secret = secrets.secret(variable).ok_or_else(|| unusable("provider_key_missing", "missing"))?;
+        if let Some(known) = self.credential.load_full().filter(|known| known.secret == secret) {
+            return Ok(known);
+        }
+        let key = secret.trim();
+        if key.is_empty() {
+            return Err(unusable("provider_key_missing", "empty"));
+        }
+        let mut authorization = HeaderValue::from_str(&format!("Bearer {key}"))
+            .map_err(|_| unusable("provider_key_invalid", "no text that fits into a header"))?;
+        authorization.set_sensitive(true);
+        let redactor = Redactor::new([key]);
+        let credential = Arc::new(Credential { authorization: Some(authorization), redactor, secret });
+        self.credential.store(Some(Arc::clone(&credential)));
+        Ok(credential)
+    }
+
+    pub fn first_byte(&self) -> Duration {
+        Duration::from_millis(self.spec.timeouts.first_byte_ms)
+    }
+
+    pub fn idle(&self) -> Duration {
+        Duration::from_millis(self.spec.timeouts.idle_ms)
+    }
+}
+
+impl Credential {
+    /// Whether `text` holds the key itself.
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        let key = self.secret.trim().as_bytes();
+        !key.is_empty() && text.windows(key.len()).any(|window| window == key)
+    }
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = Link;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Link, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let (dial, within) = (Arc::clone(&self.dial), self.within);
+        Box::pin(async move {
+            match tokio::time::timeout(within, dial.dial(to)).await {
+                Ok(dialled) => dialled,
+                Err(_) => Err(ConnectTimedOut(within).into()),
+            }
+        })
+    }
+}

@@ -1,0 +1,11 @@
+//! The data plane as its callers and its providers see it.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets what it did not expect fails")]
+
+mod answers;
+mod failures;
+mod identity;
+mod loopback;
+mod release;
+mod streams;
+mod world;

@@ -1,0 +1,378 @@
+//! A gateway with nothing real around it: runs in memory, a provider that the test plays itself, time that stands
+//! still until nothing else is left to do.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use pinrail_domain::agent::Bodies;
+use pinrail_domain::begin::{BeginError, Begun, Call};
+use pinrail_domain::digest::Digest;
+use pinrail_domain::id::{AgentName, DeploymentId, Epoch, ProviderName, ReleaseId, RunId, SegmentName};
+use pinrail_domain::journal::{Event, Stamp};
+use pinrail_domain::key::Tenants;
+use pinrail_domain::model::Catalogue;
+use pinrail_domain::provider::ProviderSpec;
+use pinrail_domain::release::{Contract, Manifest};
+use pinrail_domain::routes::Via;
+use pinrail_domain::time::{Clock, Ticks, Timestamp};
+use pinrail_gateway::dial::{Dial, Link};
+use pinrail_gateway::port::{Runs, Secrets};
+use pinrail_gateway::{Body, Gateway, Limits, Options};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
+
+pub const KEY: &str = "sk-test-hunter22hunter22";
+pub const SNAPSHOT: &str = "gpt-4o-2024-08-06";
+
+/// What a test wants different.
+pub struct Setup {
+    pub manifest: Value,
+    pub system: Option<&'static str>,
+    pub tools: Option<&'static str>,
+    pub bodies: Bodies,
+    pub spec: ProviderSpec,
+    pub limits: Limits,
+    pub tenants: Tenants,
+    pub secret: Option<&'static str>,
+    /// How providers are reached; none has the test play them.
+    pub dial: Option<Arc<dyn Dial>>,
+}
+
+/// A gateway under test and all that it touches.
+pub struct World {
+    pub gateway: Gateway,
+    pub runs: Arc<FakeRuns>,
+    pub tenants: Tenants,
+    connections: mpsc::UnboundedReceiver<DuplexStream>,
+}
+
+/// Runs in memory.
+pub struct FakeRuns {
+    contract: Arc<Contract>,
+    provider: Mutex<Arc<ProviderSpec>>,
+    bodies: Bodies,
+    pub calls: Mutex<Vec<Call>>,
+    pub journal: Mutex<Vec<Event>>,
+    pub recorded: Mutex<usize>,
+    /// Closed by a test, it lets `record` wait.
+    pub open: Semaphore,
+    pub refusal: Mutex<Option<BeginError>>,
+}
+
+/// One connection, seen from the provider.
+pub struct Connection {
+    io: DuplexStream,
+    pub head: String,
+    pub body: Value,
+}
+
+struct Memory(mpsc::UnboundedSender<DuplexStream>);
+
+struct Secret(Option<&'static str>);
+
+struct PausedClock(Instant);
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup {
+            manifest: json!({"pinrail": 1, "model": {"provider": "openai", "snapshot": SNAPSHOT}}),
+            system: None,
+            tools: None,
+            bodies: Bodies::Full,
+            spec: ProviderSpec {
+                base_url: "http://provider.test/v1".into(),
+                key_env: Some("OPENAI_API_KEY".into()),
+                catalogue: "openai".into(),
+                ..ProviderSpec::simulated()
+            },
+            limits: Limits::default(),
+            tenants: Tenants::All,
+            secret: Some(KEY),
+            dial: None,
+        }
+    }
+}
+
+impl Setup {
+    /// Sets a part of the manifest by its JSON pointer's last two steps.
+    pub fn pin(mut self, part: &str, key: &str, value: Value) -> Setup {
+        self.manifest[part][key] = value;
+        self
+    }
+
+    pub fn build(self) -> World {
+        let manifest: Manifest = serde_json::from_value(self.manifest).unwrap();
+        let contract = Contract {
+            id: ReleaseId(Digest::of(b"release")),
+            manifest: Arc::new(manifest),
+            system: self.system.map(Arc::from),
+            tools: self.tools.map(Arc::from),
+        };
+        let runs = Arc::new(FakeRuns {
+            contract: Arc::new(contract),
+            provider: Mutex::new(Arc::new(self.spec)),
+            bodies: self.bodies,
+            calls: Mutex::default(),
+            journal: Mutex::default(),
+            recorded: Mutex::default(),
+            open: Semaphore::new(1_000),
+            refusal: Mutex::default(),
+        });
+        let (dialled, connections) = mpsc::unbounded_channel();
+        let gateway = Gateway::new(Options {
+            runs: runs.clone(),
+            secrets: Arc::new(Secret(self.secret)),
+            clock: Arc::new(PausedClock(Instant::now())),
+            catalogue: Arc::new(Catalogue::embedded().clone()),
+            sim_base: None,
+            dial: self.dial.unwrap_or_else(|| Arc::new(Memory(dialled))),
+            limits: self.limits,
+        });
+        World { gateway, runs, tenants: self.tenants, connections }
+    }
+}
+
+impl World {
+    pub fn new() -> World {
+        Setup::default().build()
+    }
+
+    /// Sends a request and lets the test play the provider meanwhile.
+    pub async fn call<F: Future>(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        provider: impl FnOnce(Provider) -> F,
+    ) -> (Response<Body>, F::Output) {
+        let (sender, unused) = mpsc::unbounded_channel();
+        drop(sender);
+        let connections = std::mem::replace(&mut self.connections, unused);
+        let gateway = self.gateway.clone();
+        let tenants = self.tenants.clone();
+        tokio::join!(gateway.handle(request, &tenants), provider(Provider(connections)))
+    }
+
+    /// Sends a request that must not reach the provider.
+    pub async fn refused(&mut self, request: Request<Full<Bytes>>) -> (Response<Bytes>, Value) {
+        let response = whole(self.gateway.handle(request, &self.tenants).await).await;
+        assert!(self.connections.try_recv().is_err(), "the provider was asked");
+        let body = serde_json::from_slice(response.body()).unwrap();
+        (response, body)
+    }
+
+    /// The journal, once every call has ended.
+    pub async fn journal(&self) -> Vec<Event> {
+        self.gateway.drained().await;
+        self.runs.journal.lock().unwrap().clone()
+    }
+
+    /// The kinds of events in the journal, once every call has ended.
+    pub async fn kinds(&self) -> Vec<&'static str> {
+        self.journal().await.iter().map(Event::kind).collect()
+    }
+}
+
+/// The provider's listening side.
+pub struct Provider(mpsc::UnboundedReceiver<DuplexStream>);
+
+impl Provider {
+    /// Takes the next connection and reads its first request.
+    pub async fn accept(&mut self) -> Connection {
+        let io = self.0.recv().await.expect("the gateway is there");
+        let mut connection = Connection { io, head: String::new(), body: Value::Null };
+        connection.next_request().await;
+        connection
+    }
+
+    /// Refuses the next connection before it says anything.
+    pub async fn refuse(&mut self) {
+        drop(self.0.recv().await.expect("the gateway is there"));
+    }
+
+    /// Whether the gateway has asked for one more connection.
+    pub fn was_dialled(&mut self) -> bool {
+        self.0.try_recv().is_ok()
+    }
+}
+
+impl Connection {
+    pub async fn next_request(&mut self) {
+        let mut bytes = Vec::new();
+        let split = loop {
+            let byte = self.io.read_u8().await.expect("a request comes");
+            bytes.push(byte);
+            if bytes.ends_with(b"\r\n\r\n") {
+                break String::from_utf8(bytes).unwrap();
+            }
+        };
+        let length =
+            split.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let mut body = vec![0; length.expect("a length")];
+        self.io.read_exact(&mut body).await.unwrap();
+        self.head = split;
+        self.body = serde_json::from_slice(&body).unwrap();
+    }
+
+    pub async fn say(&mut self, text: &str) {
+        self.io.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// A whole answer with a status line such as `200 OK` and further header lines.
+    pub async fn answer(&mut self, status: &str, headers: &[&str], body: &str) {
+        let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
+        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{lines}");
+        self.say(&format!("{head}content-length: {}\r\n\r\n{body}", body.len())).await;
+    }
+
+    pub async fn begin_stream(&mut self) {
+        self.say("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+            .await;
+    }
+
+    pub async fn chunk(&mut self, text: &str) {
+        self.say(&format!("{:x}\r\n{text}\r\n", text.len())).await;
+    }
+
+    pub async fn end_stream(&mut self) {
+        self.say("0\r\n\r\n").await;
+    }
+
+    /// Waits until the gateway has closed the connection.
+    pub async fn closed(&mut self) {
+        while self.io.read(&mut [0; 64]).await.unwrap_or(0) > 0 {}
+    }
+}
+
+/// A chat request with these fields besides `model` and `messages`.
+pub fn chat(fields: Value) -> Request<Full<Bytes>> {
+    let mut body = json!({"model": "support", "messages": [{"role": "user", "content": "hi"}]});
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    raw(body.to_string())
+}
+
+pub fn raw(body: impl Into<Bytes>) -> Request<Full<Bytes>> {
+    Request::post("/v1/chat/completions").body(Full::new(body.into())).unwrap()
+}
+
+pub fn with(mut request: Request<Full<Bytes>>, name: &'static str, value: &str) -> Request<Full<Bytes>> {
+    request.headers_mut().append(name, value.parse().unwrap());
+    request
+}
+
+pub async fn whole(response: Response<Body>) -> Response<Bytes> {
+    let (head, body) = response.into_parts();
+    Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+}
+
+pub async fn text(response: Response<Body>) -> String {
+    String::from_utf8(whole(response).await.into_body().to_vec()).unwrap()
+}
+
+/// The next piece of a streamed body.
+pub async fn next(response: &mut Response<Body>) -> Option<String> {
+    let frame = response.body_mut().frame().await?.unwrap();
+    Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
+}
+
+/// A completion as OpenAI sends it.
+pub fn completion(model: &str) -> String {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "model": model, "system_fingerprint": "fp_1",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
+    })
+    .to_string()
+}
+
+/// One event of a streamed completion.
+pub fn event(content: &str, finish: Option<&str>) -> String {
+    let choice = json!({"index": 0, "delta": {"content": content}, "finish_reason": finish});
+    format!("data: {}\n\n", json!({"id": "c", "model": SNAPSHOT, "choices": [choice]}))
+}
+
+pub fn usage_event() -> String {
+    let usage = json!({"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12});
+    format!("data: {}\n\n", json!({"id": "c", "model": SNAPSHOT, "choices": [], "usage": usage}))
+}
+
+#[async_trait]
+impl Runs for FakeRuns {
+    async fn begin(&self, call: Call) -> Result<Begun, BeginError> {
+        if let Some(refusal) = self.refusal.lock().unwrap().take() {
+            return Err(refusal);
+        }
+        if call.agent != "support" {
+            return Err(BeginError::NoAgent(call.agent));
+        }
+        let mut calls = self.calls.lock().unwrap();
+        calls.push(call.clone());
+        let stamp = Stamp {
+            run: call.run.unwrap_or(RunId::from_parts(1_000, calls.len() as u128)),
+            agent: AgentName::new("support").unwrap(),
+            tenant: call.tenant,
+            session: call.session,
+            parent: None,
+            attributes: call.attributes,
+            single: call.run.is_none(),
+            deployment: DeploymentId(3),
+            release: self.contract.id,
+            segment: SegmentName::default_segment(),
+            epoch: Epoch(8),
+            via: Via::Active,
+            provider: ProviderName::new("openai").unwrap(),
+            snapshot: SNAPSHOT.into(),
+        };
+        Ok(Begun {
+            stamp: Arc::new(stamp),
+            call: 1,
+            epoch: Epoch(9),
+            contract: self.contract.clone(),
+            provider: self.provider.lock().unwrap().clone(),
+            bodies: self.bodies,
+        })
+    }
+
+    async fn record(&self, _: RunId, events: Vec<(Timestamp, Event)>) {
+        let _open = self.open.acquire().await.unwrap();
+        *self.recorded.lock().unwrap() += 1;
+        self.journal.lock().unwrap().extend(events.into_iter().map(|(_, event)| event));
+    }
+
+    fn agents(&self) -> Vec<(AgentName, u64)> {
+        vec![(AgentName::new("support").unwrap(), 1_700_000_000)]
+    }
+}
+
+#[async_trait]
+impl Dial for Memory {
+    async fn dial(&self, _: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
+        let (ours, theirs) = tokio::io::duplex(1 << 20);
+        self.0.send(theirs).map_err(|_| "the provider does not listen")?;
+        Ok(Link::new(TokioIo::new(ours), false))
+    }
+}
+
+impl Secrets for Secret {
+    fn secret(&self, env_name: &str) -> Option<String> {
+        assert_eq!(env_name, "OPENAI_API_KEY");
+        self.0.map(str::to_owned)
+    }
+}
+
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_800_000_000_000)
+    }
+
+    fn ticks(&self) -> Ticks {
+        Ticks(u64::try_from(self.0.elapsed().as_nanos()).unwrap())
+    }
+}
