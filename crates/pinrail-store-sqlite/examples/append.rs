@@ -1,4 +1,4 @@
-//! Measures durable appends on the disk of a folder: `cargo run --release --example append [FOLDER]`.
+//! Measures durable appends on the disk of a folder: `cargo run --release --example append [FOLDER [GROUP]]`.
 //!
 //! Two loads for every group size: single notes appended to open runs, and whole gateway runs (a start with
 //! model request, model response and end). One batch is one group, so one sync. CPU is the whole process's,
@@ -27,11 +27,12 @@ const MEASURE: Duration = Duration::from_secs(2);
 #[tokio::main]
 async fn main() {
     let folder = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let sizes = std::env::args().nth(2).map_or(SIZES.to_vec(), |size| vec![size.parse().unwrap()]);
     println!("load      group     writes/s     events/s   CPU us/write   ms/group");
-    for size in SIZES {
+    for &size in &sizes {
         measure("notes", size, &folder, |n| note(n, size as u64)).await;
     }
-    for size in SIZES {
+    for &size in &sizes {
         measure("gateway", size, &folder, gateway).await;
     }
 }

@@ -41,6 +41,9 @@ pub enum OpenError {
     Newer { path: PathBuf, found: i64, known: i64 },
     #[error("{} or its folder can't be written", path.display())]
     ReadOnly { path: PathBuf, source: Cause },
+    /// There is no room to make or to recover it.
+    #[error("the disk of {} is full", path.display())]
+    Full { path: PathBuf, source: Cause },
     /// Another process writes to it.
     #[error("{} is locked by another process", path.display())]
     Locked { path: PathBuf, source: Cause },
@@ -170,8 +173,12 @@ fn prepare_writer(db: &Connection, size_bytes_max: Option<u64>) -> rusqlite::Res
 }
 
 fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    // Before the first table, so that a crash in between leaves a file that is known to be ours.
-    db.pragma_update(None, "application_id", APPLICATION_ID).map_err(|error| explain(path, error))?;
+    let explain = |error| explain(path, error);
+    // Before the first table, so that a crash in between leaves a file that is known to be ours. Not written again:
+    // a store that is there must open on a full disk too.
+    if db.query_row("PRAGMA application_id", (), |row| row.get(0)) != Ok(APPLICATION_ID) {
+        db.pragma_update(None, "application_id", APPLICATION_ID).map_err(explain)?;
+    }
     // In one transaction with the note that they were made: by itself the runner commits them apart, and a crash
     // in between would leave a file that can't be opened again.
     let runner = schema::migrations::runner().set_grouped(true);
@@ -179,7 +186,7 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     if let refinery::error::Kind::Connection(_, source) = error.kind()
         && let Some(rusqlite::Error::SqliteFailure(code, why)) = source.downcast_ref()
     {
-        return Err(explain(path, rusqlite::Error::SqliteFailure(*code, why.clone())));
+        return Err(explain(rusqlite::Error::SqliteFailure(*code, why.clone())));
     }
     Err(OpenError::Migrate { path: path.to_owned(), source: error.into() })
 }
@@ -190,6 +197,7 @@ fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
     match code {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::NotADatabase { path },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => OpenError::Locked { path, source },
+        Some(ErrorCode::DiskFull) => OpenError::Full { path, source },
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => OpenError::ReadOnly { path, source },
         // SQLite doesn't say why; the folder does.
         Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) => match refuses_files(&path) {

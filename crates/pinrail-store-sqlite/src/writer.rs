@@ -7,7 +7,8 @@
 //! When SQLite fails:
 //! 1. in the middle of a group: the group is rolled back and every part of it is tried again in a transaction
 //!    of its own, so that only those fail which can't be written;
-//! 2. at COMMIT: nobody's effect is there and everybody gets the error. It is not tried again: after a failed
+//! 2. at BEGIN, because another process holds the file: everybody gets the error;
+//! 3. at COMMIT: nobody's effect is there and everybody gets the error. It is not tried again: after a failed
 //!    sync nobody knows what a second one would be worth.
 //!
 //! Either way the thread goes on, so the store works again as soon as there is room.
@@ -124,27 +125,34 @@ impl Thread {
         });
         match together {
             Ok(()) => {}
-            Err(Stopped::Before(_)) if parts > 1 => {
-                group.iter_mut().for_each(|operation| self.carry_out_alone(&mut **operation));
-            }
-            Err(Stopped::Before(error) | Stopped::AtCommit(error)) => {
+            Err(Stopped::InPart(_)) if parts > 1 => self.carry_out_apart(group),
+            Err(Stopped::AtBegin(error) | Stopped::InPart(error) | Stopped::AtCommit(error)) => {
                 for operation in group {
-                    for part in 0..operation.parts() {
-                        operation.fail(part, &error);
-                    }
+                    (0..operation.parts()).for_each(|part| operation.fail(part, &error));
                 }
             }
         }
     }
 
     /// Every part in a transaction of its own.
-    fn carry_out_alone(&self, operation: &mut dyn Operation) {
-        let kinds = Kinds::default().with(operation.kind());
-        for part in 0..operation.parts() {
-            if let Err(Stopped::Before(error) | Stopped::AtCommit(error)) =
-                self.transaction(kinds, |db| operation.carry_out(part, db))
-            {
-                operation.fail(part, &error);
+    fn carry_out_apart(&self, group: &mut [Box<dyn Operation>]) {
+        // Once no transaction can begin, the rest needn't wait for it one after the other.
+        let mut locked = None;
+        for operation in group {
+            let kinds = Kinds::default().with(operation.kind());
+            for part in 0..operation.parts() {
+                let stopped = match &locked {
+                    Some(error) => Err(Stopped::AtBegin(StoreError::clone(error))),
+                    None => self.transaction(kinds, |db| operation.carry_out(part, db)),
+                };
+                match stopped {
+                    Ok(()) => {}
+                    Err(Stopped::InPart(error) | Stopped::AtCommit(error)) => operation.fail(part, &error),
+                    Err(Stopped::AtBegin(error)) => {
+                        operation.fail(part, &error);
+                        locked = Some(error);
+                    }
+                }
             }
         }
     }
@@ -154,18 +162,27 @@ impl Thread {
         kinds: Kinds,
         effects: impl FnOnce(&Connection) -> Result<(), StoreError>,
     ) -> Result<(), Stopped> {
-        let outcome = self.execute("BEGIN IMMEDIATE").and_then(|()| effects(&self.db));
-        let outcome = outcome.map_err(Stopped::Before).and_then(|()| {
+        // Only after a rollback that failed as well is there something left to roll back.
+        self.roll_back();
+        self.execute("BEGIN IMMEDIATE").map_err(Stopped::AtBegin)?;
+        let outcome = effects(&self.db).map_err(Stopped::InPart).and_then(|()| {
             kinds.points_before().for_each(|point| self.probe.at(point));
             self.execute("COMMIT").map_err(Stopped::AtCommit)
         });
-        if outcome.is_err() && !self.db.is_autocommit() {
-            // What makes a rollback fail as well is told by the next BEGIN.
-            let _ = self.execute("ROLLBACK");
+        if outcome.is_err() {
+            self.roll_back();
         }
         outcome?;
         kinds.points_after().for_each(|point| self.probe.at(point));
         Ok(())
+    }
+
+    /// Ends the transaction, if SQLite hasn't done so itself.
+    fn roll_back(&self) {
+        if !self.db.is_autocommit() {
+            // What is in the way now is told by the next BEGIN.
+            let _ = self.execute("ROLLBACK");
+        }
     }
 
     fn execute(&self, sql: &str) -> Result<(), StoreError> {
@@ -176,7 +193,8 @@ impl Thread {
 
 /// Where a transaction ended without effect.
 enum Stopped {
-    Before(StoreError),
+    AtBegin(StoreError),
+    InPart(StoreError),
     AtCommit(StoreError),
 }
 

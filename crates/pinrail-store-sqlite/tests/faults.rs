@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{EventSeq, LedgerSeq};
@@ -81,6 +82,25 @@ async fn a_write_that_another_process_blocks_fails_and_works_afterwards() {
     other.execute_batch("ROLLBACK").unwrap();
     let results = store.journal_write(vec![starting(2), starting(3)]).await;
     assert!(results.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn more_writes_than_the_queue_holds_wait_for_a_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pinrail.db");
+    let store = Sqlite::open(Options::new(&path)).unwrap();
+    let writes = (0..3_000).map(|n| store.journal_write(vec![starting(n)]));
+    assert!(all_at_once(writes).await.concat().iter().all(Result::is_ok));
+    assert_eq!(store.run_open_total().await.unwrap(), 3_000);
+    // Nobody waits for these, and they are whole all the same: closing carries out what is queued.
+    for n in 3_000..3_100 {
+        let mut write = Box::pin(store.journal_write(vec![starting(n), appending(n, vec![note("a")])]));
+        let _ = std::future::poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await;
+    }
+    drop(store);
+    let store = Sqlite::open(Options::new(&path)).unwrap();
+    assert_eq!(store.run_open_total().await.unwrap(), 3_100);
+    assert_eq!(store.run_events(run(3_099), EventSeq(0), 9).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -52,8 +52,10 @@ async fn a_store_that_is_opened_again_holds_everything() {
     let sessions = store.sessions_recent(9).await.unwrap();
     drop(store);
 
+    let bytes = fs::read(&path).unwrap();
     for _ in 0..2 {
         let store = open(&path);
+        assert!(fs::read(&path).unwrap() == bytes, "opening writes nothing: the disk may be full");
         assert_eq!(store.recovered_bytes(), 0, "an orderly end leaves no log behind");
         assert_eq!(store.artifact_get(digest).await.unwrap().as_deref(), Some(&b"prompt"[..]));
         assert_eq!(store.ledger_read(LedgerSeq(0), 9).await.unwrap(), appended);

@@ -60,9 +60,8 @@ pub(super) fn list(
     before: Option<RunId>,
     limit: usize,
 ) -> Result<Vec<Run>, Failure> {
-    let (conditions, mut values) = conditions(filter, before);
+    let (sql, mut values) = list_query(filter, before);
     values.push(Value::Integer(sql_limit(limit)));
-    let sql = format!("SELECT id, stamp, summary FROM runs WHERE {conditions} ORDER BY id DESC LIMIT ?");
     let mut select = db.prepare_cached(&sql)?;
     let mut rows = select.query(params_from_iter(values))?;
     let mut runs = Vec::new();
@@ -114,8 +113,11 @@ pub(super) fn bindings(db: &Connection, limit: usize) -> Result<Vec<(SessionKey,
     Ok(bindings)
 }
 
-/// The filter as SQL, with a value for every `?`.
-fn conditions(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>) {
+/// The filter as SQL, with a value for every `?` but the last, which is the limit.
+///
+/// Walks runs newest first along the index of the agent, the deployment or the session; open runs are few
+/// (their number has a limit) and are sorted. Everything else is looked at run by run.
+fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>) {
     let RunFilter { agent, release, deployment, status, session, tenants, single, since, until } = filter;
     let text = |text: &str| Value::Text(text.to_owned());
     let number = |number: u64| Value::Integer(integer(number));
@@ -130,7 +132,11 @@ fn conditions(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>)
         ("started_at < ?", until.map(|until| number(until.0))),
         ("id < ?", before.map(|before| Value::Blob(before.0.to_be_bytes().to_vec()))),
     ];
-    let mut sql = "TRUE".to_owned();
+    let mut sql = "SELECT id, stamp, summary FROM runs".to_owned();
+    sql.push_str(match status {
+        Some(status) if status.is_open() => " INDEXED BY runs_open WHERE status <> 4",
+        Some(_) | None => " WHERE TRUE",
+    });
     let mut values = Vec::new();
     for (condition, value) in simple {
         if let Some(value) = value {
@@ -145,6 +151,7 @@ fn conditions(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>)
         let names: Vec<&str> = tenants.iter().map(|tenant| tenant.as_str()).collect();
         values.push(Value::Text(serde_json::to_string(&names).expect("names are plain text")));
     }
+    sql.push_str(" ORDER BY id DESC LIMIT ?");
     (sql, values)
 }
 
@@ -169,3 +176,6 @@ fn name<T: std::str::FromStr<Err: Display>>(row: &Row<'_>, column: usize) -> Res
     let text: String = row.get(column)?;
     text.parse().map_err(|why| Failure::damaged("a session's binding", why))
 }
+
+#[cfg(test)]
+mod tests;
