@@ -16,6 +16,7 @@ use pinrail_domain::key::Tenants;
 use pinrail_wire::openai::{AnswerError, ChatRequest, Observed, observe_answer, parse_error};
 use pinrail_wire::redact::Redactor;
 
+use crate::beginning::Beginning;
 use crate::body::Body;
 use crate::body::stream::{Passage, Stream};
 use crate::failure::{FAULT, Failure, chain, fault_value};
@@ -60,9 +61,9 @@ where
     let bytes = intake::read(&head.headers, body, limits).await?;
     let request = ChatRequest::parse(&bytes).map_err(|error| unreadable(&error))?;
     let Identity { call, variables } = Identity::read(&head.headers, &request, tenants, limits)?;
-    let begun = Arc::new(shared.runs.begin(call).await?);
+    let mut trail = Beginning::new(shared, call, arrived, place).await?;
+    let begun = Arc::clone(&trail.begun);
 
-    let mut trail = Trail::new(Arc::clone(shared), Arc::clone(&begun), arrived, place);
     let outcome = match ready(shared, &mut trail, &request, &variables) {
         Ok(ready) => {
             drop(variables);
@@ -146,6 +147,9 @@ async fn whole(
     credential: &Credential,
     trail: Trail,
 ) -> Result<Response<Body>, (Failure, Trail)> {
+    if head.status.is_redirection() {
+        return Err((redirected(head.status), trail));
+    }
     let (observed, error) = if head.status.is_success() {
         match observe_answer(&body) {
             Ok(observed) if observed.choices > 0 => (observed, None),
@@ -155,7 +159,7 @@ async fn whole(
                 let message =
                     format!("the provider's answer is no chat completion ({source}); it begins `{start}`");
                 let message = credential.redactor.redact(&message).into_owned();
-                return Err((nonsense(message), trail));
+                return Err((nonsense(message).quoting(), trail));
             }
             Err(AnswerError::Provider(error)) => (Observed::default(), Some(error.message)),
         }
@@ -206,6 +210,15 @@ fn fault_of(status: StatusCode) -> FaultOf {
         400..=499 => FaultOf::Client,
         _ => FaultOf::Provider,
     }
+}
+
+/// A redirect must not reach the client, who would send its key and its prompt to another host.
+fn redirected(status: StatusCode) -> Failure {
+    let message = format!(
+        "the provider answers with a redirect (status {}); set its base_url to where it leads and `pinrail apply`",
+        status.as_u16()
+    );
+    Failure::pinrail(StatusCode::BAD_GATEWAY, "provider_redirects", message)
 }
 
 fn nonsense(message: String) -> Failure {
@@ -263,7 +276,7 @@ fn unapplied(why: Unapplied) -> Failure {
                 "the request is not what the release pins: {}; send what is pinned, or deploy a release of this",
                 all.join("; ")
             );
-            Failure::client(StatusCode::CONFLICT, "release_mismatch", message).about(param)
+            Failure::client(StatusCode::CONFLICT, "release_mismatch", message).about(param).quoting()
         }
     }
 }

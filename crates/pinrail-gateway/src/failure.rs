@@ -32,6 +32,8 @@ pub struct Failure {
     pub retry: Retry,
     /// The run, where the failure came before its stamp was known.
     pub run: Option<RunId>,
+    /// The message repeats a part of a body, which an agent's journal may not be allowed to keep.
+    pub quotes: bool,
 }
 
 /// Whether sending the same call again may help.
@@ -40,6 +42,12 @@ pub enum Retry {
     Never,
     After { seconds: u32 },
 }
+
+/// The code of what is at its limit.
+pub const BUSY: &str = "busy";
+/// A message may quote what the client sent, which may be long.
+const MESSAGE_BYTES_MAX: usize = 4_096;
+const PARAM_BYTES_MAX: usize = 256;
 
 /// Names whose fault an error is.
 pub const FAULT: HeaderName = HeaderName::from_static("x-pinrail-fault");
@@ -69,11 +77,16 @@ impl Failure {
     /// Something is at its limit; later may work.
     pub fn busy(what: &str, limit: u64) -> Failure {
         let message = format!("{what} is at its limit of {limit}; try again in a moment");
-        Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, "busy", message).retry_after(1)
+        Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, BUSY, message).retry_after(1)
     }
 
     pub fn about(mut self, param: impl Into<Cow<'static, str>>) -> Failure {
-        self.param = Some(param.into());
+        let mut param = param.into();
+        if param.len() > PARAM_BYTES_MAX {
+            let end = param.floor_char_boundary(PARAM_BYTES_MAX);
+            param.to_mut().truncate(end);
+        }
+        self.param = Some(param);
         self
     }
 
@@ -82,13 +95,23 @@ impl Failure {
         self
     }
 
+    /// The message repeats a part of a body.
+    pub fn quoting(mut self) -> Failure {
+        self.quotes = true;
+        self
+    }
+
     fn of_run(mut self, run: RunId) -> Failure {
         self.run = Some(run);
         self
     }
 
-    fn new(status: StatusCode, fault: FaultOf, code: &'static str, message: String) -> Failure {
-        Failure { status, fault, code, message, param: None, retry: Retry::Never, run: None }
+    fn new(status: StatusCode, fault: FaultOf, code: &'static str, mut message: String) -> Failure {
+        if message.len() > MESSAGE_BYTES_MAX {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+            message.push('…');
+        }
+        Failure { status, fault, code, message, param: None, retry: Retry::Never, run: None, quotes: false }
     }
 
     /// OpenAI's `type` of the error.

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::body::Body;
 use crate::chat;
 use crate::dial::Dial;
-use crate::failure::Failure;
+use crate::failure::{BUSY, Failure};
 use crate::limits::Limits;
 use crate::models;
 use crate::places::Places;
@@ -52,9 +52,11 @@ pub struct Shared {
     pub upstreams: Upstreams,
     pub places: Places,
     /// The task that writes the journals of calls that were dropped.
-    pub late: mpsc::Sender<Write>,
+    late: mpsc::Sender<Write>,
 }
 
+/// A call that is dropped leaves at most the writing of its request and that of its end.
+const WRITES_PER_CALL_MAX: usize = 2;
 const CHAT: &str = "/v1/chat/completions";
 const MODELS: &str = "/v1/models";
 
@@ -67,7 +69,7 @@ impl Gateway {
     #[must_use]
     pub fn new(options: Options) -> Gateway {
         let Options { runs, secrets, clock, catalogue, sim_base, dial, limits } = options;
-        let (late, mut writes) = mpsc::channel::<Write>(limits.calls_max.max(1));
+        let (late, mut writes) = mpsc::channel::<Write>(limits.calls_max.max(1) * WRITES_PER_CALL_MAX);
         tokio::spawn(async move {
             while let Some(write) = writes.recv().await {
                 write.await;
@@ -132,9 +134,21 @@ impl Gateway {
     }
 }
 
+impl Shared {
+    /// Hands what a dropped call still has to write to the gateway's task.
+    pub fn write_late(&self, write: Write) {
+        if self.late.try_send(write).is_err() {
+            // The queue has room for all calls, so the task is gone: the runtime is going down.
+            tracing::error!("the journal of a call that was cut off is lost: the gateway's task is gone");
+        }
+    }
+}
+
 /// The answer to a call that failed. What we or our operator must repair is logged, here and nowhere else.
 pub fn refuse(failure: Failure) -> Response<Body> {
     match failure.fault {
+        // Under overload, a line for every refusal would make it worse.
+        FaultOf::Pinrail if failure.code == BUSY => tracing::debug!("{}", failure.message),
         FaultOf::Pinrail => tracing::warn!(code = failure.code, "{}", failure.message),
         FaultOf::Client | FaultOf::Provider => {}
     }

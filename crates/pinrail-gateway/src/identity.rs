@@ -18,7 +18,7 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderName};
 use pinrail_domain::agent::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{RunId, SessionId, TenantId};
+use pinrail_domain::id::{AgentName, RunId, SessionId, TenantId};
 use pinrail_domain::key::Tenants;
 use pinrail_wire::openai::ChatRequest;
 use serde_json::Value;
@@ -75,9 +75,19 @@ impl Identity {
             let message = format!("{refused}; use a key of that tenant, or name a tenant of this key");
             Failure::client(StatusCode::FORBIDDEN, "tenant_refused", message).about(TENANT)
         })?;
-        let call = Call { agent: request.model().to_owned(), tenant, run, session, attributes };
+        let agent = agent(request.model())?;
+        let call = Call { agent, tenant, run, session, attributes };
         Ok(Identity { call, variables: said.variables })
     }
+}
+
+/// The agent that `model` names. What can't be a name is refused here: it may be of any length.
+fn agent(model: &str) -> Result<String, Failure> {
+    AgentName::new(model).map(|name| name.as_str().to_owned()).map_err(|bad| {
+        let message =
+            format!("`model` names an agent, and `{}` is {bad}; GET /v1/models lists them", shown(model));
+        Failure::client(StatusCode::NOT_FOUND, "model_not_found", message).about("model")
+    })
 }
 
 /// The session that stands for the body's `user`.

@@ -8,6 +8,7 @@
 //! and asking again), `body::stream` (how bytes pass through) and `trail` (what the journal gets, also when the
 //! client leaves).
 
+mod beginning;
 mod body;
 mod chat;
 pub mod dial;

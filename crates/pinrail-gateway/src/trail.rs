@@ -4,8 +4,8 @@
 //! gets its `model_request` before the provider is asked: in a run of one call the stamp says as much.
 //!
 //! A call can end at any moment by being dropped: the client left. Then the events go to a task of the gateway,
-//! since a drop can't wait. That task's queue has a place for every call that may be under way, and a call keeps
-//! its place until its journal is written, so the queue never overflows.
+//! since a drop can't wait. That task's queue has room for all calls that may be under way, and a call keeps its
+//! place until its journal is written, so the queue never overflows.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -72,8 +72,7 @@ impl Trail {
         let kept = self.keep(body, credential);
         self.push(Event::ModelRequest { call: self.begun.call, stream, body: kept });
         if !self.begun.stamp.single {
-            let events = std::mem::take(&mut self.events);
-            self.shared.runs.record(self.begun.stamp.run, events).await;
+            self.write(None).await;
         }
     }
 
@@ -89,9 +88,18 @@ impl Trail {
 
     /// Ends with an error of ours: there was no answer to pass on.
     pub fn fail(mut self, failure: &Failure) -> Journaling {
-        let (code, why) = (failure.code.to_owned(), failure.message.clone());
+        let code = failure.code.to_owned();
+        let why = match self.begun.bodies {
+            Bodies::Digest | Bodies::Off if failure.quotes => "not kept, since it quotes a body".to_owned(),
+            Bodies::Full | Bodies::Digest | Bodies::Off => failure.message.clone(),
+        };
         self.push(Event::ModelFailed { call: self.begun.call, fault: failure.fault, code, why });
         self.finish(Outcome::Error, Some(failure.code.to_owned()))
+    }
+
+    /// Ends because the client left before the answer began.
+    pub fn left(mut self) -> Journaling {
+        self.cancel()
     }
 
     /// Ends with the provider's answer, as far as it came.
@@ -173,6 +181,16 @@ impl Trail {
         }
     }
 
+    fn cancel(&mut self) -> Journaling {
+        self.push(Event::ModelFailed {
+            call: self.begun.call,
+            fault: FaultOf::Client,
+            code: "cancelled".to_owned(),
+            why: "the client went away before the answer began".to_owned(),
+        });
+        self.finish(Outcome::Cancelled, Some("cancelled".to_owned()))
+    }
+
     fn push(&mut self, event: Event) {
         let at = self.shared.clock.now();
         self.events.push((at, event));
@@ -186,8 +204,14 @@ impl Trail {
         if self.begun.stamp.single {
             self.push(Event::Finished { outcome, why });
         }
+        let place = self.place.take();
+        self.write(place)
+    }
+
+    /// Writes the events so far, and then gives the place back.
+    fn write(&mut self, place: Option<Place>) -> Journaling {
         let (runs, run) = (Arc::clone(&self.shared.runs), self.begun.stamp.run);
-        let (events, place) = (std::mem::take(&mut self.events), self.place.take());
+        let events = std::mem::take(&mut self.events);
         let write: Write = Box::pin(async move {
             runs.record(run, events).await;
             drop(place);
@@ -198,16 +222,9 @@ impl Trail {
 
 impl Drop for Trail {
     fn drop(&mut self) {
-        if self.place.is_none() {
-            return;
+        if self.place.is_some() {
+            drop(self.cancel());
         }
-        self.push(Event::ModelFailed {
-            call: self.begun.call,
-            fault: FaultOf::Client,
-            code: "cancelled".to_owned(),
-            why: "the client went away before the answer began".to_owned(),
-        });
-        drop(self.finish(Outcome::Cancelled, Some("cancelled".to_owned())));
     }
 }
 
@@ -224,11 +241,8 @@ impl Future for Journaling {
 
 impl Drop for Journaling {
     fn drop(&mut self) {
-        if let Some(write) = self.write.take()
-            && self.shared.late.try_send(write).is_err()
-        {
-            // Only when the runtime is going down and its tasks are gone.
-            tracing::error!("the journal of a call that was cut off is lost: the gateway's task is gone");
+        if let Some(write) = self.write.take() {
+            self.shared.write_late(write);
         }
     }
 }

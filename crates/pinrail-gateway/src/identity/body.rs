@@ -45,9 +45,7 @@ impl<'a> Said<'a> {
         if let Some(own) = request.param("pinrail") {
             said.read_own(own, limits)?;
         }
-        if let Some(metadata) = request.param("metadata")
-            && metadata.get().contains("pinrail_")
-        {
+        if let Some(metadata) = request.param("metadata") {
             said.read_metadata(metadata)?;
         }
         let (count, bytes) = (said.variables.len(), said.variables_bytes);

@@ -192,6 +192,59 @@ async fn an_error_with_status_200_passes_and_is_journaled_as_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_while_its_run_begins_leaves_no_open_run() {
+    let world = World::new();
+    let closed = world.runs.beginning.acquire_many(1_000).await.unwrap();
+    let gateway = world.gateway.clone();
+    let waiting = tokio::spawn(async move {
+        gateway.handle(chat(json!({})), &pinrail_domain::key::Tenants::All).await;
+    });
+    while world.gateway.calls() == 0 {
+        tokio::task::yield_now().await;
+    }
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    assert_eq!(world.gateway.calls(), 1);
+    drop(closed);
+    assert_eq!(world.kinds().await, ["model_failed", "finished"]);
+    assert_eq!(world.gateway.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_journal_may_not_keep_is_not_quoted_there_either() {
+    let mut world = Setup { bodies: Bodies::Off, ..Setup::default() }.build();
+    let (answer, ()) = world
+        .call(chat(json!({})), async |mut provider| {
+            provider.accept().await.answer("200 OK", &[], "private words").await;
+        })
+        .await;
+    assert!(text(answer).await.contains("private words"));
+    let journal = serde_json::to_string(&world.journal().await).unwrap();
+    assert!(journal.contains("provider_nonsense") && !journal.contains("private"), "{journal}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_client_leaves_keeps_its_place_in_the_journal() {
+    let mut world = World::new();
+    let runs = world.runs.clone();
+    let closed = runs.open.acquire_many(1_000).await.unwrap();
+    let gateway = world.gateway.clone();
+    let request = with(chat(json!({})), "x-pinrail-run", "run_00000000zz0000000000000007");
+    let waiting = tokio::spawn(async move {
+        gateway.handle(request, &pinrail_domain::key::Tenants::All).await;
+    });
+    while world.runs.calls.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    drop(closed);
+    assert_eq!(world.kinds().await, ["model_request", "model_failed"]);
+    let (answer, ()) = world.call(raw("{}"), async |_| ()).await;
+    assert_eq!(answer.status(), 400);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_leaves_before_the_answer_is_journaled() {
     let mut world = World::new();
     let gateway = world.gateway.clone();

@@ -91,6 +91,20 @@ async fn errors_that_another_attempt_cannot_help_pass_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_redirect_does_not_reach_the_client() {
+    let mut world = World::new();
+    let (answer, ()) = world
+        .call(chat(json!({})), async |mut provider| {
+            let headers = ["location: https://elsewhere.test/v1/chat/completions"];
+            provider.accept().await.answer("307 Elsewhere", &headers, "").await;
+        })
+        .await;
+    assert_eq!((answer.status().as_u16(), answer.headers().get("location")), (502, None));
+    assert_eq!(answer.headers()["x-pinrail-fault"], "pinrail");
+    assert!(text(answer).await.contains("provider_redirects"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_that_repeats_the_key_does_not_get_it_through() {
     let mut world = World::new();
     let body = format!(r#"{{"error":{{"message":"Incorrect API key provided: {KEY}."}}}}"#);

@@ -188,6 +188,15 @@ async fn a_run_that_cannot_begin_says_why() {
     let mut world = World::new();
     let other = raw(r#"{"model":"nobody","messages":[]}"#);
     assert!(refused(&mut world, other, 404, "model_not_found").await.contains("nobody"));
+    let long = raw(json!({"model": "M".repeat(100_000), "messages": []}).to_string());
+    assert!(refused(&mut world, long, 404, "model_not_found").await.len() < 300);
+    let long = raw(json!({"model": "m", "messages": 1, "metadata": {}})
+        .to_string()
+        .replace("messages", &"x".repeat(9_000)));
+    refused(&mut world, long, 400, "invalid_request").await;
+    let key = "x".repeat(9_000);
+    let twice = raw(format!(r#"{{"model":"m","messages":[],"{key}":1,"{key}":2}}"#));
+    assert!(refused(&mut world, twice, 400, "invalid_request").await.len() < 5_000);
     assert_eq!(world.gateway.calls(), 0);
 }
 

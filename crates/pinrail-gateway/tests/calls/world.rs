@@ -63,6 +63,8 @@ pub struct FakeRuns {
     pub recorded: Mutex<usize>,
     /// Closed by a test, it lets `record` wait.
     pub open: Semaphore,
+    /// Closed by a test, it lets `begin` wait.
+    pub beginning: Semaphore,
     pub refusal: Mutex<Option<BeginError>>,
 }
 
@@ -123,6 +125,7 @@ impl Setup {
             journal: Mutex::default(),
             recorded: Mutex::default(),
             open: Semaphore::new(1_000),
+            beginning: Semaphore::new(1_000),
             refusal: Mutex::default(),
         });
         let (dialled, connections) = mpsc::unbounded_channel();
@@ -306,6 +309,7 @@ pub fn usage_event() -> String {
 #[async_trait]
 impl Runs for FakeRuns {
     async fn begin(&self, call: Call) -> Result<Begun, BeginError> {
+        let _open = self.beginning.acquire().await.unwrap();
         if let Some(refusal) = self.refusal.lock().unwrap().take() {
             return Err(refusal);
         }
