@@ -5,6 +5,7 @@
 //! answer, errors too, carries the run's headers, and everything that happens is journaled.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use pinrail_domain::journal::{Ending, FaultOf};
 use pinrail_domain::key::Tenants;
 use pinrail_wire::openai::{AnswerError, ChatRequest, Observed, observe_answer, parse_error};
 use pinrail_wire::redact::Redactor;
+use serde_json::Value;
 
 use crate::beginning::Beginning;
 use crate::body::Body;
@@ -64,11 +66,12 @@ where
     let mut trail = Beginning::new(shared, call, arrived, place).await?;
     let begun = Arc::clone(&trail.begun);
 
-    let outcome = match ready(shared, &mut trail, &request, &variables) {
-        Ok(ready) => {
-            drop(variables);
-            ask(shared, &head.headers, ready, trail).await
-        }
+    let ready = ready(shared, &mut trail, &request, &variables);
+    // What the provider gets is a body of its own; the client's need not wait with us for the answer.
+    drop((request, variables));
+    drop(bytes);
+    let outcome = match ready {
+        Ok(ready) => ask(shared, &head.headers, ready, trail).await,
         Err(failure) => Err((failure, trail)),
     };
     let mut response = match outcome {
@@ -87,7 +90,7 @@ fn ready(
     shared: &Shared,
     trail: &mut Trail,
     request: &ChatRequest<'_>,
-    variables: &std::collections::BTreeMap<String, serde_json::Value>,
+    variables: &BTreeMap<String, Value>,
 ) -> Result<Ready, Failure> {
     let Begun { contract, provider, stamp, .. } = &*trail.begun;
     let part = provider.catalogue.as_str();

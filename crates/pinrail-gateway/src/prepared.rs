@@ -168,3 +168,36 @@ impl PreparedReleases {
         Ok(prepared)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pinrail_domain::digest::Digest;
+    use pinrail_domain::release::Manifest;
+    use serde_json::json;
+
+    use super::*;
+
+    fn contract(name: &str) -> Contract {
+        let manifest =
+            json!({"pinrail": 1, "model": {"provider": "openai", "snapshot": "gpt-4o-2024-08-06"}});
+        let manifest: Manifest = serde_json::from_value(manifest).unwrap();
+        let id = ReleaseId(Digest::of(name.as_bytes()));
+        Contract { id, manifest: Arc::new(manifest), system: None, tools: None }
+    }
+
+    #[test]
+    fn releases_are_prepared_once_and_the_oldest_goes_first() {
+        let releases = PreparedReleases::new(2);
+        let get = |name: &str, part: &str| {
+            releases.get(&contract(name), Catalogue::embedded(), part, &Limits::default()).unwrap()
+        };
+        let (a, b) = (get("a", "openai"), get("b", "openai"));
+        assert!(Arc::ptr_eq(&a, &get("a", "openai")) && a.price.is_some());
+        get("c", "openai");
+        assert!(Arc::ptr_eq(&b, &get("b", "openai")));
+        assert!(!Arc::ptr_eq(&a, &get("a", "openai")));
+        // Another part of the catalogue has other prices.
+        assert!(get("a", "sim").price.is_none());
+        assert_eq!(releases.map.load().entries.len(), 2);
+    }
+}

@@ -72,6 +72,10 @@ const IDLE_CONNECTIONS_MAX: usize = 256;
 /// Providers close idle connections after 60 s and more; ours must go first, or calls meet a closed one.
 const IDLE_CONNECTION_LIFE: Duration = Duration::from_secs(50);
 
+/// How often an HTTP/2 connection in use is asked whether it lives: one that died takes many calls with it.
+const H2_PING_EVERY: Duration = Duration::from_secs(20);
+const H2_PING_ANSWER: Duration = Duration::from_secs(10);
+
 impl Upstreams {
     pub fn new(dial: Arc<dyn Dial>, sim_base: Option<Uri>) -> Upstreams {
         Upstreams { dial, sim_base, map: ArcSwap::default() }
@@ -120,6 +124,8 @@ impl Upstreams {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_CONNECTION_LIFE)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .http2_keep_alive_interval(H2_PING_EVERY)
+            .http2_keep_alive_timeout(H2_PING_ANSWER)
             .build(connector);
         Ok(Upstream { spec: Arc::clone(spec), client, uri, credential: ArcSwapOption::empty() })
     }

@@ -1,7 +1,11 @@
 //! Answers that are no stream, and what the journal says of them.
 
+use std::sync::Arc;
+
 use pinrail_domain::agent::Bodies;
 use pinrail_domain::journal::{Body, Ending, Event, ModelResponse, Outcome};
+use pinrail_domain::key::Tenants;
+use pinrail_domain::provider::ProviderSpec;
 use serde_json::{Value, json};
 
 use crate::world::{KEY, SNAPSHOT, Setup, World, chat, completion, raw, text, whole, with};
@@ -146,6 +150,23 @@ async fn a_connection_is_used_again() {
     let (second, ()) = tokio::join!(world.gateway.handle(chat(json!({})), &world.tenants), again);
     assert_eq!(text(second).await, completion(SNAPSHOT));
     assert!(!provider.was_dialled());
+
+    // The same settings in another place are the same settings; others get connections of their own.
+    let spec = Setup::default().spec;
+    for (retries_max, dials) in [(spec.retries_max, false), (0, true)] {
+        *world.runs.provider.lock().unwrap() = Arc::new(ProviderSpec { retries_max, ..spec.clone() });
+        let gateway = world.gateway.clone();
+        let waiting =
+            tokio::spawn(async move { gateway.handle(chat(json!({})), &Tenants::All).await.status() });
+        if dials {
+            connection = provider.accept().await;
+        } else {
+            connection.next_request().await;
+        }
+        connection.answer("200 OK", &[], &completion(SNAPSHOT)).await;
+        assert_eq!(waiting.await.unwrap(), 200);
+        assert!(!provider.was_dialled());
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -197,7 +218,7 @@ async fn a_client_that_leaves_while_its_run_begins_leaves_no_open_run() {
     let closed = world.runs.beginning.acquire_many(1_000).await.unwrap();
     let gateway = world.gateway.clone();
     let waiting = tokio::spawn(async move {
-        gateway.handle(chat(json!({})), &pinrail_domain::key::Tenants::All).await;
+        gateway.handle(chat(json!({})), &Tenants::All).await;
     });
     while world.gateway.calls() == 0 {
         tokio::task::yield_now().await;
@@ -231,7 +252,7 @@ async fn a_request_whose_client_leaves_keeps_its_place_in_the_journal() {
     let gateway = world.gateway.clone();
     let request = with(chat(json!({})), "x-pinrail-run", "run_00000000zz0000000000000007");
     let waiting = tokio::spawn(async move {
-        gateway.handle(request, &pinrail_domain::key::Tenants::All).await;
+        gateway.handle(request, &Tenants::All).await;
     });
     while world.runs.calls.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
@@ -249,7 +270,7 @@ async fn a_client_that_leaves_before_the_answer_is_journaled() {
     let mut world = World::new();
     let gateway = world.gateway.clone();
     let waiting = tokio::spawn(async move {
-        gateway.handle(chat(json!({})), &pinrail_domain::key::Tenants::All).await;
+        gateway.handle(chat(json!({})), &Tenants::All).await;
     });
     let (_, mut connection) = world.call(raw("{}"), async |mut provider| provider.accept().await).await;
     waiting.abort();

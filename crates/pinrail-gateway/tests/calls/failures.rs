@@ -1,6 +1,12 @@
 //! Providers that fail, and how often they are asked again.
 
+use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
+
+use async_trait::async_trait;
+use http::Uri;
+use pinrail_gateway::dial::{Dial, Link};
 
 use pinrail_domain::journal::{Event, FaultOf, Outcome};
 use pinrail_domain::provider::{ProviderSpec, Timeouts};
@@ -148,6 +154,40 @@ async fn a_provider_that_says_nothing_is_given_up() {
     check(false, false).await;
     check(true, false).await;
     check(true, true).await;
+}
+
+/// Never connects: says so, or says nothing.
+struct Nowhere {
+    silent: bool,
+}
+
+#[async_trait]
+impl Dial for Nowhere {
+    async fn dial(&self, _: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
+        if self.silent {
+            std::future::pending::<()>().await;
+        }
+        Err(format!("no route for {KEY}").into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_cannot_be_reached() {
+    for (silent, status, code) in
+        [(true, 504, "provider_connect_timeout"), (false, 502, "provider_unreachable")]
+    {
+        let mut world = Setup { dial: Some(Arc::new(Nowhere { silent })), ..Setup::default() }.build();
+        let (answer, body) = world.refused(chat(json!({}))).await;
+        assert_eq!((answer.status().as_u16(), &body["error"]["code"]), (status, &json!(code)));
+        assert!(!body.to_string().contains(KEY)); // I15
+        assert_eq!(answer.headers()["x-should-retry"], "true");
+        assert_eq!(world.kinds().await, ["model_request", "model_retry", "model_failed", "finished"]);
+        let journal = serde_json::to_string(&world.journal().await).unwrap();
+        assert!(!journal.contains(KEY), "{journal}"); // I15
+    }
+    let mut world = Setup { spec: ProviderSpec::simulated(), ..Setup::default() }.build();
+    let (answer, body) = world.refused(chat(json!({}))).await;
+    assert_eq!((answer.status().as_u16(), &body["error"]["code"]), (503, &json!("provider_unavailable")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,8 @@
 //! Who calls, and what is refused before anything is stamped.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Request;
@@ -134,6 +136,30 @@ async fn bodies_are_bounded() {
     refused(&mut world, deep(64), 400, "invalid_request").await;
     refused(&mut world, raw("{"), 400, "invalid_request").await;
     refused(&mut world, with(raw("{}"), "content-encoding", "gzip"), 415, "unsupported_encoding").await;
+}
+
+/// A body that never comes.
+struct Stalled;
+
+impl http_body::Body for Stalled {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let world = World::new();
+    let request = Request::post("/v1/chat/completions").body(Stalled).unwrap();
+    let answer = world.gateway.handle(request, &Tenants::All).await;
+    assert_eq!((answer.status().as_u16(), world.gateway.calls()), (408, 0));
+    assert!(text(answer).await.contains("body_timeout"));
 }
 
 #[tokio::test(start_paused = true)]

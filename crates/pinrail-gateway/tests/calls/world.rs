@@ -56,7 +56,7 @@ pub struct World {
 /// Runs in memory.
 pub struct FakeRuns {
     contract: Arc<Contract>,
-    provider: Mutex<Arc<ProviderSpec>>,
+    pub provider: Mutex<Arc<ProviderSpec>>,
     bodies: Bodies,
     pub calls: Mutex<Vec<Call>>,
     pub journal: Mutex<Vec<Event>>,
