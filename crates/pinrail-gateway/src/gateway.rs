@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::body::Body;
 use crate::chat;
-use crate::dial::Dial;
+use crate::dial::{Dial, Net};
 use crate::failure::{BUSY, Failure};
 use crate::limits::Limits;
 use crate::models;
@@ -31,7 +31,6 @@ pub struct Options {
     pub catalogue: Arc<Catalogue>,
     /// Where `sim:` leads, up to and with `/v1`; none where no simulated provider runs.
     pub sim_base: Option<Uri>,
-    pub dial: Arc<dyn Dial>,
     pub limits: Limits,
 }
 
@@ -68,7 +67,16 @@ impl Gateway {
     /// Outside of a Tokio runtime.
     #[must_use]
     pub fn new(options: Options) -> Gateway {
-        let Options { runs, secrets, clock, catalogue, sim_base, dial, limits } = options;
+        Gateway::with_dial(options, Arc::new(Net::new()))
+    }
+
+    /// Does as [`Gateway::new`], with another way to reach providers.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    #[must_use]
+    pub fn with_dial(options: Options, dial: Arc<dyn Dial>) -> Gateway {
+        let Options { runs, secrets, clock, catalogue, sim_base, limits } = options;
         let (late, mut writes) = mpsc::channel::<Write>(limits.calls_max.max(1) * WRITES_PER_CALL_MAX);
         tokio::spawn(async move {
             while let Some(write) = writes.recv().await {

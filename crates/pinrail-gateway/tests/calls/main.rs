@@ -7,5 +7,6 @@ mod failures;
 mod identity;
 mod loopback;
 mod release;
+mod simulated;
 mod streams;
 mod world;

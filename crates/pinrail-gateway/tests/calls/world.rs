@@ -43,6 +43,7 @@ pub struct Setup {
     pub secret: Option<&'static str>,
     /// How providers are reached; none has the test play them.
     pub dial: Option<Arc<dyn Dial>>,
+    pub sim_base: Option<Uri>,
 }
 
 /// A gateway under test and all that it touches.
@@ -98,6 +99,7 @@ impl Default for Setup {
             tenants: Tenants::All,
             secret: Some(KEY),
             dial: None,
+            sim_base: None,
         }
     }
 }
@@ -129,15 +131,15 @@ impl Setup {
             refusal: Mutex::default(),
         });
         let (dialled, connections) = mpsc::unbounded_channel();
-        let gateway = Gateway::new(Options {
+        let options = Options {
             runs: runs.clone(),
             secrets: Arc::new(Secret(self.secret)),
             clock: Arc::new(PausedClock(Instant::now())),
             catalogue: Arc::new(Catalogue::embedded().clone()),
-            sim_base: None,
-            dial: self.dial.unwrap_or_else(|| Arc::new(Memory(dialled))),
+            sim_base: self.sim_base,
             limits: self.limits,
-        });
+        };
+        let gateway = Gateway::with_dial(options, self.dial.unwrap_or_else(|| Arc::new(Memory(dialled))));
         World { gateway, runs, tenants: self.tenants, connections }
     }
 }
