@@ -6,9 +6,11 @@
 //!    nothing; after it, the next start folds the same ledger.
 //! 4. Swap the snapshot: one pointer store that can't fail.
 //!
-//! If the store's ledger has moved on (another replica), the world catches up and decides again.
-
-use std::sync::Arc;
+//! Steps 3 and 4 run to their end whether or not the caller waits for them ([`append`]), so what is in the
+//! ledger is in force. If the store's ledger has moved on (another replica), the world catches up and decides
+//! again. A decision that changes nothing keeps no answer: asked again, it is made again.
+//!
+//! [`append`]: crate::append
 
 use pinrail_domain::canonical::NotCanonical;
 use pinrail_domain::digest::Digest;
@@ -19,6 +21,7 @@ use pinrail_store::{Answer, AnswerKey, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::append::{self, Behind};
 use crate::{Control, Snapshot};
 
 /// Who changes something, why, and under which idempotency key.
@@ -68,8 +71,6 @@ pub enum CommitError<E: std::error::Error + 'static> {
 
 /// Each attempt loses only to a change that somebody else completed, so few are needed.
 const ATTEMPTS_MAX: usize = 8;
-/// Entries read at once while catching up.
-pub(crate) const READ_ENTRIES: usize = 1_000;
 
 impl By {
     /// Pinrail's own change, for example on its first start.
@@ -104,11 +105,13 @@ impl Control {
             return Err(CommitError::ReasonTooLong(by.reason.len()));
         }
         let took_us = || self.inner.clock.ticks().us_since(start);
-        let _committing = self.inner.committing.lock().await;
+        let mut turn = append::turn(&self.inner).await;
+        if append::is_behind(&self.inner) {
+            append::catch_up(&self.inner).await?;
+        }
         for _ in 0..ATTEMPTS_MAX {
             if let Some(answer) = self.earlier_answer(&by).await.map_err(CommitError::Store)? {
-                let value = replay(&by, &answer)?;
-                return Ok(Committed { value, replayed: true, took_us: took_us() });
+                return self.replayed(&by, &answer, took_us).await;
             }
             let before = self.snapshot();
             let (bodies, note) = decide(&before.world).map_err(CommitError::Refused)?;
@@ -120,20 +123,29 @@ impl Control {
             let value = report(&after, note);
             let after = Snapshot::of(after);
             let answer = self.answer(&by, &value);
-            match self.inner.store.ledger_append(Append { entries, answer }).await {
-                Ok(()) => {
-                    self.show(after);
-                    return Ok(Committed { value, replayed: false, took_us: took_us() });
-                }
-                Err(AppendError::Moved { .. }) => self.catch_up().await?,
-                Err(AppendError::Answered(answer)) => {
-                    let value = replay(&by, &answer)?;
-                    return Ok(Committed { value, replayed: true, took_us: took_us() });
-                }
+            let appended = append::append(&self.inner, turn, Append { entries, answer }, after).await;
+            turn = appended.turn;
+            match appended.result {
+                Ok(()) => return Ok(Committed { value, replayed: false, took_us: took_us() }),
+                Err(AppendError::Moved { .. }) => append::catch_up(&self.inner).await?,
+                Err(AppendError::Answered(answer)) => return self.replayed(&by, &answer, took_us).await,
                 Err(AppendError::Store(error)) => return Err(CommitError::Store(error)),
             }
         }
+        drop(turn);
         Err(CommitError::Contended)
+    }
+
+    /// The answer given before. Its effect is in force here before it is told again, whoever made it.
+    async fn replayed<T: DeserializeOwned, E: std::error::Error + 'static>(
+        &self,
+        by: &By,
+        answer: &Answer,
+        took_us: impl Fn() -> u64,
+    ) -> Result<Committed<T>, CommitError<E>> {
+        let value = replay(by, answer)?;
+        append::catch_up(&self.inner).await?;
+        Ok(Committed { value, replayed: true, took_us: took_us() })
     }
 
     async fn earlier_answer(&self, by: &By) -> Result<Option<Answer>, StoreError> {
@@ -170,31 +182,14 @@ impl Control {
             at: self.inner.clock.now(),
         })
     }
+}
 
-    fn show(&self, after: Snapshot) {
-        let epoch = after.world.epoch;
-        self.inner.snapshot.store(Arc::new(after));
-        self.inner.epoch.send_if_modified(|shown| {
-            let risen = *shown != epoch;
-            *shown = epoch;
-            risen
-        });
-    }
-
-    async fn catch_up<E: std::error::Error + 'static>(&self) -> Result<(), CommitError<E>> {
-        let mut world = self.snapshot().world.clone();
-        loop {
-            let entries = self.inner.store.ledger_read(world.head.seq, READ_ENTRIES).await;
-            let entries = entries.map_err(CommitError::Store)?;
-            if entries.is_empty() {
-                break;
-            }
-            for entry in &entries {
-                world.apply(entry).map_err(CommitError::Corrupt)?;
-            }
+impl<E: std::error::Error + 'static> From<Behind> for CommitError<E> {
+    fn from(behind: Behind) -> CommitError<E> {
+        match behind {
+            Behind::Corrupt(corrupt) => CommitError::Corrupt(corrupt),
+            Behind::Store(error) => CommitError::Store(error),
         }
-        self.show(Snapshot::of(world));
-        Ok(())
     }
 }
 

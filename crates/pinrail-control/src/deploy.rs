@@ -39,7 +39,7 @@ pub enum DeployRefused {
     Contract(#[from] ContractError),
 }
 
-/// A deployment's open runs, and the oldest of them by name.
+/// A deployment's open runs, and the newest of each state by name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Drain {
     pub open: OpenRuns,
@@ -118,6 +118,8 @@ impl Control {
 
     /// What still runs on a deployment, exactly, with the runs that keep it from draining.
     pub async fn drain_of(&self, id: DeploymentId) -> Result<Drain, StoreError> {
+        // A stamp may be on its way to the store; it counts.
+        self.inner.runs.settled().await;
         let open = self.inner.store.run_open(id).await?;
         let mut blocking = Vec::new();
         for status in pinrail_domain::journal::RunStatus::ALL.into_iter().filter(|status| status.is_open()) {

@@ -5,7 +5,7 @@ use pinrail_domain::ledger::{Broken, Entry, Head};
 use pinrail_store::StoreError;
 
 use crate::Control;
-use crate::commit::READ_ENTRIES;
+use crate::append::READ_ENTRIES;
 
 /// What verification found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,8 @@ pub enum Verdict {
     Broken(Broken),
     /// An entry can't even be read.
     Unreadable { after: LedgerSeq, what: String },
-    /// The stored chain is whole but shorter than the one this server has seen.
+    /// The stored chain is whole in itself but not the one this server has seen: entries were cut off, or all of
+    /// it was written anew.
     Truncated { stored: Head, known: Head },
 }
 
@@ -30,6 +31,7 @@ impl Control {
     pub async fn ledger_verify(&self) -> Result<Verdict, StoreError> {
         let known = self.head();
         let mut head = Head::START;
+        let mut at_known = head;
         loop {
             let entries = match self.inner.store.ledger_read(head.seq, READ_ENTRIES).await {
                 Ok(entries) => entries,
@@ -44,10 +46,13 @@ impl Control {
                     Ok(next) => head = next,
                     Err(broken) => return Ok(Verdict::Broken(broken)),
                 }
+                if head.seq <= known.seq {
+                    at_known = head;
+                }
             }
         }
-        if head.seq < known.seq {
-            return Ok(Verdict::Truncated { stored: head, known });
+        if at_known != known {
+            return Ok(Verdict::Truncated { stored: at_known, known });
         }
         Ok(Verdict::Whole { head })
     }

@@ -5,6 +5,7 @@
 //! [`Control`], then [`commit`] (how the world changes) and [`runs`] (how a run gets its stamp).
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use pinrail_domain::id::Epoch;
@@ -17,6 +18,7 @@ use pinrail_store::Store;
 use tokio::sync::{Mutex, watch};
 
 pub mod agents;
+mod append;
 pub mod commit;
 pub mod contracts;
 pub mod deploy;
@@ -25,6 +27,7 @@ pub mod ledger;
 pub mod open;
 pub mod publish;
 pub mod runs;
+mod tasks;
 
 pub use commit::{By, CommitError, Committed, Idempotency};
 pub use open::{OpenError, Recovered};
@@ -53,7 +56,9 @@ struct Inner {
     catalogue: Arc<Catalogue>,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Held while one change is decided and appended, so that decisions don't race each other.
-    committing: Mutex<()>,
+    committing: Arc<Mutex<()>>,
+    /// The ledger may hold an entry that isn't shown yet: an append failed, and so did looking.
+    behind: AtomicBool,
     epoch: watch::Sender<Epoch>,
     contracts: Arc<Contracts>,
     runs: Runs,

@@ -1,6 +1,7 @@
 //! Opening: fold the ledger into the world, and close what a crash left half done.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use pinrail_domain::id::LedgerSeq;
@@ -10,7 +11,7 @@ use pinrail_store::journal::{Append, RunFilter, Write, WriteError};
 use pinrail_store::{Store, StoreError};
 use tokio::sync::{Mutex, watch};
 
-use crate::commit::READ_ENTRIES;
+use crate::append::READ_ENTRIES;
 use crate::contracts::Contracts;
 use crate::runs::Runs;
 use crate::{Control, Inner, Options, Snapshot};
@@ -68,7 +69,8 @@ impl Control {
             entropy,
             catalogue,
             snapshot,
-            committing: Mutex::new(()),
+            committing: Arc::new(Mutex::new(())),
+            behind: AtomicBool::new(false),
             epoch,
             contracts,
             runs,

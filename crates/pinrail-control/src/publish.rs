@@ -2,7 +2,7 @@
 
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{AgentName, ProviderName, ReleaseId, ToolName};
-use pinrail_domain::ledger::Body;
+use pinrail_domain::ledger::{Body, REASON_BYTES_MAX};
 use pinrail_domain::model::Identity;
 use pinrail_domain::release::{BadManifest, Manifest};
 use pinrail_domain::tier::ModelRefused;
@@ -87,7 +87,9 @@ impl Control {
         manifest.check().map_err(|bad| refused(bad.into()))?;
         self.check_artifacts(&manifest).await.map_err(refused)?;
         let release = manifest.id().map_err(CommitError::Canonical)?;
-        let is_new = |world: &World| !world.releases.get(&release).is_some_and(|r| r.agents.contains(&agent));
+        if let Some(why) = model_override.as_ref().filter(|why| why.len() > REASON_BYTES_MAX) {
+            return Err(CommitError::ReasonTooLong(why.len()));
+        }
         let decide = |world: &World| {
             let spec = world.agents.get(&agent).ok_or_else(|| PublishRefused::NoAgent(agent.clone()))?;
             let provider = &manifest.model.provider;
@@ -96,7 +98,10 @@ impl Control {
             }
             let identity = self.judge(world, &manifest);
             spec.tier.admit(&manifest.model.snapshot, &identity, model_override.is_some())?;
-            if !is_new(world) {
+            let known = world.releases.get(&release).filter(|known| known.agents.contains(&agent));
+            // The agent's tier may have risen since: then the override is what deploying it waits for.
+            let adds_override = model_override.is_some() && known.is_some_and(|r| r.model_override.is_none());
+            if known.is_some() && !adds_override {
                 return Ok((Vec::new(), false));
             }
             let body = Body::ReleaseCreated {
@@ -106,7 +111,7 @@ impl Control {
                 identity: word(&identity).to_owned(),
                 model_override: model_override.clone(),
             };
-            Ok((vec![body], true))
+            Ok((vec![body], known.is_none()))
         };
         let report = |world: &World, created: bool| Published {
             release,

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use pinrail_domain::begin::{BeginError, Begun, Call};
 use pinrail_domain::id::{AgentName, DeploymentId, RunId, SessionId, TenantId};
-use pinrail_domain::journal::{Event, Outcome, Stamp};
+use pinrail_domain::journal::{Event, Outcome, RunStatus, Stamp};
 use pinrail_domain::model::{Catalogue, Lifecycle};
+use pinrail_domain::provider::ProviderSpec;
+use pinrail_domain::release::Contract;
 use pinrail_domain::routes::{NoRoute, Question, Via};
 use pinrail_domain::tier::StampDurability;
 use pinrail_domain::time::{Clock, Entropy, Timestamp};
-use pinrail_store::journal::{Append, Bind, SessionKey, Start, Write, WriteError, Written};
+use pinrail_store::journal::{Append, Bind, Run, SessionKey, Start, Write, WriteError};
 use pinrail_store::{Answer, Store, StoreError};
 
 use crate::Snapshot;
@@ -33,14 +35,14 @@ pub use api::{
 pub use recorder::QUEUE_MAX;
 
 use live::{LiveRun, LiveRuns};
-use recorder::Recorder;
+use recorder::{Listeners, Recorder, Unclaimed};
 use sessions::Sessions;
 
 /// The runs. Lives as long as the control plane.
 pub struct Runs {
     parts: Parts,
-    sessions: Sessions,
-    live: LiveRuns,
+    sessions: Arc<Sessions>,
+    live: Arc<LiveRuns>,
     recorder: Recorder,
 }
 
@@ -71,14 +73,21 @@ struct Planned {
     bind: Option<Bind>,
 }
 
+/// What answers a run's calls.
+struct Served {
+    contract: Arc<Contract>,
+    provider: Arc<ProviderSpec>,
+}
+
 /// A session rebinds at most once per flip; more than a few in one call means something is wrong.
 const PLAN_ATTEMPTS_MAX: usize = 8;
 
 impl Runs {
     pub(crate) async fn open(parts: Parts) -> Result<Runs, StoreError> {
-        let sessions = Sessions::load(Arc::clone(&parts.store)).await?;
-        let live = LiveRuns::new(parts.store.run_open_total().await?);
-        let recorder = Recorder::start(Arc::clone(&parts.store));
+        let sessions = Arc::new(Sessions::load(Arc::clone(&parts.store)).await?);
+        let live = Arc::new(LiveRuns::new(parts.store.run_open_total().await?));
+        let listeners = Listeners { live: Arc::clone(&live), sessions: Arc::clone(&sessions) };
+        let recorder = Recorder::start(Arc::clone(&parts.store), listeners);
         Ok(Runs { parts, sessions, live, recorder })
     }
 
@@ -137,14 +146,21 @@ impl Runs {
             self.recorder.soon(planned.start(false, events, None)).await;
             return Err(BeginError::PinGone { run: stamp.run, why });
         }
+        let mut served = self.served(&snapshot, &stamp).await?;
         match tier.demands().stamp {
+            // Nothing waits from here on, so a caller that goes away leaves no run open.
             StampDurability::Soon => self.recorder.try_soon(planned.start(false, Vec::new(), None))?,
             StampDurability::BeforeCall => {
-                let start = self.start_durably(&wish, planned, false, |_| None).await;
-                stamp = start.map_err(StartFailed::begin)?.0;
+                let started = self.start_durably(&wish, planned, false, |_| None).await;
+                let started = started.map_err(StartFailed::begin)?;
+                if started.stamp.release != stamp.release {
+                    served = self.served(&snapshot, &started.stamp).await?;
+                }
+                stamp = started.stamp;
+                started.unclaimed.claim();
             }
         }
-        self.begun(&snapshot, &stamp, 1).await
+        Ok(self.begun(&snapshot, stamp, 1, served))
     }
 
     /// Writes a planned run's start; plans again when another call or replica bound the session first.
@@ -154,23 +170,32 @@ impl Runs {
         mut planned: Planned,
         queued: bool,
         answer: impl Fn(&Stamp) -> Option<Answer>,
-    ) -> Result<(Arc<Stamp>, Written), StartFailed> {
+    ) -> Result<Started<'_>, StartFailed> {
         for _ in 0..PLAN_ATTEMPTS_MAX {
             let stamp = Arc::clone(&planned.stamp);
+            let unclaimed = self.recorder.unclaimed(stamp.run, planned.at);
+            let unclaimed = if wish.single { unclaimed } else { unclaimed.claimed() };
             match self.recorder.durably(planned.start(queued, Vec::new(), answer(&stamp))).await {
-                Ok(written) => return Ok((stamp, written)),
+                Ok(_) => return Ok(Started { stamp, unclaimed }),
+                // It may be written all the same, and then it is ended.
+                Err(error @ WriteError::Store(_)) => return Err(StartFailed::Write(error)),
                 Err(WriteError::Bound(bound)) => {
+                    unclaimed.claim();
                     self.sessions.learn(&stamp, bound);
                     planned = self.plan(wish).await.map_err(StartFailed::Plan)?;
                 }
-                Err(error) => return Err(StartFailed::Write(error)),
+                Err(error) => {
+                    unclaimed.claim();
+                    return Err(StartFailed::Write(error));
+                }
             }
         }
         Err(StartFailed::Plan(contended()))
     }
 
     async fn join(&self, run: RunId, call: &Call) -> Result<Begun, BeginError> {
-        let live = self.live(run).await?.ok_or(BeginError::NoRun(run))?;
+        let live = self.live(run).await.map_err(|error| BeginError::Journal(Arc::new(error)))?;
+        let live = live.ok_or(BeginError::NoRun(run))?;
         let stamp = &live.stamp;
         if stamp.tenant != call.tenant {
             return Err(BeginError::NoRun(run)); // I11
@@ -181,6 +206,10 @@ impl Runs {
         if call.session.is_some() && call.session != stamp.session {
             return Err(BeginError::OtherSession { run });
         }
+        if stamp.single {
+            // It ends with its answer, which may be under way still: nobody else's call belongs to it.
+            return Err(BeginError::NotRunning { run, status: RunStatus::Finished });
+        }
         if !live.is_running() {
             return Err(BeginError::NotRunning { run, status: live.status() });
         }
@@ -189,20 +218,41 @@ impl Runs {
             return Err(BeginError::PinGone { run, why });
         }
         let snapshot = self.parts.snapshot.load_full();
-        self.begun(&snapshot, stamp, live.next_call()).await
+        let served = self.served(&snapshot, stamp).await?;
+        Ok(self.begun(&snapshot, Arc::clone(stamp), live.next_call(), served))
     }
 
-    /// The run as far as calls need it, if it is open.
-    async fn live(&self, run: RunId) -> Result<Option<Arc<LiveRun>>, BeginError> {
-        if let Some(live) = self.live.get(run) {
-            return Ok(Some(live));
+    /// The run as far as calls need it, from memory or from the store.
+    async fn live(&self, run: RunId) -> Result<Option<Arc<LiveRun>>, StoreError> {
+        for _ in 0..PLAN_ATTEMPTS_MAX {
+            if let Some(live) = self.live.get(run) {
+                return Ok(Some(live));
+            }
+            let seen = self.live.seen(run);
+            let Some(stored) = self.stored(run).await? else { return Ok(None) };
+            if let Some(live) = self.live.keep(stored, seen) {
+                return Ok(Some(live));
+            }
         }
-        let stored = self.parts.store.run_get(run).await;
-        let stored = stored.map_err(|error| BeginError::Journal(Arc::new(error)))?;
-        Ok(stored.map(|stored| self.live.keep(stored)))
+        // It changes faster than it can be read: what was read last is as good as any.
+        Ok(self.stored(run).await?.map(|stored| Arc::new(LiveRun::of(stored))))
     }
 
-    async fn begun(&self, snapshot: &Snapshot, stamp: &Arc<Stamp>, call: u32) -> Result<Begun, BeginError> {
+    /// The run as the store has it, its stamp included that is still on its way there.
+    async fn stored(&self, run: RunId) -> Result<Option<Run>, StoreError> {
+        if let Some(stored) = self.parts.store.run_get(run).await? {
+            return Ok(Some(stored));
+        }
+        self.recorder.settled().await;
+        self.parts.store.run_get(run).await
+    }
+
+    /// Waits until what was begun or recorded before is in the store.
+    pub(crate) async fn settled(&self) {
+        self.recorder.settled().await;
+    }
+
+    async fn served(&self, snapshot: &Snapshot, stamp: &Stamp) -> Result<Served, BeginError> {
         let broken = |cause: Arc<dyn std::error::Error + Send + Sync>| BeginError::Release {
             deployment: stamp.deployment,
             cause,
@@ -211,9 +261,14 @@ impl Runs {
         let contract = contract.map_err(|error| broken(Arc::new(error)))?;
         let provider = snapshot.world.providers.get(&stamp.provider).cloned();
         let provider = provider.ok_or_else(|| broken(Arc::new(NoProvider(stamp.provider.to_string()))))?;
+        Ok(Served { contract, provider })
+    }
+
+    fn begun(&self, snapshot: &Snapshot, stamp: Arc<Stamp>, call: u32, served: Served) -> Begun {
+        let Served { contract, provider } = served;
         let spec = snapshot.routes.agent(stamp.agent.as_str()).map(|(_, route)| &route.spec);
         let bodies = spec.map(|spec| spec.journal.bodies).unwrap_or_default();
-        Ok(Begun { stamp: Arc::clone(stamp), call, epoch: snapshot.world.epoch, contract, provider, bodies })
+        Begun { stamp, call, epoch: snapshot.world.epoch, contract, provider, bodies }
     }
 
     /// Resolves and stamps; binds the session in memory, and says what the store must bind.
@@ -315,6 +370,12 @@ impl Planned {
     }
 }
 
+/// A run whose start is in the journal.
+struct Started<'a> {
+    stamp: Arc<Stamp>,
+    unclaimed: Unclaimed<'a>,
+}
+
 /// Why a run's start isn't in the journal.
 enum StartFailed {
     Plan(BeginError),
@@ -349,9 +410,16 @@ fn journal_error(error: WriteError) -> BeginError {
     BeginError::Journal(Arc::new(error))
 }
 
-/// The deployment a session is bound to, for tests and pages.
+/// What tests and pages look at.
 impl Runs {
+    /// The deployment a session is bound to.
     pub async fn session(&self, key: &SessionKey) -> Result<Option<DeploymentId>, StoreError> {
         self.sessions.bound(key, true).await
+    }
+
+    /// How many runs are open, gateway calls included.
+    #[must_use]
+    pub fn live_open(&self) -> u64 {
+        self.live.open()
     }
 }

@@ -1,1 +1,12 @@
+//! The control plane over the in-memory store, with a clock and randomness that the tests drive.
 
+mod bench;
+mod commit;
+mod deployments;
+mod journal;
+mod keys;
+mod ledger;
+mod reopen;
+mod runs;
+mod sessions;
+mod stamps;

@@ -148,11 +148,7 @@ impl Runs {
         let created = |stamp: &Stamp| Created { stamp: stamp.clone(), status };
         let answer = |stamp: &Stamp| Some(self.answer(idempotency.as_ref()?, &created(stamp)));
         match self.start_durably(&wish, planned, queued, answer).await {
-            Ok((stamp, written)) => {
-                self.live.opened();
-                self.live.keep(Run { stamp: (*stamp).clone(), summary: written.summary });
-                Ok(created(&stamp))
-            }
+            Ok(started) => Ok(created(&started.stamp)),
             Err(StartFailed::Write(WriteError::Answered(answer))) => {
                 replay(&answer, idempotency.as_ref()).ok_or(CreateRefused::KeyReused)
             }
@@ -170,7 +166,7 @@ impl Runs {
         events: Vec<Event>,
         idempotency: Option<Idempotency>,
     ) -> Result<RunChange, AppendRefused> {
-        check_events(&events)?;
+        check_callers(&events)?;
         self.write(run, tenants, expected, events, idempotency).await
     }
 
@@ -190,6 +186,9 @@ impl Runs {
     /// running again; one whose pin is gone is parked and says why.
     pub async fn resume(&self, run: RunId, tenants: &Tenants) -> Result<Resumed, AppendRefused> {
         let live = self.visible(run, tenants).await.map_err(store)?.ok_or(AppendRefused::NoRun(run))?;
+        if live.stamp.single {
+            return Err(Illegal { status: live.status(), event: "resumed" }.into());
+        }
         if let Some(why) = self.pin_gone(&live.stamp).filter(|_| live.status().is_open()) {
             self.park(&live, &why).await.map_err(AppendRefused::Write)?;
             return Err(AppendRefused::PinGone { run, why });
@@ -213,7 +212,7 @@ impl Runs {
 
     /// A run, if the caller may see it.
     pub async fn get(&self, run: RunId, tenants: &Tenants) -> Result<Option<Run>, StoreError> {
-        let found = self.parts.store.run_get(run).await?;
+        let found = self.stored(run).await?;
         Ok(found.filter(|found| tenants.contain(&found.stamp.tenant)))
     }
 
@@ -259,12 +258,9 @@ impl Runs {
         if live.status() == RunStatus::Parked {
             return Ok(());
         }
-        let before = live.status();
         let events = vec![(self.parts.clock.now(), Event::Parked { why: why.to_owned() })];
         let append = Append { run: live.stamp.run, expected: None, events, answer: None };
-        let written = self.recorder.durably(Write::Append(append)).await?;
-        self.live.changed(live.stamp.run, before, &written.summary);
-        Ok(())
+        self.recorder.durably(Write::Append(append)).await.map(drop)
     }
 
     async fn write(
@@ -275,11 +271,14 @@ impl Runs {
         events: Vec<Event>,
         idempotency: Option<Idempotency>,
     ) -> Result<RunChange, AppendRefused> {
+        check_lengths(&events)?;
         let live = self.visible(run, tenants).await.map_err(store)?.ok_or(AppendRefused::NoRun(run))?;
         if let Some(answer) = self.earlier(idempotency.as_ref()).await.map_err(store)? {
             return replay(&answer, idempotency.as_ref()).ok_or(AppendRefused::KeyReused);
         }
-        let before = live.status();
+        if let Some(event) = events.iter().find(|event| live.stamp.single && moves_run(event)) {
+            return Err(AppendRefused::NotYours(event.kind()));
+        }
         let now = self.parts.clock.now();
         let events: Vec<_> = events.into_iter().map(|event| (now, event)).collect();
         for _ in 0..APPEND_ATTEMPTS_MAX {
@@ -289,10 +288,7 @@ impl Runs {
             };
             let append = Append { run, expected: at, events: events.clone(), answer };
             match self.recorder.durably(Write::Append(append)).await {
-                Ok(Written { summary }) => {
-                    self.live.changed(run, before, &summary);
-                    return Ok(RunChange { run, summary });
-                }
+                Ok(Written { summary }) => return Ok(RunChange { run, summary }),
                 Err(WriteError::Answered(answer)) => {
                     return replay(&answer, idempotency.as_ref()).ok_or(AppendRefused::KeyReused);
                 }
@@ -330,11 +326,7 @@ impl Runs {
     }
 
     async fn visible(&self, run: RunId, tenants: &Tenants) -> Result<Option<Arc<LiveRun>>, WriteError> {
-        let live = match self.live.get(run) {
-            Some(live) => Some(live),
-            None => self.parts.store.run_get(run).await?.map(|stored| self.live.keep(stored)),
-        };
-        Ok(live.filter(|live| tenants.contain(&live.stamp.tenant)))
+        Ok(self.live(run).await?.filter(|live| tenants.contain(&live.stamp.tenant)))
     }
 
     async fn earlier(&self, idempotency: Option<&Idempotency>) -> Result<Option<Answer>, WriteError> {
@@ -355,20 +347,44 @@ impl Runs {
     }
 }
 
-fn check_events(events: &[Event]) -> Result<(), AppendRefused> {
+fn check_callers(events: &[Event]) -> Result<(), AppendRefused> {
     if events.is_empty() || events.len() > EVENTS_PER_APPEND_MAX {
         return Err(AppendRefused::Count(events.len()));
     }
+    match events.iter().find(|event| !event.is_the_callers()) {
+        Some(event) => Err(AppendRefused::NotYours(event.kind())),
+        None => Ok(()),
+    }
+}
+
+fn check_lengths(events: &[Event]) -> Result<(), AppendRefused> {
     for (index, event) in events.iter().enumerate() {
-        if !event.is_the_callers() {
-            return Err(AppendRefused::NotYours(event.kind()));
-        }
         let bytes = serde_json::to_vec(event).expect("an event is plain data").len();
         if bytes > EVENT_BYTES_MAX {
             return Err(AppendRefused::TooLong { index, bytes });
         }
     }
     Ok(())
+}
+
+/// Whether the event says where the run is in its life: in a run of one call, only the gateway knows that.
+fn moves_run(event: &Event) -> bool {
+    match event {
+        Event::Plan { .. }
+        | Event::Started
+        | Event::Paused { .. }
+        | Event::Resumed
+        | Event::Parked { .. }
+        | Event::Finished { .. } => true,
+        Event::ModelRequest { .. }
+        | Event::ModelRetry { .. }
+        | Event::ModelResponse(_)
+        | Event::ModelFailed { .. }
+        | Event::Drift { .. }
+        | Event::ToolCall { .. }
+        | Event::ToolResult { .. }
+        | Event::Note { .. } => false,
+    }
 }
 
 fn replay<T: for<'de> Deserialize<'de>>(answer: &Answer, idempotency: Option<&Idempotency>) -> Option<T> {

@@ -1,12 +1,16 @@
 //! Open runs that several calls share: their stamps, states and call counters, in memory.
+//!
+//! States change only in [`LiveRuns::written`], which the journal's writer calls in the order in which the
+//! store took the writes. So memory never lags behind what somebody was told, whoever stopped waiting.
+//! Runs of one call aren't kept: nobody joins them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pinrail_domain::id::RunId;
-use pinrail_domain::journal::{RunStatus, Stamp, Summary};
-use pinrail_store::journal::Run;
+use pinrail_domain::journal::{RunStatus, Stamp};
+use pinrail_store::journal::{Run, Write, Written};
 
 /// An open run.
 #[derive(Debug)]
@@ -18,16 +22,38 @@ pub(super) struct LiveRun {
 
 /// The open runs that were used lately, and how many there are in all.
 pub(super) struct LiveRuns {
-    kept: Mutex<HashMap<RunId, Arc<LiveRun>>>,
+    kept: Mutex<Kept>,
     open: AtomicU64,
+    /// A write's outcome is unknown, so the count may be off.
+    doubtful: AtomicBool,
 }
+
+struct Kept {
+    runs: HashMap<RunId, Arc<LiveRun>>,
+    /// Rise with every write to a run of their share, so that a state read before isn't kept after it.
+    changes: [u64; SHARES],
+}
+
+/// What a run's state was when it was read from the store.
+#[derive(Clone, Copy)]
+pub(super) struct Seen(u64);
 
 /// Runs kept in memory; the rest is read from the store when it is used again.
 const KEPT_MAX: usize = 50_000;
+/// Two runs rarely meet in one of 256; when they do, one is read again.
+const SHARES: usize = 256;
 /// Runs that may be open at once. Each is a promise to keep its release loadable; more than this is a leak.
 pub(super) const OPEN_MAX: u64 = 1_000_000;
 
 impl LiveRun {
+    pub(super) fn of(run: Run) -> LiveRun {
+        LiveRun {
+            calls: AtomicU32::new(run.summary.calls),
+            status: AtomicU8::new(run.summary.status as u8),
+            stamp: Arc::new(run.stamp),
+        }
+    }
+
     pub(super) fn status(&self) -> RunStatus {
         let stored = self.status.load(Ordering::Acquire);
         RunStatus::ALL
@@ -48,11 +74,12 @@ impl LiveRun {
 
 impl LiveRuns {
     pub(super) fn new(open: u64) -> LiveRuns {
-        LiveRuns { kept: Mutex::default(), open: AtomicU64::new(open) }
+        let kept = Kept { runs: HashMap::new(), changes: [0; SHARES] };
+        LiveRuns { kept: Mutex::new(kept), open: AtomicU64::new(open), doubtful: AtomicBool::new(false) }
     }
 
     pub(super) fn get(&self, run: RunId) -> Option<Arc<LiveRun>> {
-        self.lock().get(&run).cloned()
+        self.lock().runs.get(&run).cloned()
     }
 
     /// How many runs are open.
@@ -60,50 +87,89 @@ impl LiveRuns {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Counts a run that was just created.
-    pub(super) fn opened(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
+    /// To be asked before a run is read from the store, for [`LiveRuns::keep`].
+    pub(super) fn seen(&self, run: RunId) -> Seen {
+        Seen(self.lock().changes[share(run)])
     }
 
-    /// Keeps a run that was read or made. Finished ones aren't kept.
-    pub(super) fn keep(&self, run: Run) -> Arc<LiveRun> {
-        let live = Arc::new(LiveRun {
-            calls: AtomicU32::new(run.summary.calls),
-            status: AtomicU8::new(run.summary.status as u8),
-            stamp: Arc::new(run.stamp),
-        });
-        if !run.summary.status.is_open() {
+    /// Keeps a run that was read; none when it changed meanwhile and must be read again.
+    pub(super) fn keep(&self, run: Run, seen: Seen) -> Option<Arc<LiveRun>> {
+        let mut kept = self.lock();
+        (kept.changes[share(run.stamp.run)] == seen.0).then(|| kept.keep(run))
+    }
+
+    /// Takes in a write that the store took.
+    pub(super) fn written(&self, write: &Write, written: &Written) {
+        let is_open = written.summary.status.is_open();
+        match write {
+            Write::Start(start) if is_open => {
+                self.open.fetch_add(1, Ordering::Relaxed);
+                if !start.stamp.single {
+                    self.lock().keep(Run { stamp: start.stamp.clone(), summary: written.summary.clone() });
+                }
+            }
+            Write::Start(_) => {}
+            Write::Append(append) => {
+                let mut kept = self.lock();
+                kept.changes[share(append.run)] += 1;
+                let live = match is_open {
+                    true => kept.runs.get(&append.run).cloned(),
+                    false => kept.runs.remove(&append.run),
+                };
+                if let Some(live) = live {
+                    live.status.store(written.summary.status as u8, Ordering::Release);
+                }
+                // Nothing follows the end of a run, so each is counted out once.
+                if !is_open {
+                    self.open.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Forgets a run that may have been written, or not.
+    pub(super) fn doubt(&self, run: RunId) {
+        let mut kept = self.lock();
+        kept.changes[share(run)] += 1;
+        kept.runs.remove(&run);
+        self.doubtful.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the open runs should be counted anew.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the store's count. Only the journal's writer knows a moment when that is the truth.
+    pub(super) fn recounted(&self, open: u64) {
+        self.open.store(open, Ordering::Relaxed);
+        self.doubtful.store(false, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, run: Run) -> Arc<LiveRun> {
+        let live = Arc::new(LiveRun::of(run));
+        if live.stamp.single || !live.status().is_open() {
             return live;
         }
-        let mut kept = self.lock();
-        if kept.len() >= KEPT_MAX {
+        if self.runs.len() >= KEPT_MAX {
             let mut n = 0_u32;
-            kept.retain(|_, live| {
+            self.runs.retain(|_, live| {
                 n = n.wrapping_add(1);
                 // A run that a call holds must keep its call counter.
                 Arc::strong_count(live) > 1 || !n.is_multiple_of(8)
             });
         }
         // Whoever kept it first has the counter that calls already used.
-        Arc::clone(kept.entry(live.stamp.run).or_insert(live))
+        Arc::clone(self.runs.entry(live.stamp.run).or_insert(live))
     }
+}
 
-    /// Takes in what an append led to.
-    pub(super) fn changed(&self, run: RunId, before: RunStatus, summary: &Summary) {
-        if before.is_open() && !summary.status.is_open() {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-        }
-        let mut kept = self.lock();
-        if summary.status.is_open() {
-            if let Some(live) = kept.get(&run) {
-                live.status.store(summary.status as u8, Ordering::Release);
-            }
-        } else if let Some(live) = kept.remove(&run) {
-            live.status.store(summary.status as u8, Ordering::Release);
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Arc<LiveRun>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn share(run: RunId) -> usize {
+    usize::try_from(run.0 % SHARES as u128).expect("a small remainder")
 }

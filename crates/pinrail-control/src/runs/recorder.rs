@@ -7,20 +7,44 @@
 //! When the store fails, those who wait are told at once. What nobody waits for is kept and tried again,
 //! and as the queue is bounded, new runs are refused before it can grow without end.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pinrail_domain::begin::BeginError;
-use pinrail_domain::id::RunId;
-use pinrail_store::Store;
-use pinrail_store::journal::{Write, WriteError, Written};
+use pinrail_domain::id::{EventSeq, RunId};
+use pinrail_domain::journal::{Event, Outcome};
+use pinrail_domain::time::Timestamp;
+use pinrail_store::journal::{Append, Write, WriteError, Written};
+use pinrail_store::{Store, StoreError};
 use tokio::sync::{Notify, oneshot, watch};
+
+use super::live::LiveRuns;
+use super::sessions::Sessions;
+use crate::tasks;
+
+mod batch;
+mod writer;
+
+use writer::Writer;
 
 /// Hands writes to the store in batches.
 pub(super) struct Recorder {
     shared: Arc<Shared>,
+    /// How many of the queue's jobs were carried to the store.
     flushed: watch::Receiver<u64>,
+}
+
+/// What the journal's writer reports to, in the store's order.
+pub(super) struct Listeners {
+    pub live: Arc<LiveRuns>,
+    pub sessions: Arc<Sessions>,
+}
+
+/// Ends a run of one call when it is dropped before somebody took the run: the caller went away, or the call
+/// can't begin. So no such run stays open.
+pub(super) struct Unclaimed<'a> {
+    recorder: &'a Recorder,
+    run: Option<(RunId, Timestamp)>,
 }
 
 struct Shared {
@@ -36,7 +60,14 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     jobs: Vec<Job>,
+    /// All jobs that ever were in the queue.
+    pushed: u64,
+    /// Somebody waits for what is queued.
+    hurry: bool,
+    /// The writer ends when the queue is empty.
     closed: bool,
+    /// The writer ended: nothing is taken any more.
+    ended: bool,
     trouble: Option<String>,
 }
 
@@ -47,17 +78,29 @@ struct Job {
 
 type Waiter = oneshot::Sender<Result<Written, WriteError>>;
 
-/// Writes waiting for the store: some seconds of traffic at full speed, and about 100 MB at worst.
+/// Why a job isn't in the queue.
+#[derive(Debug, PartialEq, Eq)]
+enum NotQueued {
+    Full,
+    Ended,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the journal is closed: pinrail is stopping")]
+struct Closed;
+
+/// Writes waiting for the store: some seconds of traffic at full speed.
 pub const QUEUE_MAX: usize = 50_000;
 /// The longest a stamp that nobody waits for stays in memory only, in milliseconds, plus one store commit.
 const SOON_MS: u64 = 20;
-/// Pause after the store failed, in milliseconds.
-const RETRY_MS: u64 = 250;
-/// Writes per store transaction: enough to make the sync's share small.
-const BATCH_MAX: usize = 2_000;
+/// How long draining waits for a store that doesn't answer, in milliseconds: a little more than the writer
+/// takes to give up on one that fails.
+const DRAIN_MS_MAX: u64 = 15_000;
+/// How long a reader waits for what is queued, in milliseconds; then it reads what there is.
+const SETTLED_MS_MAX: u64 = 1_000;
 
 impl Recorder {
-    pub(super) fn start(store: Arc<dyn Store>) -> Recorder {
+    pub(super) fn start(store: Arc<dyn Store>, listeners: Listeners) -> Recorder {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work: Notify::new(),
@@ -65,62 +108,138 @@ impl Recorder {
             room: Notify::new(),
         });
         let (flushes, flushed) = watch::channel(0);
-        let writer = Writer { shared: Arc::clone(&shared), store, flushes, carried: Vec::new() };
-        tokio::spawn(writer.run());
+        tasks::spawn(Writer::new(Arc::clone(&shared), store, flushes, listeners).run());
         Recorder { shared, flushed }
     }
 
-    /// Writes durably.
+    /// Writes durably. The write is carried out even if the caller stops waiting.
     pub(super) async fn durably(&self, write: Write) -> Result<Written, WriteError> {
         let (waiter, written) = oneshot::channel();
-        self.shared.push_when_room(Job { write, waiter: Some(waiter) }).await;
-        written.await.expect("the writer answers everyone it took a job from")
+        let queued = self.shared.push_when_room(Job { write, waiter: Some(waiter) }).await;
+        match queued {
+            // The writer drops a waiter only where it ends.
+            true => written.await.unwrap_or_else(|_| Err(WriteError::Store(closed()))),
+            false => Err(WriteError::Store(closed())),
+        }
     }
 
     /// Queues a write that nobody waits for, or says that the queue is full.
     pub(super) fn try_soon(&self, write: Write) -> Result<(), BeginError> {
-        if self.shared.push(&mut Some(Job { write, waiter: None })) {
-            return Ok(());
+        match self.shared.push(&mut Some(Job { write, waiter: None }), QUEUE_MAX) {
+            Ok(()) => Ok(()),
+            Err(NotQueued::Full) => {
+                Err(BeginError::Busy { what: "the journal's queue", limit: QUEUE_MAX as u64 })
+            }
+            Err(NotQueued::Ended) => Err(BeginError::Journal(Arc::new(closed()))),
         }
-        Err(BeginError::Busy { what: "the journal's queue", limit: QUEUE_MAX as u64 })
     }
 
     /// Queues a write that nobody waits for; waits while the queue is full.
     pub(super) async fn soon(&self, write: Write) {
-        self.shared.push_when_room(Job { write, waiter: None }).await;
+        let run = run_of(&write);
+        if !self.shared.push_when_room(Job { write, waiter: None }).await {
+            tracing::error!(%run, "an event came after the journal was closed");
+        }
     }
 
-    /// Rises with every batch that reached the store.
+    /// Guards a run of one call whose start is about to be queued.
+    pub(super) fn unclaimed(&self, run: RunId, at: Timestamp) -> Unclaimed<'_> {
+        Unclaimed { recorder: self, run: Some((run, at)) }
+    }
+
+    /// Rises with every batch that was carried to the store.
     pub(super) fn flushes(&self) -> watch::Receiver<u64> {
         self.flushed.clone()
     }
 
-    /// Writes what is queued; what comes later is refused.
-    pub(super) async fn drain(&self) {
-        self.shared.lock().closed = true;
+    /// Waits until what is queued now is in the store, so that reading it there gives the whole picture.
+    pub(super) async fn settled(&self) {
+        let target = {
+            let mut queue = self.shared.lock();
+            if queue.pushed == *self.flushed.borrow() || queue.ended {
+                return;
+            }
+            queue.hurry = true;
+            queue.pushed
+        };
         self.shared.work.notify_one();
         self.shared.urgent.notify_one();
         let mut flushed = self.flushed.clone();
-        // The writer drops its end when the closed queue is empty.
-        while flushed.changed().await.is_ok() {}
+        let reached = flushed.wait_for(|done| *done >= target);
+        // Late or never, reading goes on with what there is.
+        let _ = tokio::time::timeout(Duration::from_millis(SETTLED_MS_MAX), reached).await;
+    }
+
+    /// Writes what is queued; what comes after that is refused. Gives up on a store that stays broken.
+    pub(super) async fn drain(&self) {
+        self.close();
+        let mut flushed = self.flushed.clone();
+        // The writer drops its end when it ends.
+        let ended = async { while flushed.changed().await.is_ok() {} };
+        if tokio::time::timeout(Duration::from_millis(DRAIN_MS_MAX), ended).await.is_err() {
+            let left = self.shared.lock().jobs.len();
+            tracing::error!(left, "the store doesn't answer; what is queued for the journal is lost");
+        }
     }
 
     pub(super) fn trouble(&self) -> Option<String> {
         self.shared.lock().trouble.clone()
     }
+
+    fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.work.notify_one();
+        self.shared.urgent.notify_one();
+    }
+}
+
+impl Drop for Recorder {
+    /// Lets the writer end, and the store with it.
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Unclaimed<'_> {
+    /// Somebody took the run, or it isn't in the journal.
+    pub(super) fn claim(mut self) {
+        self.run = None;
+    }
+
+    /// Guards nothing: the run stays open until its caller ends it.
+    pub(super) fn claimed(mut self) -> Self {
+        self.run = None;
+        self
+    }
+}
+
+impl Drop for Unclaimed<'_> {
+    fn drop(&mut self) {
+        let Some((run, at)) = self.run else { return };
+        let why = Some("the call did not begin".to_owned());
+        let events = vec![(at, Event::Finished { outcome: Outcome::Cancelled, why })];
+        // Right after the plan or not at all: there may be no such run.
+        let write = Write::Append(Append { run, expected: Some(EventSeq(1)), events, answer: None });
+        // Goes in even where the queue is full: each of these takes the place of a call that was refused.
+        let _ended = self.recorder.shared.push(&mut Some(Job { write, waiter: None }), usize::MAX);
+    }
 }
 
 impl Shared {
     /// Takes the job out of `job` if there is room for it.
-    fn push(&self, job: &mut Option<Job>) -> bool {
+    fn push(&self, job: &mut Option<Job>, jobs_max: usize) -> Result<(), NotQueued> {
         let (first, urgent) = {
             let mut queue = self.lock();
-            if queue.jobs.len() >= QUEUE_MAX {
-                return false;
+            if queue.ended {
+                return Err(NotQueued::Ended);
             }
-            let Some(job) = job.take() else { return true };
+            if queue.jobs.len() >= jobs_max {
+                return Err(NotQueued::Full);
+            }
+            let Some(job) = job.take() else { return Ok(()) };
             let urgent = job.waiter.is_some();
             queue.jobs.push(job);
+            queue.pushed += 1;
             (queue.jobs.len() == 1, urgent)
         };
         if first {
@@ -129,20 +248,22 @@ impl Shared {
         if urgent {
             self.urgent.notify_one();
         }
-        true
+        Ok(())
     }
 
-    async fn push_when_room(&self, job: Job) {
+    /// Queues the job; false when the journal is closed.
+    async fn push_when_room(&self, job: Job) -> bool {
         let mut job = Some(job);
         loop {
             // Listening begins before looking, so that room made in between is not missed.
             let room = self.room.notified();
             tokio::pin!(room);
             room.as_mut().enable();
-            if self.push(&mut job) {
-                return;
+            match self.push(&mut job, QUEUE_MAX) {
+                Ok(()) => return true,
+                Err(NotQueued::Ended) => return false,
+                Err(NotQueued::Full) => room.await,
             }
-            room.await;
         }
     }
 
@@ -151,133 +272,14 @@ impl Shared {
     }
 }
 
-/// The one task that writes.
-struct Writer {
-    shared: Arc<Shared>,
-    store: Arc<dyn Store>,
-    flushes: watch::Sender<u64>,
-    /// Failed before and nobody waits for it: goes first in the next batch, so that order is kept.
-    carried: Vec<Write>,
-}
-
-impl Writer {
-    async fn run(mut self) {
-        loop {
-            let (is_empty, closed) = {
-                let queue = self.shared.lock();
-                (queue.jobs.is_empty() && self.carried.is_empty(), queue.closed)
-            };
-            match (is_empty, closed) {
-                (true, true) => return,
-                (true, false) => self.shared.work.notified().await,
-                (false, _) => {
-                    self.gather(closed).await;
-                    self.flush().await;
-                }
-            }
-        }
-    }
-
-    /// Waits a little for company, unless somebody waits for us.
-    async fn gather(&self, closed: bool) {
-        let urgent = self.shared.lock().jobs.iter().any(|job| job.waiter.is_some());
-        let pause_ms = match (self.carried.is_empty(), urgent || closed) {
-            (false, false) => RETRY_MS,
-            (true, false) => SOON_MS,
-            (_, true) => return,
-        };
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
-            () = self.shared.urgent.notified() => {}
-        }
-    }
-
-    async fn flush(&mut self) {
-        let jobs = {
-            let mut queue = self.shared.lock();
-            let taken = queue.jobs.len().min(BATCH_MAX.saturating_sub(self.carried.len()));
-            queue.jobs.drain(..taken).collect::<Vec<_>>()
-        };
-        self.shared.room.notify_waiters();
-        let mut batch = Batch::default();
-        for write in self.carried.drain(..) {
-            batch.push(Job { write, waiter: None });
-        }
-        for job in jobs {
-            batch.push(job);
-        }
-        let Batch { writes, waiters, starts: _ } = batch;
-        // Kept for the case that the store fails; the store itself needs to own what it writes.
-        let kept: Vec<Option<Write>> = writes
-            .iter()
-            .zip(&waiters)
-            .map(|(write, waiter)| waiter.is_none().then(|| write.clone()))
-            .collect();
-        let results = self.store.journal_write(writes).await;
-        let mut trouble = None;
-        for ((result, waiter), kept) in results.into_iter().zip(waiters).zip(kept) {
-            match (waiter, kept) {
-                (Some(waiter), _) => {
-                    // The caller may have gone away; the write counts all the same.
-                    let _ = waiter.send(result);
-                }
-                (None, Some(write)) => self.settle(write, result, &mut trouble),
-                (None, None) => unreachable!("every write has a waiter or is kept"),
-            }
-        }
-        if let Some(what) = &trouble {
-            tracing::error!(error = %what, kept = self.carried.len(), "the journal cannot be written; trying again");
-        }
-        self.shared.lock().trouble = trouble;
-        self.flushes.send_modify(|flushes| *flushes += 1);
-    }
-
-    /// Deals with the outcome of a write that nobody waits for.
-    fn settle(&mut self, write: Write, result: Result<Written, WriteError>, trouble: &mut Option<String>) {
-        let error = match result {
-            Ok(_) => return,
-            Err(error) => error,
-        };
-        match (error, write) {
-            (WriteError::Store(error), write) => {
-                trouble.get_or_insert_with(|| error.to_string());
-                self.carried.push(write);
-            }
-            // A later run of the session was written first and its binding is the newer one: the stamp stays.
-            (WriteError::Bound(_), Write::Start(mut start)) => {
-                start.bind = None;
-                self.carried.push(Write::Start(start));
-            }
-            (error, write) => {
-                tracing::error!(run = %run_of(&write), %error, "a journal write was refused");
-            }
-        }
+impl Queue {
+    fn is_urgent(&self) -> bool {
+        self.hurry || self.closed || self.jobs.iter().any(|job| job.waiter.is_some())
     }
 }
 
-#[derive(Default)]
-struct Batch {
-    writes: Vec<Write>,
-    waiters: Vec<Option<Waiter>>,
-    starts: HashMap<RunId, usize>,
-}
-
-impl Batch {
-    fn push(&mut self, mut job: Job) {
-        if let (Write::Append(append), None) = (&mut job.write, &job.waiter)
-            && append.expected.is_none()
-            && let Some(&index) = self.starts.get(&append.run)
-            && let Write::Start(start) = &mut self.writes[index]
-        {
-            start.events.append(&mut append.events);
-            return;
-        }
-        if let (Write::Start(start), None) = (&job.write, &job.waiter) {
-            self.starts.insert(start.stamp.run, self.writes.len());
-        }
-        self.writes.push(job.write);
-        self.waiters.push(job.waiter);
-    }
+fn closed() -> StoreError {
+    StoreError::Unavailable(Arc::new(Closed))
 }
 
 fn run_of(write: &Write) -> RunId {

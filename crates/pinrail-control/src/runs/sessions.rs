@@ -13,16 +13,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pinrail_domain::id::DeploymentId;
 use pinrail_domain::journal::Stamp;
-use pinrail_store::journal::{Bind, SessionKey};
+use pinrail_store::journal::{Bind, SessionKey, Write};
 use pinrail_store::{Store, StoreError};
 
 /// The bindings.
 pub(super) struct Sessions {
     store: Arc<dyn Store>,
     hasher: RandomState,
-    shards: Vec<Mutex<HashMap<SessionKey, DeploymentId>>>,
+    shards: Vec<Mutex<Shard>>,
     /// Whether a session that isn't in memory has no binding at all.
     complete: AtomicBool,
+}
+
+type Shard = HashMap<SessionKey, Bound>;
+
+/// A session's binding.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    deployment: DeploymentId,
+    /// What the store may be bound to instead, until it took this binding.
+    replaces: Option<DeploymentId>,
+    /// Whether the store has it. Until then every run of the session carries it, as any of them may be lost.
+    stored: bool,
 }
 
 /// Somebody bound the session meanwhile: resolve again.
@@ -41,7 +53,7 @@ impl Sessions {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         let sessions = Sessions { store, hasher: RandomState::new(), shards, complete };
         for (key, deployment) in recent {
-            sessions.with_shard(&key, |shard| shard.insert(key.clone(), deployment));
+            sessions.with_shard(&key, |shard| shard.insert(key.clone(), Bound::stored(deployment)));
         }
         Ok(sessions)
     }
@@ -52,13 +64,16 @@ impl Sessions {
         key: &SessionKey,
         matters: bool,
     ) -> Result<Option<DeploymentId>, StoreError> {
-        let known = self.with_shard(key, |shard| shard.get(key).copied());
+        let known = self.with_shard(key, |shard| shard.get(key).map(|bound| bound.deployment));
         if known.is_some() || !matters || self.complete.load(Ordering::Relaxed) {
             return Ok(known);
         }
-        let stored = self.store.session_get(key).await?;
+        let Some(stored) = self.store.session_get(key).await? else { return Ok(None) };
         // Whoever bound it while we read knows better.
-        Ok(stored.map(|stored| self.with_shard(key, |shard| *shard.entry(key.clone()).or_insert(stored))))
+        Ok(Some(self.with_shard(key, |shard| {
+            self.make_room(shard, key);
+            shard.entry(key.clone()).or_insert(Bound::stored(stored)).deployment
+        })))
     }
 
     /// Binds a session that was seen bound to `seen`. Returns what the store must write, if anything.
@@ -68,50 +83,81 @@ impl Sessions {
         seen: Option<DeploymentId>,
         new: DeploymentId,
     ) -> Result<Option<Bind>, Lost> {
-        self.with_shard(key, |shard| {
-            if shard.len() >= KEPT_MAX / SHARDS && !shard.contains_key(key) {
-                self.make_room(shard);
-            }
+        let binding = Bound { deployment: new, replaces: seen, stored: false };
+        let bind = self.with_shard(key, |shard| {
+            self.make_room(shard, key);
             match shard.entry(key.clone()) {
-                Entry::Occupied(bound) if *bound.get() == new => Ok(None),
-                Entry::Occupied(bound) if Some(*bound.get()) != seen => Err(Lost),
+                Entry::Occupied(bound) if bound.get().deployment == new => Ok(*bound.get()),
+                Entry::Occupied(bound) if Some(bound.get().deployment) != seen => Err(Lost),
                 Entry::Occupied(mut bound) => {
-                    bound.insert(new);
-                    Ok(Some(Bind { replaces: seen }))
+                    bound.insert(binding);
+                    Ok(binding)
                 }
-                Entry::Vacant(free) => {
-                    free.insert(new);
-                    Ok(Some(Bind { replaces: seen }))
-                }
+                Entry::Vacant(free) => Ok(*free.insert(binding)),
             }
-        })
+        })?;
+        Ok((!bind.stored).then_some(Bind { replaces: bind.replaces }))
     }
 
-    /// Takes over a binding that another replica made.
+    /// Takes over a binding that the store has.
     pub(super) fn learn(&self, stamp: &Stamp, bound: DeploymentId) {
-        if let Some(session) = stamp.session.clone() {
-            let key = SessionKey { agent: stamp.agent.clone(), tenant: stamp.tenant.clone(), session };
-            self.with_shard(&key, |shard| shard.insert(key.clone(), bound));
+        if let Some(key) = SessionKey::of(stamp) {
+            self.with_shard(&key, |shard| {
+                self.make_room(shard, &key);
+                shard.insert(key.clone(), Bound::stored(bound));
+            });
         }
     }
 
-    /// Forgets an eighth of a full shard. What is forgotten is in the store.
-    fn make_room(&self, shard: &mut HashMap<SessionKey, DeploymentId>) {
-        self.complete.store(false, Ordering::Relaxed);
-        let mut n = 0_u32;
-        shard.retain(|_, _| {
-            n = n.wrapping_add(1);
-            !n.is_multiple_of(8)
+    /// Takes in a write that the store took.
+    pub(super) fn written(&self, write: &Write) {
+        let Write::Start(start) = write else { return };
+        let (Some(key), Some(_)) = (SessionKey::of(&start.stamp), start.bind) else { return };
+        self.with_shard(&key, |shard| {
+            if let Some(bound) = shard.get_mut(&key)
+                && bound.deployment == start.stamp.deployment
+            {
+                *bound = Bound::stored(bound.deployment);
+            }
         });
     }
 
-    fn with_shard<T>(
-        &self,
-        key: &SessionKey,
-        work: impl FnOnce(&mut HashMap<SessionKey, DeploymentId>) -> T,
-    ) -> T {
+    /// How a start that nobody waits for is written after the store refused its binding: the stamp stays, and
+    /// binds if it is the session's newest.
+    pub(super) fn rebind(&self, stamp: &Stamp, stored: DeploymentId) -> Option<Bind> {
+        let key = SessionKey::of(stamp)?;
+        self.with_shard(&key, |shard| {
+            let bound = shard.get_mut(&key)?;
+            bound.replaces = Some(stored);
+            (bound.deployment == stamp.deployment).then_some(Bind { replaces: Some(stored) })
+        })
+    }
+
+    /// Forgets an eighth of a full shard. What is forgotten is in the store, or on its way there unless the store
+    /// fails for so long that twice as many are waiting.
+    fn make_room(&self, shard: &mut Shard, key: &SessionKey) {
+        const FULL: usize = KEPT_MAX / SHARDS;
+        if shard.len() < FULL || shard.contains_key(key) {
+            return;
+        }
+        self.complete.store(false, Ordering::Relaxed);
+        let crowded = shard.len() >= 2 * FULL;
+        let mut n = 0_u32;
+        shard.retain(|_, bound| {
+            n = n.wrapping_add(1);
+            !n.is_multiple_of(8) || !(bound.stored || crowded)
+        });
+    }
+
+    fn with_shard<T>(&self, key: &SessionKey, work: impl FnOnce(&mut Shard) -> T) -> T {
         let hash = self.hasher.hash_one(key);
         let shard = &self.shards[usize::try_from(hash % SHARDS as u64).expect("a small remainder")];
         work(&mut shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Bound {
+    fn stored(deployment: DeploymentId) -> Bound {
+        Bound { deployment, replaces: Some(deployment), stored: true }
     }
 }

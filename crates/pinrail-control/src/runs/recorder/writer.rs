@@ -1,0 +1,284 @@
+//! The one task that writes the journal.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pinrail_domain::id::{EventSeq, RunId};
+use pinrail_store::journal::{Append, Write, WriteError, Written};
+use pinrail_store::{Store, StoreError};
+use tokio::sync::watch;
+
+use super::batch::Batch;
+use super::{Job, Listeners, SOON_MS, Shared, Waiter, run_of};
+
+/// Takes the queue's jobs to the store, batch by batch.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    store: Arc<dyn Store>,
+    flushes: watch::Sender<u64>,
+    listeners: Listeners,
+    /// Failed before and nobody waits for it: goes first in the next batch, so that order is kept.
+    carried: Vec<Write>,
+    /// Jobs taken from the queue so far.
+    done: u64,
+    /// Batches that failed in a row.
+    failures: u32,
+}
+
+/// What became of one batch.
+#[derive(Default)]
+struct Settled {
+    trouble: Option<StoreError>,
+    /// Runs with a write that is tried again: their later writes must not be given up before it.
+    carried: HashSet<RunId>,
+}
+
+enum Next {
+    Wait,
+    Write,
+    End,
+    GiveUp,
+}
+
+/// Pause after the store failed, in milliseconds.
+const RETRY_MS: u64 = 250;
+/// Tries to write what is left while closing: ten seconds, in which a store that restarts is back.
+const CLOSING_ATTEMPTS_MAX: u32 = 40;
+/// Writes per store transaction: enough to make the sync's share small.
+const BATCH_MAX: usize = 2_000;
+/// How far back an append whose acknowledgement was lost is looked for: other writes of its run may have come
+/// after it, of which each is at most this long.
+const LOOK_BACK_EVENTS: usize = 1_000;
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        store: Arc<dyn Store>,
+        flushes: watch::Sender<u64>,
+        listeners: Listeners,
+    ) -> Writer {
+        Writer { shared, store, flushes, listeners, carried: Vec::new(), done: 0, failures: 0 }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.next() {
+                Next::Wait => self.shared.work.notified().await,
+                Next::Write => {
+                    self.gather().await;
+                    self.flush().await;
+                }
+                Next::End => return,
+                Next::GiveUp => {
+                    let lost = self.carried.len() + self.shared.lock().jobs.len();
+                    tracing::error!(lost, "the store stays broken; what was queued for the journal is lost");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn next(&self) -> Next {
+        let mut queue = self.shared.lock();
+        let is_empty = queue.jobs.is_empty() && self.carried.is_empty();
+        match (is_empty, queue.closed) {
+            (true, true) => {
+                // Said under the lock: from here on nothing is taken that nobody would write.
+                queue.ended = true;
+                Next::End
+            }
+            (true, false) => Next::Wait,
+            (false, true) if self.failures >= CLOSING_ATTEMPTS_MAX => Next::GiveUp,
+            (false, _) => Next::Write,
+        }
+    }
+
+    /// Waits a little for company, unless somebody waits for us; longer after the store failed.
+    async fn gather(&self) {
+        let failed = self.failures > 0;
+        if !failed && !self.carried.is_empty() {
+            return;
+        }
+        let pause = tokio::time::sleep(Duration::from_millis(if failed { RETRY_MS } else { SOON_MS }));
+        tokio::pin!(pause);
+        loop {
+            let (waited_for, closed) = {
+                let queue = self.shared.lock();
+                (queue.is_urgent(), queue.closed)
+            };
+            // While closing, only the pause keeps a broken store from being asked without end.
+            if waited_for && !(failed && closed) {
+                return;
+            }
+            tokio::select! {
+                () = &mut pause => return,
+                () = self.shared.urgent.notified() => {}
+            }
+        }
+    }
+
+    async fn flush(&mut self) {
+        if self.failures > 0
+            && let Err(error) = self.drop_what_was_written().await
+        {
+            self.failed(&error);
+            return;
+        }
+        let mut batch = Batch::default();
+        self.carried.drain(..).for_each(|write| batch.push_again(write));
+        for job in self.take(BATCH_MAX.saturating_sub(batch.writes.len())) {
+            batch.push(job);
+        }
+        let Batch { writes, waiters, .. } = batch;
+        let results = self.store.journal_write(writes.clone()).await;
+        let mut settled = Settled::default();
+        for ((write, waiter), result) in writes.into_iter().zip(waiters).zip(results) {
+            self.settle(write, waiter, result, &mut settled);
+        }
+        match settled.trouble {
+            Some(error) => self.failed(&error),
+            None => self.went_well().await,
+        }
+    }
+
+    fn take(&mut self, jobs_max: usize) -> Vec<Job> {
+        let mut queue = self.shared.lock();
+        let taken = queue.jobs.len().min(jobs_max);
+        queue.hurry &= taken < queue.jobs.len();
+        self.done += taken as u64;
+        let jobs = queue.jobs.drain(..taken).collect();
+        drop(queue);
+        self.shared.room.notify_waiters();
+        jobs
+    }
+
+    fn settle(
+        &mut self,
+        write: Write,
+        waiter: Option<Waiter>,
+        result: Result<Written, WriteError>,
+        settled: &mut Settled,
+    ) {
+        let run = run_of(&write);
+        match &result {
+            Ok(written) => {
+                self.listeners.live.written(&write, written);
+                self.listeners.sessions.written(&write);
+            }
+            Err(WriteError::Store(error)) => {
+                settled.trouble.get_or_insert_with(|| error.clone());
+                self.listeners.live.doubt(run);
+            }
+            // It is judged below.
+            Err(_) => {}
+        }
+        match (waiter, result) {
+            (Some(waiter), result) => {
+                // The caller may have gone away; the write counts all the same.
+                let _ = waiter.send(result);
+            }
+            (None, Ok(_)) => {}
+            (None, Err(error)) => {
+                if let Some(again) = self.again(write, error, settled) {
+                    settled.carried.insert(run);
+                    self.carried.push(again);
+                }
+            }
+        }
+    }
+
+    /// What is to be tried again of a failed write that nobody waits for.
+    fn again(&self, write: Write, error: WriteError, settled: &Settled) -> Option<Write> {
+        match (error, write) {
+            (WriteError::Store(_), write) => return Some(write),
+            (WriteError::Bound(bound), Write::Start(mut start)) => {
+                start.bind = self.listeners.sessions.rebind(&start.stamp, bound);
+                return Some(Write::Start(start));
+            }
+            // An earlier write of the run is tried again, and this one after it.
+            (_, write) if settled.carried.contains(&run_of(&write)) => return Some(write),
+            // Written before, by a batch whose acknowledgement was lost.
+            (WriteError::Exists(_), Write::Start(_)) if self.failures > 0 => {}
+            // The end of a run that never began.
+            (WriteError::NoRun(_), Write::Append(Append { expected: Some(_), .. })) => {}
+            (error, write) => tracing::error!(run = %run_of(&write), %error, "a journal write was refused"),
+        }
+        None
+    }
+
+    /// Tells everyone who waits, and keeps what nobody waits for.
+    fn failed(&mut self, error: &StoreError) {
+        if self.failures == 0 {
+            let kept = self.carried.len();
+            tracing::error!(%error, kept, "the journal cannot be written; trying again");
+        }
+        self.failures = self.failures.saturating_add(1);
+        let waiting: Vec<Job> = {
+            let mut queue = self.shared.lock();
+            queue.trouble = (!self.carried.is_empty()).then(|| error.to_string());
+            queue.jobs.extract_if(.., |job| job.waiter.is_some()).collect()
+        };
+        self.done += waiting.len() as u64;
+        self.shared.room.notify_waiters();
+        for waiter in waiting.into_iter().filter_map(|job| job.waiter) {
+            let _ = waiter.send(Err(WriteError::Store(error.clone())));
+        }
+        self.flushes.send_replace(self.done);
+    }
+
+    async fn went_well(&mut self) {
+        if self.failures > 0 {
+            tracing::info!("the journal can be written again");
+        }
+        self.failures = 0;
+        self.shared.lock().trouble = None;
+        if self.listeners.live.is_doubtful()
+            && let Ok(open) = self.store.run_open_total().await
+        {
+            // Every write goes through here, so between two batches the store's count is the truth.
+            self.listeners.live.recounted(open);
+        }
+        self.flushes.send_replace(self.done);
+    }
+
+    /// Forgets carried appends that are in the store although it said otherwise: they must not happen twice.
+    async fn drop_what_was_written(&mut self) -> Result<(), StoreError> {
+        let mut index = 0;
+        while let Some(write) = self.carried.get(index) {
+            match write {
+                Write::Append(append) if self.is_written(append).await? => {
+                    self.carried.remove(index);
+                }
+                Write::Append(_) | Write::Start(_) => index += 1,
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_written(&self, append: &Append) -> Result<bool, StoreError> {
+        let Some(run) = self.store.run_get(append.run).await? else { return Ok(false) };
+        let looked_at = append.events.len() + LOOK_BACK_EVENTS;
+        let from = EventSeq(run.summary.next.0.saturating_sub(looked_at as u64));
+        let stored = self.store.run_events(append.run, from, looked_at).await?;
+        Ok(stored.windows(append.events.len()).any(|window| {
+            window
+                .iter()
+                .zip(&append.events)
+                .all(|(stored, (at, event))| stored.at == *at && stored.event == *event)
+        }))
+    }
+}
+
+impl Drop for Writer {
+    /// Whoever still waits is told that nothing comes any more, also where the runtime or a panic ends us.
+    fn drop(&mut self) {
+        let left = {
+            let mut queue = self.shared.lock();
+            queue.ended = true;
+            std::mem::take(&mut queue.jobs)
+        };
+        drop(left);
+        self.shared.room.notify_waiters();
+    }
+}

@@ -1,0 +1,23 @@
+//! The one place where tasks begin.
+
+use tokio::task::JoinHandle;
+
+/// Starts a task.
+pub(crate) fn spawn<F>(work: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    tokio::spawn(work)
+}
+
+/// Does work that must not stop half-way when the caller goes away: a future that is dropped here leaves the
+/// work running to its end.
+pub(crate) async fn to_the_end<F>(work: F) -> F::Output
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    match spawn(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

@@ -1,0 +1,62 @@
+//! What a restart finds: the same world, the same stamps, and cut-off calls closed.
+
+use std::sync::Arc;
+
+use pinrail_domain::deploy::Traffic;
+use pinrail_domain::id::LedgerSeq;
+use pinrail_domain::journal::{Outcome, RunStatus};
+use pinrail_domain::tier::Tier;
+
+use super::bench::*;
+use crate::{OpenError, Recovered};
+
+#[tokio::test(start_paused = true)]
+async fn cut_off_calls_are_closed_and_other_runs_stay_open() {
+    let bench = Bench::new(Tier::Critical).await;
+    let call = bench.begin(None).await.unwrap().stamp.run;
+    let ended = bench.begin(None).await.unwrap().stamp.run;
+    bench.end(ended).await;
+    let open = bench.created(None).await;
+    let queued =
+        bench.create(crate::runs::Create { queued: true, ..creating(None) }).await.unwrap().stamp.run;
+    bench.control.drain().await;
+
+    let entries = bench.control.snapshot().world.head.seq.0;
+    let (again, recovered) = bench.another().await;
+    assert_eq!(recovered, Recovered { entries, calls_closed: 1 });
+    let closed = again.stored(call).await.unwrap().summary;
+    assert_eq!((closed.status, closed.outcome), (RunStatus::Finished, Some(Outcome::Error)));
+    assert_eq!(again.stored(ended).await.unwrap().summary.outcome, Some(Outcome::Ok));
+    assert_eq!(again.stored(open).await.unwrap().summary.status, RunStatus::Running);
+    assert_eq!(again.stored(queued).await.unwrap().summary.status, RunStatus::Queued);
+    assert_eq!(again.control.runs().live_open(), 2);
+    assert_eq!(again.join(open).await.unwrap().stamp.run, open);
+    assert_eq!(again.another().await.1.calls_closed, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_world_after_a_restart_is_the_world_before_it() {
+    let bench = Bench::new(Tier::Standard).await;
+    let two = bench.deploy(&AGENTS, "m2-2026-01-01", Traffic::Now).await;
+    bench.roll_back(two).await;
+    let (again, _) = bench.another().await;
+    let [before, after] = [&bench, &again].map(|bench| format!("{:?}", bench.control.snapshot().world));
+    assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn a_damaged_ledger_is_not_opened_and_the_entry_is_named() {
+    let bench = Bench::new(Tier::Standard).await;
+    let refused = async || {
+        let error = open(&bench.store, &bench.clock, &bench.entropy).await.err().unwrap();
+        let chain = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+        (error, chain)
+    };
+    bench.store.tamper(Some(Arc::new(|entries| entries[4].reason.push('!'))));
+    let (error, chain) = refused().await;
+    assert!(matches!(error, OpenError::Corrupt(_)) && chain.contains("ledger entry 5 is broken"), "{chain}");
+    bench.store.tamper(None);
+    bench.store.memory.damage_entry(LedgerSeq(3));
+    let (error, chain) = refused().await;
+    assert!(matches!(error, OpenError::Store(_)) && chain.contains("ledger entry 3"), "{chain}");
+}
