@@ -58,9 +58,10 @@ where
     let arrived = shared.clock.ticks();
     let limits = &shared.limits;
     let place = shared.places.take();
-    let place = place.ok_or_else(|| Failure::busy("the number of calls at once", limits.calls_max as u64))?;
+    let mut place =
+        place.ok_or_else(|| Failure::busy("the number of calls at once", limits.calls_max as u64))?;
     let (head, body) = request.into_parts();
-    let bytes = intake::read(&head.headers, body, limits).await?;
+    let bytes = intake::read(&head.headers, body, limits, &mut place).await?;
     let request = ChatRequest::parse(&bytes).map_err(|error| unreadable(&error))?;
     let Identity { call, variables } = Identity::read(&head.headers, &request, tenants, limits)?;
     let mut trail = Beginning::new(shared, call, arrived, place).await?;

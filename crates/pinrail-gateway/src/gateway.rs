@@ -91,7 +91,7 @@ impl Gateway {
             limits,
             releases: PreparedReleases::new(limits.releases_max),
             upstreams: Upstreams::new(dial, sim_base),
-            places: Places::new(limits.calls_max),
+            places: Places::new(limits.calls_max, limits.bodies_bytes_max),
             late,
         };
         Gateway { shared: Arc::new(shared) }

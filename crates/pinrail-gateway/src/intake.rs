@@ -12,9 +12,15 @@ use pinrail_wire::json::check_depth;
 
 use crate::failure::Failure;
 use crate::limits::Limits;
+use crate::places::Place;
 
 /// Reads a body that holds JSON. What its headers already rule out is refused before a byte is read.
-pub async fn read<B>(headers: &HeaderMap, body: B, limits: &Limits) -> Result<Bytes, Failure>
+pub async fn read<B>(
+    headers: &HeaderMap,
+    body: B,
+    limits: &Limits,
+    place: &mut Place,
+) -> Result<Bytes, Failure>
 where
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
@@ -28,16 +34,18 @@ where
     if said.unwrap_or(0).max(body.size_hint().lower()) > limits.body_bytes_max as u64 {
         return Err(too_large(limits));
     }
-    let bytes = tokio::time::timeout(limits.body_wait, collect(body, limits)).await.map_err(|_| {
-        let message = format!("the body did not come within {} s; send it again", limits.body_wait.as_secs());
-        Failure::client(StatusCode::REQUEST_TIMEOUT, "body_timeout", message).retry_after(1)
-    })??;
+    let bytes =
+        tokio::time::timeout(limits.body_wait, collect(body, limits, place)).await.map_err(|_| {
+            let message =
+                format!("the body did not come within {} s; send it again", limits.body_wait.as_secs());
+            Failure::client(StatusCode::REQUEST_TIMEOUT, "body_timeout", message).retry_after(1)
+        })??;
     check_depth(&bytes, limits.json_depth_max)
         .map_err(|error| Failure::bad_request("json_too_deep", error.to_string()))?;
     Ok(bytes)
 }
 
-async fn collect<B>(body: B, limits: &Limits) -> Result<Bytes, Failure>
+async fn collect<B>(body: B, limits: &Limits, place: &mut Place) -> Result<Bytes, Failure>
 where
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
@@ -52,6 +60,10 @@ where
         let Ok(mut data) = frame.into_data() else { continue };
         if first.len() + all.len() + data.remaining() > limits.body_bytes_max {
             return Err(too_large(limits));
+        }
+        if !place.hold(data.remaining()) {
+            let what = "the memory for request bodies, in bytes,";
+            return Err(Failure::busy(what, limits.bodies_bytes_max as u64));
         }
         // A body in one piece, as most are, is not copied.
         if first.is_empty() && all.is_empty() {

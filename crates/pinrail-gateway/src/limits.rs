@@ -17,6 +17,8 @@ pub struct Limits {
     pub event_bytes_max: usize,
     /// Calls under way at once, until their journals are handed over. Each may hold a body and a connection.
     pub calls_max: usize,
+    /// Bytes of the request bodies of all calls under way. A call of usual size takes a few thousand.
+    pub bodies_bytes_max: usize,
     /// Prompt variables of one call.
     pub variables_max: usize,
     /// Bytes of all prompt variables of one call, as JSON.
@@ -42,6 +44,7 @@ impl Default for Limits {
             answer_bytes_max: 32 << 20,
             event_bytes_max: 8 << 20,
             calls_max: 4_096,
+            bodies_bytes_max: 512 << 20,
             variables_max: 64,
             variables_bytes_max: 256 << 10,
             prompt_bytes_max: 4 << 20,

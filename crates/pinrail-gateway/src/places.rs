@@ -1,4 +1,4 @@
-//! Counts the calls under way against their limit.
+//! Counts the calls under way, and the bytes of their requests, against their limits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,27 +12,30 @@ pub struct Places(Arc<Inner>);
 struct Inner {
     taken: AtomicUsize,
     max: usize,
+    bytes: AtomicUsize,
+    bytes_max: usize,
     /// Told when the last place is given back.
     emptied: Notify,
 }
 
-/// A taken place, given back when it is dropped.
-pub struct Place(Arc<Inner>);
+/// A taken place, given back when it is dropped, and with it the bytes that it holds.
+pub struct Place {
+    inner: Arc<Inner>,
+    bytes: usize,
+}
 
 impl Places {
-    pub fn new(max: usize) -> Places {
-        Places(Arc::new(Inner { taken: AtomicUsize::new(0), max, emptied: Notify::new() }))
+    pub fn new(max: usize, bytes_max: usize) -> Places {
+        let (taken, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Places(Arc::new(Inner { taken, max, bytes, bytes_max, emptied: Notify::new() }))
     }
 
     /// Takes a place, if there is one.
     pub fn take(&self) -> Option<Place> {
-        let inner = &self.0;
         // Going over the limit for an instant is seen by nobody but others who are refused all the same.
-        if inner.taken.fetch_add(1, Ordering::AcqRel) < inner.max {
-            return Some(Place(Arc::clone(inner)));
-        }
-        drop(Place(Arc::clone(inner)));
-        None
+        let before = self.0.taken.fetch_add(1, Ordering::AcqRel);
+        let place = Place { inner: Arc::clone(&self.0), bytes: 0 };
+        (before < self.0.max).then_some(place)
     }
 
     pub fn taken(&self) -> usize {
@@ -54,10 +57,20 @@ impl Places {
     }
 }
 
+impl Place {
+    /// Holds so many bytes more; false when all calls together would hold too many.
+    #[must_use]
+    pub fn hold(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes;
+        self.inner.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes <= self.inner.bytes_max
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        if self.0.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.emptied.notify_waiters();
+        self.inner.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        if self.inner.taken.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.inner.emptied.notify_waiters();
         }
     }
 }

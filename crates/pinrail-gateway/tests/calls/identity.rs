@@ -130,6 +130,11 @@ async fn bodies_are_bounded() {
     assert!(refused(&mut world, raw(vec![b' '; 101]), 413, "body_too_large").await.contains("100 bytes"));
     // The header alone is enough: the body is not read.
     refused(&mut world, with(raw("{}"), "content-length", "101"), 413, "body_too_large").await;
+    let limits = Limits { bodies_bytes_max: 100, ..Limits::default() };
+    let mut world = Setup { limits, ..Setup::default() }.build();
+    assert!(refused(&mut world, raw(vec![b' '; 101]), 503, "busy").await.contains("limit of 100"));
+    // What was held was given back.
+    refused(&mut world, raw("{}"), 400, "invalid_request").await;
     let mut world = World::new();
     let deep = |depth: usize| raw(format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
     refused(&mut world, deep(65), 400, "json_too_deep").await;
