@@ -1,8 +1,8 @@
 //! Measures durable appends on the disk of a folder: `cargo run --release --example append [FOLDER [GROUP]]`.
 //!
-//! Two loads for every group size: single notes appended to open runs, and whole gateway runs (a start with
-//! model request, model response and end). One batch is one group, so one sync. CPU is the whole process's,
-//! JSON and encoding included.
+//! Three loads for every group size: single notes appended to open runs; whole gateway runs (a start with model
+//! request, model response and end); and, to compare, the same gateway runs put into a bare table, one row for
+//! each event and nothing checked. One batch is one group, so one sync. CPU is the whole process's, JSON included.
 
 #![expect(
     clippy::print_stdout,
@@ -35,6 +35,9 @@ async fn main() {
     for &size in &sizes {
         measure("gateway", size, &folder, gateway).await;
     }
+    for &size in &sizes {
+        measure_bare(size, &folder);
+    }
 }
 
 async fn measure(load: &str, size: usize, folder: &std::path::Path, write: impl Fn(u64) -> Write) {
@@ -43,28 +46,83 @@ async fn measure(load: &str, size: usize, folder: &std::path::Path, write: impl 
     let open_runs = (0..size as u64).map(|n| Write::Start(Box::new(start(n)))).collect();
     assert!(store.journal_write(open_runs).await.iter().all(Result::is_ok));
 
-    // Made beforehand: who makes the writes isn't measured, their encoding is.
-    let (mut done, mut groups, mut events) = (0_u64, 0_u32, 0_u64);
-    let (mut spent, mut cpu) = (Duration::ZERO, Duration::ZERO);
-    while spent < MEASURE {
-        let batch: Vec<Write> = (0..size as u64).map(|n| write(done + n)).collect();
-        events += batch.iter().map(count).sum::<u64>();
-        let (began, cpu_began) = (Instant::now(), cpu_time());
+    // Making the writes isn't measured, encoding them is.
+    let mut spent = Spent::default();
+    while spent.time < MEASURE {
+        let batch: Vec<Write> = (0..size as u64).map(|n| write(spent.writes + n)).collect();
+        let events = batch.iter().map(count).sum();
+        let began = spent.begin();
         let results = store.journal_write(batch).await;
-        spent += began.elapsed();
-        cpu += cpu_time().saturating_sub(cpu_began);
+        spent.end(began, size, events);
         assert!(results.iter().all(Result::is_ok));
-        done += size as u64;
-        groups += 1;
     }
-    let per_second = |count: u64| count as f64 / spent.as_secs_f64();
-    println!(
-        "{load:<9} {size:>5} {:>12.0} {:>12.0} {:>14.1} {:>10.2}",
-        per_second(done),
-        per_second(events),
-        cpu.as_secs_f64() * 1e6 / done as f64,
-        spent.as_secs_f64() * 1e3 / f64::from(groups),
-    );
+    spent.print(load, size);
+}
+
+/// The least that SQLite can do with the gateway's events, with the same settings.
+fn measure_bare(size: usize, folder: &std::path::Path) {
+    let folder = tempfile::tempdir_in(folder).unwrap();
+    let mut db = rusqlite::Connection::open(folder.path().join("bare.db")).unwrap();
+    db.execute_batch(
+        "PRAGMA journal_mode = wal; PRAGMA synchronous = full; PRAGMA wal_autocheckpoint = 4096;
+         CREATE TABLE events (run BLOB, seq INTEGER, at INTEGER, event TEXT, PRIMARY KEY (run, seq))",
+    )
+    .unwrap();
+    let mut spent = Spent::default();
+    while spent.time < MEASURE {
+        let batch: Vec<Write> = (0..size as u64).map(|n| gateway(spent.writes + n)).collect();
+        let events = batch.iter().map(count).sum();
+        let began = spent.begin();
+        let group = db.transaction().unwrap();
+        for write in batch {
+            let Write::Start(start) = write else { continue };
+            let plan = start.plan();
+            let run = start.stamp.run.0.to_be_bytes();
+            let all = std::iter::once((plan.at, plan.event)).chain(start.events);
+            let mut insert = group.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4)").unwrap();
+            for (seq, (at, event)) in (0_i64..).zip(all) {
+                insert.execute((run, seq, at.0 as i64, serde_json::to_string(&event).unwrap())).unwrap();
+            }
+        }
+        group.commit().unwrap();
+        spent.end(began, size, events);
+    }
+    spent.print("bare", size);
+}
+
+/// What a load took.
+#[derive(Default)]
+struct Spent {
+    writes: u64,
+    events: u64,
+    groups: u32,
+    time: Duration,
+    cpu: Duration,
+}
+
+impl Spent {
+    fn begin(&self) -> (Instant, Duration) {
+        (Instant::now(), cpu_time())
+    }
+
+    fn end(&mut self, (began, cpu): (Instant, Duration), writes: usize, events: u64) {
+        self.time += began.elapsed();
+        self.cpu += cpu_time().saturating_sub(cpu);
+        self.writes += writes as u64;
+        self.events += events;
+        self.groups += 1;
+    }
+
+    fn print(&self, load: &str, size: usize) {
+        let per_second = |count: u64| count as f64 / self.time.as_secs_f64();
+        println!(
+            "{load:<9} {size:>5} {:>12.0} {:>12.0} {:>14.1} {:>10.2}",
+            per_second(self.writes),
+            per_second(self.events),
+            self.cpu.as_secs_f64() * 1e6 / self.writes as f64,
+            self.time.as_secs_f64() * 1e3 / f64::from(self.groups),
+        );
+    }
 }
 
 fn count(write: &Write) -> u64 {
