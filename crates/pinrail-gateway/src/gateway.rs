@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::body::Body;
 use crate::chat;
-use crate::dial::{Dial, Net};
+use crate::connect::{Connect, Net};
 use crate::failure::{BUSY, Failure};
 use crate::limits::Limits;
 use crate::models;
@@ -67,7 +67,7 @@ impl Gateway {
     /// Outside of a Tokio runtime.
     #[must_use]
     pub fn new(options: Options) -> Gateway {
-        Gateway::with_dial(options, Arc::new(Net::new()))
+        Gateway::with_connect(options, Arc::new(Net::new()))
     }
 
     /// Does as [`Gateway::new`], with another way to reach providers.
@@ -75,7 +75,7 @@ impl Gateway {
     /// # Panics
     /// Outside of a Tokio runtime.
     #[must_use]
-    pub fn with_dial(options: Options, dial: Arc<dyn Dial>) -> Gateway {
+    pub fn with_connect(options: Options, connect: Arc<dyn Connect>) -> Gateway {
         let Options { runs, secrets, clock, catalogue, sim_base, limits } = options;
         let (late, mut writes) = mpsc::channel::<Write>(limits.calls_max.max(1) * WRITES_PER_CALL_MAX);
         tokio::spawn(async move {
@@ -90,7 +90,7 @@ impl Gateway {
             catalogue,
             limits,
             releases: PreparedReleases::new(limits.releases_max),
-            upstreams: Upstreams::new(dial, sim_base),
+            upstreams: Upstreams::new(connect, sim_base),
             places: Places::new(limits.calls_max, limits.bodies_bytes_max),
             late,
         };

@@ -11,7 +11,7 @@
 mod beginning;
 mod body;
 mod chat;
-pub mod dial;
+pub mod connect;
 mod failure;
 mod gateway;
 mod identity;

@@ -22,7 +22,7 @@ use pinrail_domain::id::ProviderName;
 use pinrail_domain::provider::{ProviderSpec, SIM_URL};
 use pinrail_wire::redact::Redactor;
 
-use crate::dial::{Dial, Link};
+use crate::connect::{Connect, Link};
 use crate::failure::Failure;
 use crate::port::Secrets;
 
@@ -50,7 +50,7 @@ pub struct Credential {
 
 /// The providers called so far. Readers take no lock.
 pub struct Upstreams {
-    dial: Arc<dyn Dial>,
+    connect: Arc<dyn Connect>,
     sim_base: Option<Uri>,
     map: ArcSwap<HashMap<ProviderName, Arc<Upstream>>>,
 }
@@ -58,7 +58,7 @@ pub struct Upstreams {
 /// Makes the client's connections within the provider's time.
 #[derive(Clone)]
 pub struct Connector {
-    dial: Arc<dyn Dial>,
+    connect: Arc<dyn Connect>,
     within: Duration,
 }
 
@@ -77,8 +77,8 @@ const H2_PING_EVERY: Duration = Duration::from_secs(20);
 const H2_PING_ANSWER: Duration = Duration::from_secs(10);
 
 impl Upstreams {
-    pub fn new(dial: Arc<dyn Dial>, sim_base: Option<Uri>) -> Upstreams {
-        Upstreams { dial, sim_base, map: ArcSwap::default() }
+    pub fn new(connect: Arc<dyn Connect>, sim_base: Option<Uri>) -> Upstreams {
+        Upstreams { connect, sim_base, map: ArcSwap::default() }
     }
 
     /// The provider, set up now if it wasn't or if its settings changed.
@@ -118,7 +118,7 @@ impl Upstreams {
             Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", message)
         })?;
         let within = Duration::from_millis(spec.timeouts.connect_ms);
-        let connector = Connector { dial: Arc::clone(&self.dial), within };
+        let connector = Connector { connect: Arc::clone(&self.connect), within };
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -191,10 +191,10 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        let (dial, within) = (Arc::clone(&self.dial), self.within);
+        let (connect, within) = (Arc::clone(&self.connect), self.within);
         Box::pin(async move {
-            match tokio::time::timeout(within, dial.dial(to)).await {
-                Ok(dialled) => dialled,
+            match tokio::time::timeout(within, connect.connect(to)).await {
+                Ok(connected) => connected,
                 Err(_) => Err(ConnectTimedOut(within).into()),
             }
         })

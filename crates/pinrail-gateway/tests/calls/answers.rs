@@ -149,23 +149,23 @@ async fn a_connection_is_used_again() {
     };
     let (second, ()) = tokio::join!(world.gateway.handle(chat(json!({})), &world.tenants), again);
     assert_eq!(text(second).await, completion(SNAPSHOT));
-    assert!(!provider.was_dialled());
+    assert!(!provider.was_asked());
 
     // The same settings in another place are the same settings; others get connections of their own.
     let spec = Setup::default().spec;
-    for (retries_max, dials) in [(spec.retries_max, false), (0, true)] {
+    for (retries_max, connects) in [(spec.retries_max, false), (0, true)] {
         *world.runs.provider.lock().unwrap() = Arc::new(ProviderSpec { retries_max, ..spec.clone() });
         let gateway = world.gateway.clone();
         let waiting =
             tokio::spawn(async move { gateway.handle(chat(json!({})), &Tenants::All).await.status() });
-        if dials {
+        if connects {
             connection = provider.accept().await;
         } else {
             connection.next_request().await;
         }
         connection.answer("200 OK", &[], &completion(SNAPSHOT)).await;
         assert_eq!(waiting.await.unwrap(), 200);
-        assert!(!provider.was_dialled());
+        assert!(!provider.was_asked());
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Uri;
-use pinrail_gateway::dial::{Dial, Link};
+use pinrail_gateway::connect::{Connect, Link};
 
 use pinrail_domain::journal::{Event, FaultOf, Outcome};
 use pinrail_domain::provider::{ProviderSpec, Timeouts};
@@ -77,7 +77,7 @@ async fn errors_that_another_attempt_cannot_help_pass_at_once() {
             .call(chat(json!({})), async |mut provider| {
                 let mut connection = provider.accept().await;
                 connection.answer(status, headers, body).await;
-                provider.was_dialled()
+                provider.was_asked()
             })
             .await;
         assert!(!asked_again && answer.status().to_string().starts_with(&status[..3]), "{status}");
@@ -162,8 +162,8 @@ struct Nowhere {
 }
 
 #[async_trait]
-impl Dial for Nowhere {
-    async fn dial(&self, _: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
+impl Connect for Nowhere {
+    async fn connect(&self, _: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
         if self.silent {
             std::future::pending::<()>().await;
         }
@@ -176,7 +176,7 @@ async fn a_provider_that_cannot_be_reached() {
     for (silent, status, code) in
         [(true, 504, "provider_connect_timeout"), (false, 502, "provider_unreachable")]
     {
-        let mut world = Setup { dial: Some(Arc::new(Nowhere { silent })), ..Setup::default() }.build();
+        let mut world = Setup { connect: Some(Arc::new(Nowhere { silent })), ..Setup::default() }.build();
         let (answer, body) = world.refused(chat(json!({}))).await;
         assert_eq!((answer.status().as_u16(), &body["error"]["code"]), (status, &json!(code)));
         assert!(!body.to_string().contains(KEY)); // I15

@@ -6,7 +6,7 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use pinrail_domain::key::Tenants;
 use pinrail_domain::provider::ProviderSpec;
-use pinrail_gateway::dial::{Dial, Net};
+use pinrail_gateway::connect::{Connect, Net};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -17,8 +17,8 @@ use crate::world::{Setup, chat, event, next};
 async fn bytes_go_both_ways_and_a_dropped_link_is_closed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri: Uri = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
-    let net: Arc<dyn Dial> = Arc::new(Net::new());
-    let (link, accepted) = tokio::join!(net.dial(uri), listener.accept());
+    let net: Arc<dyn Connect> = Arc::new(Net::new());
+    let (link, accepted) = tokio::join!(net.connect(uri), listener.accept());
     let (mut link, mut socket) = (TokioIo::new(link.unwrap()), accepted.unwrap().0);
     link.write_all(b"ask").await.unwrap();
     let mut got = [0; 3];
@@ -35,7 +35,7 @@ async fn a_port_where_nobody_listens_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri: Uri = format!("http://{}/v1", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
-    assert!(Net::new().dial(uri).await.is_err());
+    assert!(Net::new().connect(uri).await.is_err());
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_client_that_leaves_closes_the_socket_to_the_provider() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}/v1/", listener.local_addr().unwrap());
     let spec = ProviderSpec { base_url, ..Setup::default().spec };
-    let world = Setup { spec, dial: Some(Arc::new(Net::new())), ..Setup::default() }.build();
+    let world = Setup { spec, connect: Some(Arc::new(Net::new())), ..Setup::default() }.build();
     let provider = async {
         let mut socket = listener.accept().await.unwrap().0;
         let read = socket.read(&mut [0; 4_096]).await.unwrap();

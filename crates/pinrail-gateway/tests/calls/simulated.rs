@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pinrail_domain::journal::{Ending, Event};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::provider::ProviderSpec;
-use pinrail_gateway::dial::Net;
+use pinrail_gateway::connect::Net;
 use pinrail_provider_sim::{Script, Sim};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -19,7 +19,7 @@ async fn simulated() -> World {
     tokio::spawn(async move { axum::serve(listener, sim.router()).await });
     let setup = Setup {
         spec: ProviderSpec::simulated(),
-        dial: Some(Arc::new(Net::new())),
+        connect: Some(Arc::new(Net::new())),
         sim_base: Some(base.parse().unwrap()),
         system: Some("You help."),
         ..Setup::default()

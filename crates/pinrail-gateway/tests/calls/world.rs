@@ -20,7 +20,7 @@ use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::{Contract, Manifest};
 use pinrail_domain::routes::Via;
 use pinrail_domain::time::{Clock, Ticks, Timestamp};
-use pinrail_gateway::dial::{Dial, Link};
+use pinrail_gateway::connect::{Connect, Link};
 use pinrail_gateway::port::{Runs, Secrets};
 use pinrail_gateway::{Body, Gateway, Limits, Options};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ pub struct Setup {
     pub tenants: Tenants,
     pub secret: Option<&'static str>,
     /// How providers are reached; none has the test play them.
-    pub dial: Option<Arc<dyn Dial>>,
+    pub connect: Option<Arc<dyn Connect>>,
     pub sim_base: Option<Uri>,
 }
 
@@ -98,7 +98,7 @@ impl Default for Setup {
             limits: Limits::default(),
             tenants: Tenants::All,
             secret: Some(KEY),
-            dial: None,
+            connect: None,
             sim_base: None,
         }
     }
@@ -130,7 +130,7 @@ impl Setup {
             beginning: Semaphore::new(1_000),
             refusal: Mutex::default(),
         });
-        let (dialled, connections) = mpsc::unbounded_channel();
+        let (connected, connections) = mpsc::unbounded_channel();
         let options = Options {
             runs: runs.clone(),
             secrets: Arc::new(Secret(self.secret)),
@@ -139,7 +139,8 @@ impl Setup {
             sim_base: self.sim_base,
             limits: self.limits,
         };
-        let gateway = Gateway::with_dial(options, self.dial.unwrap_or_else(|| Arc::new(Memory(dialled))));
+        let gateway =
+            Gateway::with_connect(options, self.connect.unwrap_or_else(|| Arc::new(Memory(connected))));
         World { gateway, runs, tenants: self.tenants, connections }
     }
 }
@@ -201,7 +202,7 @@ impl Provider {
     }
 
     /// Whether the gateway has asked for one more connection.
-    pub fn was_dialled(&mut self) -> bool {
+    pub fn was_asked(&mut self) -> bool {
         self.0.try_recv().is_ok()
     }
 }
@@ -358,8 +359,8 @@ impl Runs for FakeRuns {
 }
 
 #[async_trait]
-impl Dial for Memory {
-    async fn dial(&self, _: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
+impl Connect for Memory {
+    async fn connect(&self, _: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         self.0.send(theirs).map_err(|_| "the provider does not listen")?;
         Ok(Link::new(TokioIo::new(ours), false))

@@ -17,9 +17,9 @@ use tower_service::Service;
 
 /// Makes connections. [`Net`] is the real one; tests and simulators bring their own.
 #[async_trait]
-pub trait Dial: Send + Sync {
+pub trait Connect: Send + Sync {
     /// Connects to the host of `to`. The caller bounds the wait.
-    async fn dial(&self, to: Uri) -> Result<Link, Box<dyn Error + Send + Sync>>;
+    async fn connect(&self, to: Uri) -> Result<Link, Box<dyn Error + Send + Sync>>;
 }
 
 /// A connection's bytes.
@@ -78,8 +78,8 @@ impl Default for Net {
 }
 
 #[async_trait]
-impl Dial for Net {
-    async fn dial(&self, to: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
+impl Connect for Net {
+    async fn connect(&self, to: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
         let mut connector = self.connector.clone();
         std::future::poll_fn(|cx| connector.poll_ready(cx)).await?;
         let stream = connector.call(to).await?;
