@@ -63,8 +63,9 @@ pub(crate) fn is_behind(inner: &Inner) -> bool {
     inner.behind.load(Ordering::Acquire)
 }
 
-/// Folds in what the ledger holds beyond what is shown. Only who has the turn may call it.
-pub(crate) async fn catch_up(inner: &Inner) -> Result<(), Behind> {
+/// Folds in what the ledger holds beyond what is shown, and tells whether that was anything. Only who has the
+/// turn may call it.
+pub(crate) async fn catch_up(inner: &Inner) -> Result<bool, Behind> {
     let shown = inner.snapshot.load_full();
     let mut world = shown.world.clone();
     loop {
@@ -77,10 +78,11 @@ pub(crate) async fn catch_up(inner: &Inner) -> Result<(), Behind> {
         }
     }
     inner.behind.store(false, Ordering::Release);
-    if world.head != shown.world.head {
+    let moved = world.head != shown.world.head;
+    if moved {
         inner.show(Snapshot::of(world));
     }
-    Ok(())
+    Ok(moved)
 }
 
 /// Catches up now, or else as soon as the ledger can be read again.

@@ -114,7 +114,13 @@ impl Control {
                 return self.replayed(&by, &answer, took_us).await;
             }
             let before = self.snapshot();
-            let (bodies, note) = decide(&before.world).map_err(CommitError::Refused)?;
+            let decided = decide(&before.world);
+            let nothing_to_do = decided.as_ref().map_or(true, |(bodies, _)| bodies.is_empty());
+            // Nothing would be appended, so nobody would notice that the decision was made on old news.
+            if nothing_to_do && append::catch_up(&self.inner).await.is_ok_and(|moved| moved) {
+                continue;
+            }
+            let (bodies, note) = decided.map_err(CommitError::Refused)?;
             if bodies.is_empty() {
                 let value = report(&before.world, note);
                 return Ok(Committed { value, replayed: false, took_us: took_us() });
@@ -127,7 +133,9 @@ impl Control {
             turn = appended.turn;
             match appended.result {
                 Ok(()) => return Ok(Committed { value, replayed: false, took_us: took_us() }),
-                Err(AppendError::Moved { .. }) => append::catch_up(&self.inner).await?,
+                Err(AppendError::Moved { .. }) => {
+                    append::catch_up(&self.inner).await?;
+                }
                 Err(AppendError::Answered(answer)) => return self.replayed(&by, &answer, took_us).await,
                 Err(AppendError::Store(error)) => return Err(CommitError::Store(error)),
             }

@@ -1,7 +1,7 @@
 //! A control plane to test: the in-memory store behind a gate, a manual clock, counted randomness.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -74,11 +74,34 @@ impl Entropy for Counted {
     }
 }
 
-/// The in-memory store; while the gate is shut, what was written is not acknowledged.
+/// While it is shut, what was written is not acknowledged.
+pub struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    fn new() -> Gate {
+        Gate(watch::channel(true).0)
+    }
+
+    pub fn shut(&self) {
+        self.0.send_replace(false);
+    }
+
+    pub fn unlock(&self) {
+        self.0.send_replace(true);
+    }
+
+    async fn pass(&self) {
+        self.0.subscribe().wait_for(|open| *open).await.expect("the gate holds the sender");
+    }
+}
+
+/// The in-memory store, with gates.
 pub struct Gated {
     pub memory: Memory,
-    open: watch::Sender<bool>,
+    pub ledger: Gate,
+    pub journal: Gate,
     tamper: Mutex<Option<Tamper>>,
+    unreadable: AtomicBool,
     /// How many batches of journal writes came, and how long the longest was.
     pub batches: AtomicU64,
     pub longest: AtomicU64,
@@ -92,21 +115,13 @@ impl Gated {
         *self.tamper.lock().unwrap() = tamper;
     }
 
-    pub fn shut(&self) {
-        self.open.send_replace(false);
-    }
-
-    pub fn unlock(&self) {
-        self.open.send_replace(true);
-    }
-
     pub fn fail(&self, writes: usize, strike: Strike) {
-        let cause = Arc::new(std::io::Error::other("unplugged"));
-        self.memory.fail_next(writes, strike, &StoreError::Unavailable(cause));
+        self.memory.fail_next(writes, strike, &unplugged());
     }
 
-    async fn pass(&self) {
-        self.open.subscribe().wait_for(|open| *open).await.expect("the store holds the sender");
+    /// Makes the ledger unreadable, or readable again.
+    pub fn unreadable(&self, unreadable: bool) {
+        self.unreadable.store(unreadable, Ordering::SeqCst);
     }
 }
 
@@ -129,11 +144,14 @@ impl Ledger for Gated {
 
     async fn ledger_append(&self, append: ledger::Append) -> Result<(), ledger::AppendError> {
         let result = self.memory.ledger_append(append).await;
-        self.pass().await;
+        self.ledger.pass().await;
         result
     }
 
     async fn ledger_read(&self, after: LedgerSeq, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        if self.unreadable.load(Ordering::SeqCst) {
+            return Err(unplugged());
+        }
         let tamper = self.tamper.lock().unwrap().clone();
         let Some(tamper) = tamper else { return self.memory.ledger_read(after, limit).await };
         let mut entries = self.memory.ledger_read(LedgerSeq(0), usize::MAX).await?;
@@ -148,7 +166,7 @@ impl Journal for Gated {
         self.batches.fetch_add(1, Ordering::SeqCst);
         self.longest.fetch_max(writes.len() as u64, Ordering::SeqCst);
         let results = self.memory.journal_write(writes).await;
-        self.pass().await;
+        self.journal.pass().await;
         results
     }
 
@@ -215,8 +233,10 @@ impl Bench {
     pub async fn empty() -> Bench {
         let store = Arc::new(Gated {
             memory: Memory::new(),
-            open: watch::channel(true).0,
+            ledger: Gate::new(),
+            journal: Gate::new(),
             tamper: Mutex::default(),
+            unreadable: AtomicBool::new(false),
             batches: AtomicU64::new(0),
             longest: AtomicU64::new(0),
         });
@@ -314,6 +334,10 @@ pub async fn open(
 ) -> Result<(Control, Recovered), crate::OpenError> {
     let (store, clock, entropy) = (Arc::clone(store), Arc::clone(clock), Arc::clone(entropy));
     Control::open(Options { store, clock, entropy, catalogue: Arc::new(catalogue()) }).await
+}
+
+fn unplugged() -> StoreError {
+    StoreError::Unavailable(Arc::new(std::io::Error::other("unplugged")))
 }
 
 /// The embedded catalogue with the tests' own models over it.

@@ -1,11 +1,16 @@
 //! The journal's queue: company, order, failure, shutdown.
 
-use super::bench::*;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
 use pinrail_domain::begin::BeginError;
 use pinrail_domain::journal::RunStatus;
 use pinrail_domain::key::Tenants;
 use pinrail_domain::tier::Tier;
 use pinrail_store::memory::Strike;
+
+use super::bench::*;
+use crate::runs::QUEUE_MAX;
 
 /// A call of the gateway is closed by the gateway: nobody else may end it, and the count of open runs stays exact.
 #[tokio::test(start_paused = true)]
@@ -38,7 +43,7 @@ async fn a_lost_acknowledgement_of_a_start_loses_no_event() {
     let bench = Bench::new(Tier::Standard).await;
     bench.store.fail(1, Strike::AfterEffect);
     let run = bench.begin(None).await.unwrap().stamp.run;
-    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
     bench.end(run).await;
     bench.control.drain().await;
     assert_eq!(bench.kinds(run).await, ["plan", "finished"]);
@@ -58,11 +63,98 @@ async fn draining_ends_though_the_store_stays_broken() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_goes_away_leaves_no_open_call() {
     let bench = Bench::new(Tier::Critical).await;
-    bench.store.shut();
+    bench.store.journal.shut();
     let begin = bench.begin(None);
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(5), begin).await.is_err());
-    bench.store.unlock();
+    assert!(tokio::time::timeout(Duration::from_millis(5), begin).await.is_err());
+    bench.store.journal.unlock();
     bench.control.drain().await;
     let runs = bench.control.runs().list(&Tenants::All, Default::default(), None, 9).await.unwrap();
     assert_eq!(runs.iter().map(|run| run.summary.status).collect::<Vec<_>>(), [RunStatus::Finished]);
+}
+
+/// A short call is one write, and what nobody waits for goes along with what somebody waits for.
+#[tokio::test(start_paused = true)]
+async fn a_short_call_is_one_write_and_company_is_free() {
+    let bench = Bench::new(Tier::Standard).await;
+    let started = tokio::time::Instant::now();
+    let run = bench.begin(None).await.unwrap().stamp.run;
+    bench.control.runs().record(run, vec![(START, note("x"))]).await;
+    bench.end(run).await;
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    tokio::time::sleep(Duration::from_millis(21)).await;
+    assert_eq!(bench.kinds(run).await, ["plan", "note", "finished"]);
+    assert_eq!((bench.store.batches.load(SeqCst), bench.store.longest.load(SeqCst)), (1, 1));
+
+    let started = tokio::time::Instant::now();
+    let call = bench.begin(None).await.unwrap().stamp.run;
+    bench.created(None).await;
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    assert_eq!(bench.kinds(call).await, ["plan"]);
+    assert_eq!((bench.store.batches.load(SeqCst), bench.store.longest.load(SeqCst)), (2, 2));
+}
+
+/// Events keep their order, and each happens once, however the store failed meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_and_recovers_keeps_every_event_in_its_order() {
+    for strikes in [
+        vec![Strike::BeforeEffect; 3],
+        vec![Strike::AfterEffect],
+        vec![Strike::AfterEffect, Strike::BeforeEffect, Strike::AfterEffect],
+    ] {
+        let bench = Bench::new(Tier::Standard).await;
+        let open = bench.created(None).await;
+        strikes.iter().for_each(|strike| bench.store.fail(1, *strike));
+        let call = bench.begin(None).await.unwrap().stamp.run;
+        for n in 0..40 {
+            for run in [call, open] {
+                bench.control.runs().record(run, vec![(START, note(&format!("n{n}")))]).await;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+            let troubled = bench.control.runs().journal_trouble().is_some();
+            assert!(n > 0 || troubled, "{strikes:?}");
+        }
+        bench.end(call).await;
+        bench.control.drain().await;
+        assert_eq!(bench.control.runs().journal_trouble(), None);
+        for run in [call, open] {
+            let events = bench.control.runs().events(run, &Tenants::All, Default::default(), 999).await;
+            let notes = events.unwrap().unwrap().into_iter().filter_map(|recorded| match recorded.event {
+                pinrail_domain::journal::Event::Note { name, .. } => Some(name),
+                _ => None,
+            });
+            let expected = (0..40).map(|n| format!("n{n}"));
+            assert_eq!(notes.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{strikes:?}");
+        }
+    }
+}
+
+/// Who waits is told at once, also behind a long queue that can't be written.
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_refuses_calls_lets_events_wait_and_tells_who_waits() {
+    let bench = Bench::new(Tier::Standard).await;
+    let first = bench.begin(None).await.unwrap().stamp.run;
+    bench.store.fail(100, Strike::BeforeEffect);
+    let busy = loop {
+        if let Err(error) = bench.begin(None).await {
+            break error;
+        }
+    };
+    assert!(matches!(busy, BeginError::Busy { limit, .. } if limit == QUEUE_MAX as u64), "{busy}");
+    let ended = bench.end(first);
+    tokio::pin!(ended);
+    assert!(futures_are_pending(ended.as_mut()).await);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    ended.await;
+    // What is carried fills a whole batch now; the caller hears of the failure all the same.
+    let started = tokio::time::Instant::now();
+    assert!(bench.create(creating(None)).await.is_err());
+    assert!(started.elapsed() <= Duration::from_millis(250));
+    // The hundredth failure is the last: ten seconds of retries are enough while draining.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    bench.control.drain().await;
+    assert_eq!(bench.kinds(first).await, ["plan", "finished"]);
+}
+
+async fn futures_are_pending(mut future: std::pin::Pin<&mut impl Future>) -> bool {
+    std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_pending())).await
 }
