@@ -1,0 +1,17 @@
+//! The endpoints of the control API, one file each, by resource.
+//!
+//! An endpoint reads its request, asks the control plane, and writes what came of it. What the control plane refused is
+//! turned into a problem in the same file, or in the resource's when several endpoints share it.
+
+pub mod agents;
+pub mod artifacts;
+pub mod deployments;
+pub mod health;
+pub mod holds;
+pub mod keys;
+pub mod ledger;
+pub mod pointers;
+pub mod providers;
+pub mod releases;
+pub mod runs;
+pub mod status;

@@ -1,0 +1,51 @@
+//! `PUT /api/v1/agents/{agent}?reason=`: the body is the agent's settings.
+
+use pinrail_api::agents::Changed;
+use pinrail_domain::agent::AgentSpec;
+use pinrail_domain::id::AgentName;
+
+use super::{Reason, refused, word};
+use crate::call::Call;
+use crate::reply::{self, Answer};
+
+pub async fn put(call: Call) -> Answer {
+    let agent: AgentName = call.param("agent")?;
+    let Reason { reason } = call.query()?;
+    let spec: AgentSpec = call.json()?;
+    let done = call.control().agent_put(call.by(reason)?, &agent, &spec).await.map_err(refused)?;
+    reply::changed(done.replayed, &Changed { change: word(done.value) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Bench;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_put_says_what_it_changed_and_what_it_refuses() {
+        let bench = Bench::open().await;
+        let standard = json!({ "tier": "standard" });
+        for (spec, change) in
+            [(&standard, "created"), (&standard, "unchanged"), (&json!({ "tier": "critical" }), "updated")]
+        {
+            assert_eq!(bench.put("/api/v1/agents/support", spec.clone()).await.ok()["change"], change);
+        }
+        let bad = json!({ "segments": [{ "name": "default", "tenants": ["a"] }] });
+        bench.put("/api/v1/agents/support", bad).await.problem("bad_agent");
+        let unknown =
+            bench.put("/api/v1/agents/support", json!({ "teir": "critical" })).await.problem("bad_request");
+        assert!(unknown["detail"].as_str().unwrap().contains("unknown field `teir`"), "{unknown}");
+        let entries = bench.get("/api/v1/ledger").await.ok();
+        assert_eq!(entries["items"].as_array().unwrap().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reason_reaches_the_ledger() {
+        let bench = Bench::open().await;
+        bench.put("/api/v1/agents/support?reason=new%20bot", json!({})).await.ok();
+        assert_eq!(bench.get("/api/v1/ledger").await.ok()["items"][0]["reason"], "new bot");
+        let long = "x".repeat(5_000);
+        bench.put(&format!("/api/v1/agents/other?reason={long}"), json!({})).await.problem("bad_request");
+    }
+}

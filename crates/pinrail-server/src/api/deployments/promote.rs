@@ -1,0 +1,49 @@
+//! `POST /api/v1/deployments/{deployment}/promote`.
+
+use pinrail_api::deployments::Because;
+use pinrail_api::problem::Problem;
+use pinrail_domain::deploy::PromoteRefused;
+
+use super::{flip, held, id, no_deployment, not_a_candidate};
+use crate::call::Call;
+use crate::problem;
+use crate::reply::Answer;
+
+pub async fn promote(call: Call) -> Answer {
+    let id = id(&call)?;
+    let Because { reason, lift_hold } = call.json_or_default()?;
+    let done = call.control().promote(call.by(reason)?, id, lift_hold).await;
+    let done = done.map_err(|error| problem::commit(error, refused))?;
+    flip(&call, done).await
+}
+
+fn refused(refused: PromoteRefused) -> Problem {
+    let detail = problem::chain(&refused);
+    match refused {
+        PromoteRefused::NoDeployment(id) => no_deployment(id),
+        PromoteRefused::NotACandidate { id, state } => not_a_candidate(detail, id, state),
+        PromoteRefused::Model(refused) => problem::model(&refused),
+        PromoteRefused::Held { agent, segment, hold } => held(detail, &agent, &segment, &hold),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Bench;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_candidate_becomes_what_its_segment_runs() {
+        let bench = Bench::open().await;
+        bench.deploy_now().await;
+        let id = bench.release("sim-large-2026-04-01").await;
+        bench.open_deployment(json!({ "releases": { "support": id }, "weight": 500 })).await.ok();
+        // No body and no content type: nothing needs to be said.
+        let flip = bench.send("POST", "/api/v1/deployments/2/promote", &[], None).await.ok();
+        assert_eq!((&flip["state"], &flip["active"]["support"]), (&json!("active"), &json!(2)));
+        let problem = bench.post("/api/v1/deployments/2/promote", json!({})).await.problem("not_a_candidate");
+        assert_eq!(problem["state"], "active");
+        bench.post("/api/v1/deployments/9/promote", json!({})).await.problem("not_found");
+    }
+}

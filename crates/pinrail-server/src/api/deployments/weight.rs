@@ -1,0 +1,45 @@
+//! `POST /api/v1/deployments/{deployment}/weight`.
+
+use pinrail_api::deployments::SetWeight;
+use pinrail_api::problem::Problem;
+use pinrail_domain::deploy::WeightRefused;
+
+use super::{flip, id, no_deployment, not_a_candidate};
+use crate::call::Call;
+use crate::problem;
+use crate::reply::Answer;
+
+pub async fn set(call: Call) -> Answer {
+    let id = id(&call)?;
+    let SetWeight { weight, reason } = call.json()?;
+    let done = call.control().set_weight(call.by(reason)?, id, weight).await;
+    let done = done.map_err(|error| problem::commit(error, refused))?;
+    flip(&call, done).await
+}
+
+fn refused(refused: WeightRefused) -> Problem {
+    let detail = problem::chain(&refused);
+    match refused {
+        WeightRefused::NoDeployment(id) => no_deployment(id),
+        WeightRefused::NotACandidate { id, state } => not_a_candidate(detail, id, state),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Bench;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_candidate_has_a_weight() {
+        let bench = Bench::open().await;
+        bench.deploy_now().await;
+        bench.post("/api/v1/deployments/1/weight", json!({ "weight": 100 })).await.problem("not_a_candidate");
+        bench.post("/api/v1/deployments/7/weight", json!({ "weight": 100 })).await.problem("not_found");
+        let id = bench.release("sim-large-2026-04-01").await;
+        bench.open_deployment(json!({ "releases": { "support": id }, "weight": 500 })).await.ok();
+        bench.post("/api/v1/deployments/2/weight", json!({ "weight": 2_500 })).await.ok();
+        assert_eq!(bench.get("/api/v1/pointers").await.ok()["pointers"][0]["weight"], 2_500);
+    }
+}

@@ -1,0 +1,39 @@
+//! `POST /api/v1/holds/lift`.
+
+use pinrail_api::deployments::{HoldLifted, LiftHold};
+use pinrail_api::problem::{Code, Problem};
+use pinrail_domain::id::SegmentName;
+
+use crate::call::Call;
+use crate::problem;
+use crate::reply::{self, Answer};
+
+pub async fn lift(call: Call) -> Answer {
+    let LiftHold { agent, segment, reason } = call.json()?;
+    let segment = segment.unwrap_or_else(SegmentName::default_segment);
+    let done = call.control().lift_hold(call.by(reason)?, &agent, &segment).await;
+    let done = done.map_err(|error| {
+        problem::commit(error, |refused| {
+            Problem::new(Code::NotHeld, refused.to_string())
+                .next_step("GET /api/v1/pointers shows the holds; `segment` names another than `default`")
+        })
+    })?;
+    reply::changed(done.replayed, &HoldLifted { agent, segment, seq: done.value })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Bench;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hold_is_lifted_once() {
+        let bench = Bench::open().await;
+        bench.deploy_now().await;
+        bench.roll_back(1).await.ok();
+        let wish = json!({ "agent": "support", "reason": "mended" });
+        assert_eq!(bench.post("/api/v1/holds/lift", wish.clone()).await.ok()["segment"], "default");
+        bench.post("/api/v1/holds/lift", wish).await.problem("not_held");
+    }
+}

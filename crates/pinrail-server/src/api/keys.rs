@@ -1,0 +1,30 @@
+//! Keys: made, listed, revoked. A token is shown once, to whoever made it (I15).
+
+use pinrail_api::problem::{Code, Problem};
+use pinrail_control::CommitError;
+use pinrail_control::keys::KeyRefused;
+
+use crate::problem;
+
+pub mod delete;
+pub mod list;
+pub mod post;
+
+fn refused(error: CommitError<KeyRefused>) -> Problem {
+    problem::commit(error, |refused| {
+        let detail = problem::chain(&refused);
+        let bad = |next_step: &str| Problem::new(Code::BadRequest, detail.clone()).next_step(next_step);
+        match refused {
+            KeyRefused::Name => bad("give the key a short name, such as who uses it"),
+            KeyRefused::NoScope => bad("name what it may do: {\"scopes\": [\"run\"]}"),
+            KeyRefused::NoTenant => bad("name its tenants, or leave `tenants` out for all"),
+            KeyRefused::TenantScope(_) => bad("leave `tenants` out, or give it only the scopes run and read"),
+            KeyRefused::FirstNotAdmin => {
+                bad("make an admin key first: `pinrail key create admin --scope admin`")
+            }
+            KeyRefused::NoKey(id) => problem::not_found(format!("key {id}"), "list them: GET /api/v1/keys"),
+            KeyRefused::LastAdmin => Problem::new(Code::InUse, detail)
+                .next_step("make another admin key first: `pinrail key create NAME --scope admin`"),
+        }
+    })
+}

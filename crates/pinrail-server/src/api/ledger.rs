@@ -1,0 +1,4 @@
+//! The ledger, as it is stored.
+
+pub mod get;
+pub mod verify;

@@ -1,0 +1,42 @@
+//! Model providers and their settings. Keys are named here, never held (I15).
+
+use pinrail_api::problem::{Code, Problem};
+use pinrail_control::CommitError;
+use pinrail_control::agents::ProviderRefused;
+use pinrail_domain::id::ProviderName;
+
+use crate::problem;
+
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod put;
+
+use super::agents::{After, Reason, word};
+
+pub fn no_provider(provider: &ProviderName) -> Problem {
+    let next_step = format!(
+        "register it: PUT /api/v1/providers/{provider}, or name it in pinrail.toml and `pinrail apply`"
+    );
+    problem::not_found(format!("provider `{provider}`"), &next_step)
+}
+
+/// Why a provider stays as it is.
+fn refused(error: CommitError<ProviderRefused>) -> Problem {
+    problem::commit(error, |refused| {
+        let detail = problem::chain(&refused);
+        match refused {
+            ProviderRefused::Bad(_) => {
+                Problem::new(Code::BadProvider, detail).next_step("correct the settings and send them again")
+            }
+            ProviderRefused::NoProvider(provider) => no_provider(&provider),
+            ProviderRefused::InUse { provider: _, agent, deployment } => Problem::new(Code::InUse, detail)
+                .next_step(format!("deploy a release of `{agent}` that names another provider first"))
+                .fact("agent", agent.as_str())
+                .fact("deployment", deployment.0),
+            ProviderRefused::TooMany => {
+                Problem::new(Code::LimitReached, detail).next_step("remove providers that no release names")
+            }
+        }
+    })
+}

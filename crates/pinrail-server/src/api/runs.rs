@@ -1,0 +1,72 @@
+//! Runs: made, followed, added to, ended. A run of a tenant that the caller may not see does not exist (I11).
+
+use pinrail_api::problem::{Code, Problem};
+use pinrail_api::runs::RunChanged;
+use pinrail_control::runs::{AppendRefused, RunChange};
+use pinrail_domain::id::RunId;
+use pinrail_domain::time::Timestamp;
+
+use crate::call::Call;
+use crate::problem;
+use crate::reply::{self, Answer};
+
+pub mod append;
+pub mod events;
+pub mod finish;
+pub mod get;
+pub mod list;
+pub mod post;
+pub mod resume;
+
+/// The run that the path names.
+fn id(call: &Call) -> Result<RunId, Problem> {
+    call.param("run")
+}
+
+fn shown(run: pinrail_store::journal::Run) -> pinrail_api::runs::Run {
+    pinrail_api::runs::Run { run: run.stamp.run, stamp: run.stamp, summary: run.summary }
+}
+
+fn changed(call: &Call, change: RunChange) -> Answer {
+    let RunChange { run, summary } = change;
+    reply::changed(made_before(call, summary.last_at)?, &RunChanged { run, summary })
+}
+
+/// Whether what was done at `at` answers an earlier request with this call's idempotency key: it was done before
+/// this request arrived.
+fn made_before(call: &Call, at: Timestamp) -> Result<bool, Problem> {
+    Ok(call.idempotency()?.is_some() && at < call.arrived)
+}
+
+/// Why events aren't appended, or a run doesn't go on.
+fn refused(refused: AppendRefused) -> Problem {
+    let detail = problem::chain(&refused);
+    let bad_events = |next_step: &str| Problem::new(Code::BadEvents, detail.clone()).next_step(next_step);
+    match refused {
+        AppendRefused::NoRun(run) => problem::no_run(run),
+        AppendRefused::Count(_) => bad_events("send the events in several appends"),
+        AppendRefused::TooLong { index, bytes } => bad_events(
+            "store what is long as an artifact (POST /api/v1/artifacts) and put its digest into the event",
+        )
+        .fact("index", index)
+        .fact("bytes", bytes),
+        AppendRefused::NotYours(kind) => bad_events(
+            "append started, tool_call, tool_result, note, paused or resumed; POST …/finish ends a run",
+        )
+        .fact("event", kind),
+        AppendRefused::Moved { expected: _, next } => problem::sequence_moved(detail, next.0),
+        AppendRefused::Illegal(_) => problem::run_state(detail),
+        AppendRefused::KeyReused => problem::key_reused(),
+        AppendRefused::PinGone { run, why: _ } => pin_gone(detail, run),
+        AppendRefused::Contract(error) => problem::contract(error),
+        AppendRefused::Contended(_) => Problem::new(Code::Contended, detail)
+            .next_step("send the request again, with the same Idempotency-Key"),
+        AppendRefused::Write(error) => problem::write(error),
+    }
+}
+
+fn pin_gone(detail: String, run: RunId) -> Problem {
+    Problem::new(Code::PinGone, detail)
+        .next_step("no other model answers in its place: deploy a release with a model that is served, and begin a new run")
+        .fact("run", run.to_string())
+}

@@ -1,0 +1,62 @@
+//! What one request, and all connections together, may take of this process.
+
+use std::time::Duration;
+
+/// The bounds of the server. Each refusal names the bound that it hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a JSON body. The longest legal one is an agent with full tenant lists; events in bulk come in pages.
+    pub json_bytes_max: usize,
+    /// Nesting of a JSON body: tool arguments reach about 20, parsers break at 128.
+    pub json_depth_max: usize,
+    /// Bytes of an artifact: prompts are kilobytes, tool schemas tens of them, eval suites some megabytes.
+    pub artifact_bytes_max: usize,
+    /// How long a body may take to arrive: 16 MiB at 280 kB/s.
+    pub body_wait: Duration,
+    /// How long a client may take for a request's head, from the connection's first moment or from the end of the
+    /// request before it; so also the longest that a connection lies idle. Client libraries drop theirs sooner.
+    pub head_wait: Duration,
+    /// Bytes of all headers of a request. Tokens and traces take some hundred; browsers stop at 8 to 16 kB.
+    pub head_bytes_max: usize,
+    /// Headers of a request.
+    pub headers_max: usize,
+    /// Connections at once; further ones wait in the system's queue. Each takes some 20 kB and a file descriptor.
+    pub connections_max: usize,
+    /// Streams at once on one HTTP/2 connection.
+    pub streams_max: u32,
+    /// How long requests and streams in flight may go on after the shutdown began. Longer answers are cut.
+    pub drain_wait: Duration,
+    /// The longest that a reader of events waits for the next one. Proxies cut silent requests after 60 s.
+    pub poll_wait_max: Duration,
+    /// Readers of events that wait at once; further ones are answered at once. Each looks at the store when
+    /// something was journaled.
+    pub pollers_max: usize,
+    /// The pause between two such looks: many runs write at once, and one look finds all that came meanwhile.
+    pub poll_pause: Duration,
+    /// Items of a page where the caller names no number.
+    pub page_default: usize,
+    /// Items of a page.
+    pub page_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            json_bytes_max: 1 << 20,
+            json_depth_max: 64,
+            artifact_bytes_max: pinrail_control::publish::ARTIFACT_BYTES_MAX,
+            body_wait: Duration::from_secs(60),
+            head_wait: Duration::from_secs(60),
+            head_bytes_max: 32 << 10,
+            headers_max: 100,
+            connections_max: 8_192,
+            streams_max: 256,
+            drain_wait: Duration::from_secs(30),
+            poll_wait_max: Duration::from_secs(30),
+            pollers_max: 256,
+            poll_pause: Duration::from_millis(25),
+            page_default: 100,
+            page_max: 1_000,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The routes, address by address.
+
+use http::Method;
+use pinrail_domain::key::Scope;
+
+use super::{Access, Route, Takes};
+use crate::{api, openapi, page};
+
+/// Reading what belongs to no tenant.
+const READ: Access = Access::Key { scopes: &[Scope::Read], by_tenant: false };
+/// Changing what is served.
+const DEPLOY: Access = Access::Key { scopes: &[Scope::Deploy], by_tenant: false };
+/// Making and revoking keys.
+const ADMIN: Access = Access::Key { scopes: &[Scope::Admin], by_tenant: false };
+/// Making and changing the runs of one's tenants.
+const RUN: Access = Access::Key { scopes: &[Scope::Run], by_tenant: true };
+/// Reading the runs of one's tenants.
+const SEE_RUNS: Access = Access::Key { scopes: &[Scope::Run, Scope::Read], by_tenant: true };
+
+const LIMIT: (&str, &str) = ("limit", "items of a page, 1 to 1000; 100 when absent");
+const AFTER: (&str, &str) = ("after", "the `next` of the page before");
+const BEFORE: (&str, &str) = ("before", "the `next` of the page before");
+const REASON: (&str, &str) = ("reason", "why, for the ledger");
+
+macro_rules! route {
+    ($method:ident $path:literal, $access:expr, $takes:expr, [$($query:expr),*] => $gives:literal, $handler:path, $summary:literal) => {
+        Route {
+            method: Method::$method,
+            path: $path,
+            access: $access,
+            takes: $takes,
+            query: &[$($query),*],
+            gives: $gives,
+            summary: $summary,
+            handler: |call| Box::pin($handler(call)),
+        }
+    };
+}
+
+/// Every address that this server answers, but for the gateway's under `/v1`.
+#[rustfmt::skip]
+pub static ROUTES: &[Route] = &[
+    route!(GET "/", Access::Public, Takes::Nothing, [] => "text/html", page::show, "Says what this is"),
+    route!(GET "/healthz", Access::Public, Takes::Nothing, [] => "Health", api::health::healthz, "Says that the process serves"),
+    route!(GET "/readyz", Access::Public, Takes::Nothing, [] => "Health", api::health::readyz, "Says whether the server can do its work, or why not"),
+    route!(GET "/openapi.json", Access::Public, Takes::Nothing, [] => "OpenAPI 3.1", openapi::show, "Describes this API"),
+    route!(GET "/api/v1/status", READ, Takes::Nothing, [] => "Status", api::status::show, "Says how the server is and what it holds"),
+
+    route!(POST "/api/v1/artifacts", DEPLOY, Takes::Bytes, [] => "Artifact", api::artifacts::post::store, "Stores the body's bytes under their digest"),
+    route!(GET "/api/v1/artifacts/{digest}", READ, Takes::Nothing, [] => "application/octet-stream", api::artifacts::get::show, "Gives an artifact's bytes"),
+
+    route!(GET "/api/v1/agents", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Agent", api::agents::list::list, "Lists the agents by name"),
+    route!(GET "/api/v1/agents/{agent}", READ, Takes::Nothing, [] => "Agent", api::agents::get::show, "Shows an agent"),
+    route!(PUT "/api/v1/agents/{agent}", DEPLOY, Takes::Json("AgentSpec"), [REASON] => "Changed", api::agents::put::put, "Makes an agent's settings what the body says"),
+    route!(DELETE "/api/v1/agents/{agent}", DEPLOY, Takes::Nothing, [REASON] => "Changed", api::agents::delete::remove, "Removes an agent that nothing serves"),
+
+    route!(GET "/api/v1/providers", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Provider", api::providers::list::list, "Lists the model providers by name"),
+    route!(GET "/api/v1/providers/{provider}", READ, Takes::Nothing, [] => "Provider", api::providers::get::show, "Shows a provider"),
+    route!(PUT "/api/v1/providers/{provider}", DEPLOY, Takes::Json("ProviderSpec"), [REASON] => "Changed", api::providers::put::put, "Makes a provider's settings what the body says"),
+    route!(DELETE "/api/v1/providers/{provider}", DEPLOY, Takes::Nothing, [REASON] => "Changed", api::providers::delete::remove, "Removes a provider that no served release names"),
+
+    route!(POST "/api/v1/releases", DEPLOY, Takes::Json("CreateRelease"), [] => "ReleaseCreated", api::releases::post::create, "Creates a release; the same content gives the same id"),
+    route!(GET "/api/v1/releases", READ, Takes::Nothing, [("agent", "only releases of this agent"), BEFORE, LIMIT] => "Page of Release", api::releases::list::list, "Lists the releases, newest first"),
+    route!(GET "/api/v1/releases/{release}", READ, Takes::Nothing, [] => "Release", api::releases::get::show, "Shows a release; 6 or more digits of its id do"),
+    route!(GET "/api/v1/releases/{release}/diff/{other}", READ, Takes::Nothing, [] => "Diff", api::releases::diff::show, "Says what changes from the first release to the second"),
+
+    route!(POST "/api/v1/deployments", DEPLOY, Takes::Json("OpenDeployment"), [] => "Flip", api::deployments::post::open, "Puts releases in front of traffic, all of it or a share"),
+    route!(GET "/api/v1/deployments", READ, Takes::Nothing, [("agent", "only deployments of this agent"), BEFORE, LIMIT] => "Page of Deployment", api::deployments::list::list, "Lists the deployments, newest first"),
+    route!(GET "/api/v1/deployments/{deployment}", READ, Takes::Nothing, [] => "Deployment", api::deployments::get::show, "Shows a deployment and what still runs on it"),
+    route!(POST "/api/v1/deployments/{deployment}/promote", DEPLOY, Takes::JsonOrNothing("Because"), [] => "Flip", api::deployments::promote::promote, "Commits a candidate: all its segment's traffic"),
+    route!(POST "/api/v1/deployments/{deployment}/rollback", DEPLOY, Takes::Json("Because"), [] => "Flip", api::deployments::rollback::roll_back, "Takes a deployment back, candidate or promoted"),
+    route!(POST "/api/v1/deployments/{deployment}/weight", DEPLOY, Takes::Json("SetWeight"), [] => "Flip", api::deployments::weight::set, "Sets a candidate's share of traffic"),
+    route!(POST "/api/v1/holds/lift", DEPLOY, Takes::Json("LiftHold"), [] => "HoldLifted", api::holds::lift, "Lifts the hold that a rollback set"),
+    route!(GET "/api/v1/pointers", READ, Takes::Nothing, [] => "Pointers", api::pointers::show, "Says what every agent and segment serves"),
+
+    route!(POST "/api/v1/runs", RUN, Takes::Json("CreateRun"), [] => "RunCreated", api::runs::post::create, "Creates a run and stamps it"),
+    route!(GET "/api/v1/runs", SEE_RUNS, Takes::Nothing, [("agent", "only runs of this agent"), ("release", "only runs of this release, by id or 6 or more digits of it"), ("deployment", "only runs of this deployment"), ("status", "queued, running, paused, parked or finished"), ("session", "only runs of this session"), ("tenant", "only runs of this tenant"), ("single", "true: only runs of one gateway call; false: only the others"), ("since", "started at or after, in Unix milliseconds"), ("until", "started before, in Unix milliseconds"), BEFORE, LIMIT] => "Page of Run", api::runs::list::list, "Lists the runs of one's tenants, newest first"),
+    route!(GET "/api/v1/runs/{run}", SEE_RUNS, Takes::Nothing, [] => "Run", api::runs::get::show, "Shows a run: its stamp and what it came to"),
+    route!(GET "/api/v1/runs/{run}/events", SEE_RUNS, Takes::Nothing, [("from", "the first event's place; 0 when absent"), LIMIT, ("wait_ms", "how long to wait for an event when there is none yet, up to 30000")] => "Events", api::runs::events::read, "Reads a run's journal, and waits for what comes"),
+    route!(POST "/api/v1/runs/{run}/events", RUN, Takes::Json("AppendEvents"), [] => "RunChanged", api::runs::append::append, "Appends events to a run, durably"),
+    route!(POST "/api/v1/runs/{run}/finish", RUN, Takes::Json("FinishRun"), [] => "RunChanged", api::runs::finish::finish, "Ends a run"),
+    route!(POST "/api/v1/runs/{run}/resume", RUN, Takes::Nothing, [] => "RunResumed", api::runs::resume::resume, "Hands back the stamped release and the events so far; the run goes on"),
+
+    route!(GET "/api/v1/ledger", READ, Takes::Nothing, [("after", "the sequence number before the first entry; 0 when absent"), LIMIT, ("format", "jsonl: all entries after `after`, one per line, as a stream")] => "Page of Entry", api::ledger::get::read, "Reads the ledger, oldest first"),
+    route!(GET "/api/v1/ledger/verify", READ, Takes::Nothing, [] => "Verification", api::ledger::verify::verify, "Checks the whole chain as it is stored"),
+
+    route!(POST "/api/v1/keys", ADMIN, Takes::Json("CreateKey"), [] => "KeyCreated", api::keys::post::create, "Makes a key and shows its token, once"),
+    route!(GET "/api/v1/keys", ADMIN, Takes::Nothing, [AFTER, LIMIT] => "Page of Key", api::keys::list::list, "Lists the keys that work, without their secrets"),
+    route!(DELETE "/api/v1/keys/{key}", ADMIN, Takes::Nothing, [REASON] => "KeyRevoked", api::keys::delete::revoke, "Revokes a key at once"),
+];

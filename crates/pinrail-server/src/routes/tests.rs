@@ -1,0 +1,150 @@
+//! Walks the table: what each route lets in, what it keeps from whom (I11), and that the handbook shows it.
+
+use http::Method;
+use pinrail_api::problem::Code;
+use pinrail_domain::key::Scope;
+use serde_json::{Value, json};
+
+use super::{Access, ROUTES, Route, Takes};
+use crate::testing::{Answered, Bench};
+
+const HANDBOOK: &str = include_str!("../../../../docs/api.md");
+
+/// A path of the route, naming what there is.
+fn path(route: &Route, run: &str) -> String {
+    let digest = pinrail_domain::digest::Digest::of(b"").to_string();
+    route
+        .path
+        .replace("{run}", run)
+        .replace("{agent}", "support")
+        .replace("{provider}", "sim")
+        .replace("{release}", &digest)
+        .replace("{other}", &digest)
+        .replace("{digest}", &digest)
+        .replace("{deployment}", "1")
+        .replace("{key}", "0123456789ab")
+}
+
+/// A legal body for the routes under a run: a new one must be given one here.
+fn body(route: &Route) -> Option<Value> {
+    match route.takes {
+        Takes::Nothing => None,
+        Takes::Json("AppendEvents") => Some(json!({ "events": [{ "type": "note", "name": "n" }] })),
+        Takes::Json("FinishRun") => Some(json!({ "outcome": "ok" })),
+        Takes::Json("CreateRun") => Some(json!({ "agent": "support", "tenant": "a" })),
+        Takes::Json(_) | Takes::JsonOrNothing(_) | Takes::Bytes => Some(json!({})),
+    }
+}
+
+async fn ask(bench: &Bench, route: &Route, run: &str) -> Answered {
+    bench.send(route.method.as_str(), &path(route, run), &[], body(route).as_ref()).await
+}
+
+fn scopes(route: &Route) -> Option<(&'static [Scope], bool)> {
+    match route.access {
+        Access::Public => None,
+        Access::Key { scopes, by_tenant } => Some((scopes, by_tenant)),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_route_lets_in_the_keys_that_it_names_and_no_other() {
+    let bench = Bench::open().await;
+    bench.deploy_now().await;
+    let run = bench.run("a").await;
+    let admin = bench.key(&["admin"], None).await;
+    bench.as_key(&admin).get("/api/v1/status").await.ok();
+    for route in ROUTES {
+        let (method, path) = (&route.method, route.path);
+        let Some((scopes, by_tenant)) = scopes(route) else {
+            assert!(ask(&bench, route, &run).await.status < 400, "{path} is public");
+            continue;
+        };
+        let without = ask(&bench, route, &run).await;
+        without.problem("unauthenticated");
+        assert!(without.header("www-authenticate").is_some());
+        for held in [Scope::Deploy, Scope::Run, Scope::Read] {
+            let key = bench.key(&[&held.to_string()], None).await;
+            let answered = ask(&bench.as_key(&key), route, "run_00000000000000000000000000").await;
+            let allowed = scopes.iter().any(|scope| held.includes(*scope));
+            assert_eq!(answered.status != 403, allowed, "{method} {path} with {held}: {:?}", answered.json());
+        }
+        for held in [Scope::Run, Scope::Read] {
+            let key = bench.key(&[&held.to_string()], Some(&["a"])).await;
+            let answered = ask(&bench.as_key(&key), route, "run_00000000000000000000000000").await;
+            let allowed = by_tenant && scopes.iter().any(|scope| held.includes(*scope));
+            assert_eq!(
+                answered.status != 403,
+                allowed,
+                "{method} {path} with {held} of a: {:?}",
+                answered.json()
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_route_shows_or_changes_another_tenants_run() {
+    let bench = Bench::open().await;
+    bench.deploy_now().await;
+    let of_a = bench.run("a").await;
+    bench.key(&["admin"], None).await;
+    let key_of_b = bench.key(&["run", "read"], Some(&["b"])).await;
+    let key_of_a = bench.key(&["run", "read"], Some(&["a"])).await;
+    let (as_b, as_a) = (bench.as_key(&key_of_b), bench.as_key(&key_of_a));
+    let before = as_a.get(&format!("/api/v1/runs/{of_a}")).await.ok();
+
+    for route in ROUTES.iter().filter(|route| scopes(route).is_some_and(|(_, by_tenant)| by_tenant)) {
+        let answered = ask(&as_b, route, &of_a).await;
+        let (method, path) = (&route.method, route.path);
+        if path.contains("{run}") {
+            answered.problem("not_found"); // I11
+        } else if route.method == Method::GET {
+            assert_eq!(answered.ok()["items"], json!([]), "{method} {path}"); // I11
+        } else {
+            answered.problem("forbidden"); // I11: a run for tenant a
+        }
+        assert!(!String::from_utf8_lossy(&answered.body).contains("\"tenant\":\"a\""), "{method} {path}");
+    }
+    as_b.get("/api/v1/runs?tenant=a").await.ok()["items"]
+        .as_array()
+        .unwrap()
+        .is_empty()
+        .then_some(())
+        .unwrap();
+    let headers = [("x-pinrail-tenant", "a")];
+    as_b.send("GET", "/api/v1/runs", &headers, None).await.problem("forbidden");
+    let child = json!({ "agent": "support", "parent": of_a });
+    as_b.post("/api/v1/runs", child).await.problem("not_found");
+    // And nothing of it was changed.
+    assert_eq!(as_a.get(&format!("/api/v1/runs/{of_a}")).await.ok(), before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_callers_may_use_the_same_idempotency_key() {
+    let bench = Bench::open().await;
+    bench.deploy_now().await;
+    bench.key(&["admin"], None).await;
+    let wish = json!({ "agent": "support" });
+    let headers = [("idempotency-key", "1")];
+    let mut runs = Vec::new();
+    for tenant in ["a", "b"] {
+        let key = bench.key(&["run"], Some(&[tenant])).await;
+        let made = bench.as_key(&key).send("POST", "/api/v1/runs", &headers, Some(&wish)).await.ok();
+        assert_eq!(made["stamp"]["tenant"], tenant);
+        runs.push(made["run"].clone());
+    }
+    assert_ne!(runs[0], runs[1]);
+}
+
+#[test]
+fn the_handbook_shows_every_route_and_every_code() {
+    for route in ROUTES {
+        let heading = format!("{} {}", route.method, route.path);
+        assert!(HANDBOOK.contains(&heading), "docs/api.md doesn't show {heading}");
+    }
+    for code in Code::ALL {
+        let row = format!("| `{}` | {} | {} |", code.as_str(), code.status(), code.title());
+        assert!(HANDBOOK.contains(&row), "docs/api.md lacks this row:\n{row}");
+    }
+}

@@ -1,0 +1,85 @@
+//! The server as its embedder sees it.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pinrail_api::status::MissingKey;
+use pinrail_control::Control;
+use pinrail_domain::time::Clock;
+use pinrail_gateway::Gateway;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use crate::dispatch::Dispatch;
+use crate::in_flight::InFlight;
+use crate::limits::Limits;
+use crate::state::State;
+use crate::{connections, openapi, routes};
+
+/// What a server is made of.
+pub struct Options {
+    pub control: Control,
+    pub gateway: Gateway,
+    pub clock: Arc<dyn Clock>,
+    pub limits: Limits,
+    /// Pinrail's version, for `/healthz` and `/api/v1/status`.
+    pub version: String,
+    /// The providers whose key variable isn't set in this process's environment.
+    pub missing_keys: MissingKeys,
+}
+
+/// Looks now which providers' keys are missing.
+pub type MissingKeys = Arc<dyn Fn() -> Vec<MissingKey> + Send + Sync>;
+
+/// What the shutdown had to cut, since it took longer than the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    pub connections_cut: usize,
+    /// Requests whose answers were not out yet, streams included.
+    pub requests_cut: usize,
+}
+
+/// The HTTP server.
+pub struct Server {
+    dispatch: Arc<Dispatch>,
+}
+
+impl Server {
+    #[must_use]
+    pub fn new(options: Options) -> Server {
+        let Options { control, gateway, clock, limits, version, missing_keys } = options;
+        let state = Arc::new(State {
+            openapi: Bytes::from(openapi::document(&version)),
+            control,
+            clock,
+            version,
+            missing_keys,
+            draining: watch::Sender::new(false),
+            pollers: Arc::new(Semaphore::new(limits.pollers_max)),
+            limits,
+        });
+        let router = routes::router(Arc::clone(&state));
+        let dispatch = Dispatch { state, gateway, router, in_flight: InFlight::default() };
+        Server { dispatch: Arc::new(dispatch) }
+    }
+
+    /// Serves until `shutdown` is ready; then takes no more connections, lets what is in flight finish within the
+    /// limit, cuts the rest and says what that was. The control plane's queues are its owner's to drain, afterwards.
+    ///
+    /// # Errors
+    /// When the listener has no address, so that it can't have been bound.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<Drained> {
+        let at = listener.local_addr()?;
+        tracing::debug!(%at, "serving");
+        Ok(connections::serve(self.dispatch, listener, shutdown).await)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! What every endpoint may use.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pinrail_control::Control;
+use pinrail_domain::time::Clock;
+use tokio::sync::{Semaphore, watch};
+
+use crate::limits::Limits;
+use crate::server::MissingKeys;
+
+/// What every endpoint may use.
+pub struct State {
+    pub control: Control,
+    pub clock: Arc<dyn Clock>,
+    pub limits: Limits,
+    pub version: String,
+    pub missing_keys: MissingKeys,
+    /// True once the shutdown began: those who wait for events are answered at once.
+    pub draining: watch::Sender<bool>,
+    /// Places for readers that wait for events.
+    pub pollers: Arc<Semaphore>,
+    /// The API's description, written once.
+    pub openapi: Bytes,
+}
+
+impl State {
+    /// Why the server can't do its work now, in words for its operator; empty when it can.
+    pub fn troubles(&self) -> Vec<String> {
+        let journal = self.control.runs().journal_trouble();
+        let journal = journal.map(|what| format!("the journal cannot be written: {what}"));
+        let draining = self.is_draining().then(|| "the server is shutting down".to_owned());
+        journal.into_iter().chain(draining).collect()
+    }
+
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+}

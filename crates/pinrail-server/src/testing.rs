@@ -1,0 +1,292 @@
+//! A server in memory for the endpoints' tests, and the words to talk to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt as _;
+use pinrail_api::status::MissingKey;
+use pinrail_control::Control;
+use pinrail_domain::begin::Call as ModelCall;
+use pinrail_domain::id::{RunId, TenantId};
+use pinrail_domain::journal::Event;
+use pinrail_domain::model::Catalogue;
+use pinrail_domain::time::{Clock, Entropy, Ticks, Timestamp};
+use pinrail_store::Memory;
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt as _;
+
+use crate::limits::Limits;
+use crate::state::State;
+use crate::{openapi, routes};
+
+/// A server without a listener, over the memory store.
+#[derive(Clone)]
+pub struct Bench {
+    pub control: Control,
+    pub memory: Arc<Memory>,
+    pub state: Arc<State>,
+    router: Router,
+    bearer: Option<String>,
+}
+
+/// An answer, read whole.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// Goes on by a millisecond whenever it is looked at.
+pub struct TestClock(AtomicU64);
+
+/// Counts, which is as unpredictable as a test needs.
+pub struct Counting(AtomicU64);
+
+impl TestClock {
+    pub fn new() -> TestClock {
+        TestClock(AtomicU64::new(1_800_000_000_000))
+    }
+}
+
+impl Counting {
+    pub fn new() -> Counting {
+        Counting(AtomicU64::new(1))
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn ticks(&self) -> Ticks {
+        Ticks(self.0.fetch_add(1, Ordering::Relaxed) * 1_000_000)
+    }
+}
+
+impl Entropy for Counting {
+    fn fill(&self, bytes: &mut [u8]) {
+        let n = self.0.fetch_add(1, Ordering::Relaxed).to_le_bytes();
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            *byte = n[place % n.len()] ^ u8::try_from(place).unwrap_or_default();
+        }
+    }
+}
+
+/// A manifest on the simulated provider.
+pub fn manifest(snapshot: &str) -> Value {
+    json!({ "pinrail": 1, "model": { "provider": "sim", "snapshot": snapshot } })
+}
+
+/// A token's public id.
+pub fn id_of(token: &str) -> &str {
+    token.split('_').nth(1).unwrap()
+}
+
+/// A control plane over a store.
+pub async fn control(memory: &Arc<Memory>, clock: &Arc<TestClock>) -> Control {
+    let options = pinrail_control::Options {
+        store: Arc::clone(memory) as Arc<dyn pinrail_store::Store>,
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        entropy: Arc::new(Counting::new()),
+        catalogue: Arc::new(Catalogue::embedded().clone()),
+    };
+    Control::open(options).await.unwrap().0
+}
+
+impl Bench {
+    pub async fn open() -> Bench {
+        Bench::with(Limits::default()).await
+    }
+
+    pub async fn with(limits: Limits) -> Bench {
+        let (memory, clock) = (Arc::new(Memory::new()), Arc::new(TestClock::new()));
+        let control = control(&memory, &clock).await;
+        let missing = MissingKey { provider: "openai".to_owned(), key_env: "OPENAI_API_KEY".to_owned() };
+        let state = Arc::new(State {
+            control: control.clone(),
+            clock,
+            limits,
+            version: "0.0.0-test".to_owned(),
+            missing_keys: Arc::new(move || vec![missing.clone()]),
+            draining: watch::Sender::new(false),
+            pollers: Arc::new(Semaphore::new(limits.pollers_max)),
+            openapi: Bytes::from(openapi::document("0.0.0-test")),
+        });
+        let router = routes::router(Arc::clone(&state));
+        Bench { control, memory, state, router, bearer: None }
+    }
+
+    /// The same server, asked with a key.
+    pub fn as_key(&self, token: &str) -> Bench {
+        Bench { bearer: Some(format!("Bearer {token}")), ..self.clone() }
+    }
+
+    pub async fn get(&self, path: &str) -> Answered {
+        self.send("GET", path, &[], None).await
+    }
+
+    /// An answer that may break off.
+    pub async fn try_get(&self, path: &str) -> Result<Answered, axum::Error> {
+        self.raw(self.request("GET", path, &[]).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answered {
+        self.send("POST", path, &[], Some(&body)).await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answered {
+        self.send("PUT", path, &[], Some(&body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answered {
+        self.send("DELETE", path, &[], None).await
+    }
+
+    pub async fn post_bytes(&self, path: &str, body: &[u8]) -> Answered {
+        let request = self.request("POST", path, &[]).body(Body::from(body.to_vec())).unwrap();
+        self.raw(request).await.unwrap()
+    }
+
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answered {
+        let request = self.request(method, path, headers);
+        let request = match body {
+            Some(body) => {
+                request.header("content-type", "application/json").body(Body::from(body.to_string()))
+            }
+            None => request.body(Body::empty()),
+        };
+        self.raw(request.unwrap()).await.unwrap()
+    }
+
+    pub async fn raw(&self, request: Request<Body>) -> Result<Answered, axum::Error> {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answered { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> http::request::Builder {
+        let request = Request::builder().method(method).uri(path);
+        let request =
+            self.bearer.iter().fold(request, |request, bearer| request.header("authorization", bearer));
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    }
+
+    pub async fn provider(&self, name: &str) {
+        let spec = json!({ "base_url": "sim:", "catalogue": "sim" });
+        self.put(&format!("/api/v1/providers/{name}"), spec).await.ok();
+    }
+
+    /// The agent `support` and the provider `sim`.
+    pub async fn agent_and_provider(&self) {
+        self.provider("sim").await;
+        self.put("/api/v1/agents/support", json!({})).await.ok();
+    }
+
+    /// A release of `support`; returns its id.
+    pub async fn release(&self, snapshot: &str) -> String {
+        let wish = json!({ "agent": "support", "manifest": manifest(snapshot) });
+        self.post("/api/v1/releases", wish).await.ok()["release"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn open_deployment(&self, wish: Value) -> Answered {
+        self.post("/api/v1/deployments", wish).await
+    }
+
+    /// Agent, provider and release, serving all traffic; returns the deployment.
+    pub async fn deploy_now(&self) -> u64 {
+        self.agent_and_provider().await;
+        let release = self.release("sim-large-2026-03-01").await;
+        let wish = json!({ "releases": { "support": release }, "now": true });
+        self.open_deployment(wish).await.ok()["deployment"].as_u64().unwrap()
+    }
+
+    pub async fn roll_back(&self, deployment: u64) -> Answered {
+        let because = json!({ "reason": "worse" });
+        self.post(&format!("/api/v1/deployments/{deployment}/rollback"), because).await
+    }
+
+    /// A run of `support` for a tenant; returns its id.
+    pub async fn run(&self, tenant: &str) -> String {
+        let wish = json!({ "agent": "support", "tenant": tenant });
+        self.post("/api/v1/runs", wish).await.ok()["run"].as_str().unwrap().to_owned()
+    }
+
+    /// A run as the gateway begins one, with what is needed for it.
+    pub async fn single_run(&self) -> RunId {
+        self.deploy_now().await;
+        let call = ModelCall {
+            agent: "support".to_owned(),
+            tenant: TenantId::shared(),
+            run: None,
+            session: None,
+            attributes: Default::default(),
+        };
+        let run = self.control.runs().begin(call).await.unwrap().stamp.run;
+        let mut flushes = self.control.runs().changes();
+        while self.control.runs().get(run, &pinrail_domain::key::Tenants::All).await.unwrap().is_none() {
+            flushes.changed().await.unwrap();
+        }
+        run
+    }
+
+    /// Journals a note that nobody waits for.
+    pub async fn note(&self, run: RunId) {
+        let note = Event::Note { name: "n".to_owned(), data: Value::Null };
+        self.control.runs().record(run, vec![(Timestamp(0), note)]).await;
+    }
+
+    /// A key; returns its token. Makes an admin's key first where there is none.
+    pub async fn key(&self, scopes: &[&str], tenants: Option<&[&str]>) -> String {
+        use pinrail_domain::key::Tenants;
+        let tenants = tenants.map_or(Tenants::All, |names| {
+            Tenants::Only(names.iter().map(|name| name.parse().unwrap()).collect())
+        });
+        let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
+        let new = pinrail_control::keys::NewKey { name: "test".to_owned(), scopes, tenants };
+        let by = pinrail_control::By::system("test");
+        self.control.key_create(by, new).await.unwrap().1.unwrap().reveal()
+    }
+}
+
+impl Answered {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// The body of an answer that must be good.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", String::from_utf8_lossy(&self.body));
+        self.json()
+    }
+
+    /// The problem of an answer that must be one, with this code, and whole.
+    #[track_caller]
+    pub fn problem(&self, code: &str) -> Value {
+        let body = self.json();
+        assert_eq!(body["code"], code, "{} {}", self.status, String::from_utf8_lossy(&self.body));
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(body["status"], self.status);
+        assert_eq!(body["type"], format!("urn:pinrail:problem:{code}"));
+        assert!(body["next_step"].is_string(), "no next step: {body}");
+        body
+    }
+}
