@@ -103,7 +103,8 @@ fn is_local_name(host: &str) -> bool {
     let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
     let name = authority.host();
     let bare = name.trim_start_matches('[').trim_end_matches(']');
-    bare.parse::<std::net::IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
+    let reserved = [".localhost", ".internal"].iter().any(|ending| name.ends_with(ending));
+    bare.parse::<std::net::IpAddr>().is_ok() || name == "localhost" || reserved
 }
 
 #[cfg(test)]
@@ -146,6 +147,7 @@ mod tests {
         check(&[("host", "[::1]:7070")], true);
         check(&[("host", "localhost:7070")], true);
         check(&[("host", "app.localhost")], true);
+        check(&[("host", "host.docker.internal:7070")], true);
         check(&[("host", "rebound.example:7070")], false);
         check(&[("host", "127.0.0.1.example")], false);
         check(&[("host", "localhost:7070"), ("origin", "http://localhost:7070")], true);

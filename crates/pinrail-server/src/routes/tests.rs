@@ -148,3 +148,24 @@ fn the_handbook_shows_every_route_and_every_code() {
         assert!(HANDBOOK.contains(&row), "docs/api.md lacks this row:\n{row}");
     }
 }
+
+#[test]
+fn only_runs_are_open_to_keys_of_tenants_and_little_is_public() {
+    for route in ROUTES {
+        let (method, path) = (&route.method, route.path);
+        match route.access {
+            Access::Public => {
+                assert!(["/", "/healthz", "/readyz", "/openapi.json"].contains(&path), "{path}")
+            }
+            Access::Key { scopes, by_tenant } => {
+                assert_eq!(by_tenant, path.starts_with("/api/v1/runs"), "{method} {path}"); // I11
+                assert_eq!(scopes == [Scope::Admin], path.starts_with("/api/v1/keys"), "{method} {path}");
+                let reads = scopes.contains(&Scope::Read);
+                assert!(
+                    !reads || !route.is_mutation(),
+                    "{method} {path} changes what a reader may only read"
+                );
+            }
+        }
+    }
+}

@@ -209,24 +209,45 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     assert_eq!(receive(&mut second).await.0, 200);
 }
 
+/// Begins a request and waits until the server has it and asks for its body, `{}`.
+async fn begin(stream: &mut TcpStream) {
+    let head = "PUT /api/v1/agents/late HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                expect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut went_on = [0; 25];
+    stream.read_exact(&mut went_on).await.unwrap();
+    assert!(went_on.starts_with(b"HTTP/1.1 100"));
+}
+
 #[tokio::test]
-async fn a_shutdown_answers_what_is_in_flight() {
+async fn a_shutdown_answers_what_is_in_flight_and_takes_nothing_more() {
+    let server = start(Limits::default()).await;
+    let (mut idle, mut late) = (server.connect().await, server.connect().await);
+    ask(&mut idle, "GET", "/healthz", None).await;
+    begin(&mut late).await;
+    let Running { control, at, stop, mut ended } = server;
+    stop.send(()).unwrap();
+    // The idle connection is closed, which shows that the drain has begun, and the listener is gone.
+    assert_eq!(rest(&mut idle).await, "");
+    assert!(TcpStream::connect(at).await.is_err());
+    assert!(futures_util::FutureExt::now_or_never(&mut ended).is_none());
+    late.write_all(b"{}").await.unwrap();
+    assert_eq!(receive(&mut late).await, (200, json!({ "change": "created" })));
+    assert_eq!(ended.await.unwrap().unwrap(), Drained::default());
+    assert_eq!(control.snapshot().world.agents.len(), 1);
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_the_wait_for_events() {
     let server = start(Limits::default()).await;
     let run = server.set_up().await;
-    let (mut waiting, _idle) = (server.connect().await, server.connect().await);
-    // Answered first, so that the server has the connection before the shutdown begins.
+    let mut waiting = server.connect().await;
     ask(&mut waiting, "GET", "/healthz", None).await;
     send(&mut waiting, "GET", &format!("/api/v1/runs/{run}/events?from=1&wait_ms=30000"), None).await;
-    // The wait is seen by the place that it took.
-    let at = server.at;
-    let drained = {
-        let mut watch = server.connect().await;
-        ask(&mut watch, "GET", "/healthz", None).await;
-        server.stop().await
-    };
-    assert_eq!(drained, Drained::default());
-    assert!(TcpStream::connect(at).await.is_err());
-    // It got its answer, or, where the shutdown was faster than its request, a closed connection.
+    let mut other = server.connect().await;
+    ask(&mut other, "GET", "/healthz", None).await;
+    assert_eq!(server.stop().await, Drained::default());
+    // It got its answer, or, where the shutdown was faster than the request, a closed connection.
     let said = rest(&mut waiting).await;
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 200"), "{said}");
 }
@@ -236,12 +257,7 @@ async fn what_takes_too_long_is_cut_and_counted() {
     let server = start(Limits { drain_wait: Duration::from_millis(1), ..Limits::default() }).await;
     let mut stuck = server.connect().await;
     // A body that never comes keeps its request in flight.
-    let head = "PUT /api/v1/agents/a HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-                expect: 100-continue\r\ncontent-length: 10\r\n\r\n";
-    stuck.write_all(head.as_bytes()).await.unwrap();
-    let mut went_on = [0; 25];
-    stuck.read_exact(&mut went_on).await.unwrap();
-    assert!(went_on.starts_with(b"HTTP/1.1 100"));
+    begin(&mut stuck).await;
     assert_eq!(server.stop().await, Drained { connections_cut: 1, requests_cut: 1 });
 }
 
