@@ -114,7 +114,7 @@ async fn close_cut_off_calls(
                 answer: None,
             })
         });
-        for written in store.journal_write(writes.collect()).await {
+        for written in store.journal_write(Arc::new(writes.collect())).await {
             written.map_err(OpenError::Close)?;
             closed += 1;
         }

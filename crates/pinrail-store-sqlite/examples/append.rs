@@ -43,8 +43,8 @@ async fn main() {
 async fn measure(load: &str, size: usize, folder: &std::path::Path, write: impl Fn(u64) -> Write) {
     let folder = tempfile::tempdir_in(folder).unwrap();
     let store = Sqlite::open(Options::new(folder.path().join("pinrail.db"))).unwrap();
-    let open_runs = (0..size as u64).map(|n| Write::Start(Box::new(start(n)))).collect();
-    assert!(store.journal_write(open_runs).await.iter().all(Result::is_ok));
+    let open_runs = (0..size as u64).map(|n| Write::Start(Box::new(start(n)))).collect::<Vec<_>>();
+    assert!(store.journal_write(open_runs.into()).await.iter().all(Result::is_ok));
 
     // Making the writes isn't measured, encoding them is.
     let mut spent = Spent::default();
@@ -52,7 +52,7 @@ async fn measure(load: &str, size: usize, folder: &std::path::Path, write: impl 
         let batch: Vec<Write> = (0..size as u64).map(|n| write(spent.writes + n)).collect();
         let events = batch.iter().map(count).sum();
         let began = spent.begin();
-        let results = store.journal_write(batch).await;
+        let results = store.journal_write(batch.into()).await;
         spent.end(began, size, events);
         assert!(results.iter().all(Result::is_ok));
     }

@@ -3,6 +3,8 @@
 //! A run is one row of `runs` (its stamp, its summary, and columns to search by) and one row of `run_events`
 //! for every write. Event 0 is made of the run's row: the stamp isn't stored twice.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
 use pinrail_domain::journal::Recorded;
@@ -19,13 +21,13 @@ const PLACES_PER_RUN: i64 = 1 << 17;
 
 #[async_trait]
 impl Journal for Sqlite {
-    async fn journal_write(&self, writes: Vec<Write>) -> Vec<Result<Written, WriteError>> {
+    async fn journal_write(&self, writes: Arc<Vec<Write>>) -> Vec<Result<Written, WriteError>> {
         let count = writes.len();
         if count == 0 {
             return Vec::new();
         }
-        let writes: Vec<_> = writes.into_iter().map(write::Prepared::new).collect();
-        let results = self.writer.carry_out(|reply| write::Writing::new(writes, reply)).await;
+        let prepared: Vec<_> = writes.iter().map(write::Prepared::new).collect();
+        let results = self.writer.carry_out(|reply| write::Writing::new(writes, prepared, reply)).await;
         results.unwrap_or_else(|failure| vec![Err(WriteError::Store(failure.0)); count])
     }
 

@@ -47,10 +47,11 @@ async fn a_full_store_says_so_reads_on_and_recovers() {
 
     // In one group with what doesn't fit, what does fit is written.
     let batch = vec![large(1), appending(1, vec![note("small")]), large(1)];
-    let results = store.journal_write(batch).await;
+    let results = store.journal_write(batch.into()).await;
     assert!(is_full(&results[0]) && results[1].is_ok() && is_full(&results[2]), "{results:?}");
     let groups = [large(1), appending(1, vec![note("small")]), large(1)].map(|write| vec![write]);
-    let results = all_at_once(groups.into_iter().map(|group| store.journal_write(group))).await.concat();
+    let results =
+        all_at_once(groups.into_iter().map(|group| store.journal_write(group.into()))).await.concat();
     assert!(is_full(&results[0]) && results[1].is_ok() && is_full(&results[2]), "{results:?}");
 
     // Nothing that was refused left a trace, and reads go on.
@@ -74,13 +75,13 @@ async fn a_write_that_another_process_blocks_fails_and_works_afterwards() {
     write(&store, starting(1)).await.unwrap();
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let results = store.journal_write(vec![starting(2), starting(3)]).await;
+    let results = store.journal_write(vec![starting(2), starting(3)].into()).await;
     let unavailable =
         |result: &Result<_, _>| matches!(result, Err(WriteError::Store(StoreError::Unavailable(_))));
     assert!(results.iter().all(unavailable), "{results:?}");
     assert!(store.run_get(run(1)).await.unwrap().is_some());
     other.execute_batch("ROLLBACK").unwrap();
-    let results = store.journal_write(vec![starting(2), starting(3)]).await;
+    let results = store.journal_write(vec![starting(2), starting(3)].into()).await;
     assert!(results.iter().all(Result::is_ok));
 }
 
@@ -89,12 +90,13 @@ async fn more_writes_than_the_queue_holds_wait_for_a_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pinrail.db");
     let store = Sqlite::open(Options::new(&path)).unwrap();
-    let writes = (0..3_000).map(|n| store.journal_write(vec![starting(n)]));
+    let writes = (0..3_000).map(|n| store.journal_write(vec![starting(n)].into()));
     assert!(all_at_once(writes).await.concat().iter().all(Result::is_ok));
     assert_eq!(store.run_open_total().await.unwrap(), 3_000);
     // Nobody waits for these, and they are whole all the same: closing carries out what is queued.
     for n in 3_000..3_100 {
-        let mut write = Box::pin(store.journal_write(vec![starting(n), appending(n, vec![note("a")])]));
+        let mut write =
+            Box::pin(store.journal_write(vec![starting(n), appending(n, vec![note("a")])].into()));
         let _ = std::future::poll_fn(|context| Poll::Ready(write.as_mut().poll(context))).await;
         // Gives the runtime its turn: a task that never waits is refused places in the queue.
         tokio::task::yield_now().await;
@@ -195,6 +197,6 @@ async fn the_probe_is_asked_around_every_commit() {
     assert_eq!(points(), ["artifact.before_commit"]);
     grow(&store, 2).await;
     assert_eq!(points(), ["ledger.before_commit", "ledger.after_commit"]);
-    store.journal_write(vec![starting(1), starting(2)]).await;
+    store.journal_write(vec![starting(1), starting(2)].into()).await;
     assert_eq!(points(), ["journal.before_commit", "journal.after_commit"]);
 }

@@ -4,6 +4,8 @@
 //! no run without a stamp and no binding without a run. Events are appended at an expected place or not at
 //! all. Summaries are computed by `pinrail_domain::journal::Summary`, never by SQL.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use pinrail_domain::id::{AgentName, DeploymentId, EventSeq, ReleaseId, RunId, SessionId, TenantId};
 use pinrail_domain::journal::{Event, Illegal, Recorded, RunStatus, Stamp, Summary};
@@ -218,7 +220,9 @@ pub trait Journal: Send + Sync {
     ///
     /// Within a write the answer's key is looked at first, then the run, then the expected place, then the
     /// session's binding, then whether the events fit ([`EVENTS_PER_RUN_MAX`]) and are legal.
-    async fn journal_write(&self, writes: Vec<Write>) -> Vec<Result<Written, WriteError>>;
+    ///
+    /// The writes are shared, so that whoever tries again what a store failed at keeps them without a copy.
+    async fn journal_write(&self, writes: Arc<Vec<Write>>) -> Vec<Result<Written, WriteError>>;
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError>;
 

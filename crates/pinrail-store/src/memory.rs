@@ -4,7 +4,7 @@
 //! fail, before they had an effect or after it (the acknowledgement is lost), and can damage what it holds.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
@@ -233,10 +233,10 @@ impl Ledger for Memory {
 
 #[async_trait]
 impl Journal for Memory {
-    async fn journal_write(&self, writes: Vec<Write>) -> Vec<Result<Written, WriteError>> {
+    async fn journal_write(&self, writes: Arc<Vec<Write>>) -> Vec<Result<Written, WriteError>> {
         writes.iter().for_each(Write::assert_whole);
         let count = writes.len();
-        let all = self.write(|state| writes.into_iter().map(|write| state.journal(write)).collect());
+        let all = self.write(|state| writes.iter().cloned().map(|write| state.journal(write)).collect());
         all.unwrap_or_else(|error| vec![Err(WriteError::Store(error)); count])
     }
 

@@ -162,7 +162,7 @@ impl Ledger for Gated {
 
 #[async_trait]
 impl Journal for Gated {
-    async fn journal_write(&self, writes: Vec<Write>) -> Vec<Result<Written, WriteError>> {
+    async fn journal_write(&self, writes: Arc<Vec<Write>>) -> Vec<Result<Written, WriteError>> {
         self.batches.fetch_add(1, Ordering::SeqCst);
         self.longest.fetch_max(writes.len() as u64, Ordering::SeqCst);
         let results = self.memory.journal_write(writes).await;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use pinrail_domain::begin::BeginError;
-use pinrail_domain::journal::RunStatus;
+use pinrail_domain::journal::{Event, RunStatus};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::tier::Tier;
 use pinrail_store::memory::Strike;
@@ -118,9 +118,9 @@ async fn a_store_that_fails_and_recovers_keeps_every_event_in_its_order() {
         assert_eq!(bench.control.runs().journal_trouble(), None);
         for run in [call, open] {
             let events = bench.control.runs().events(run, &Tenants::All, Default::default(), 999).await;
-            let notes = events.unwrap().unwrap().into_iter().filter_map(|recorded| match recorded.event {
-                pinrail_domain::journal::Event::Note { name, .. } => Some(name),
-                _ => None,
+            let notes = events.unwrap().unwrap().into_iter().filter_map(|recorded| {
+                let Event::Note { name, .. } = recorded.event else { return None };
+                Some(name)
             });
             let expected = (0..40).map(|n| format!("n{n}"));
             assert_eq!(notes.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{strikes:?}");

@@ -2,6 +2,8 @@
 //!
 //! JSON is made where the caller runs, before the write is queued: the writing thread has better things to do.
 
+use std::sync::Arc;
+
 use pinrail_domain::id::RunId;
 use pinrail_domain::journal::Summary;
 use pinrail_store::StoreError;
@@ -14,9 +16,8 @@ use crate::answers;
 use crate::failure::{Failure, integer};
 use crate::writer::{Kind, Operation};
 
-/// A write with its JSON.
+/// A write's JSON.
 pub(super) struct Prepared {
-    write: Write,
     /// Of a start.
     stamp: String,
     /// The events as an array of `[time, event]`; empty when there are none.
@@ -25,33 +26,34 @@ pub(super) struct Prepared {
 
 /// A batch under way.
 pub(super) struct Writing {
-    writes: Vec<Prepared>,
+    writes: Arc<Vec<Write>>,
+    prepared: Vec<Prepared>,
     results: Vec<Result<Written, WriteError>>,
     reply: oneshot::Sender<Vec<Result<Written, WriteError>>>,
 }
 
 impl Prepared {
-    pub(super) fn new(write: Write) -> Prepared {
+    pub(super) fn new(write: &Write) -> Prepared {
         write.assert_whole();
-        let (stamp, events) = match &write {
+        let (stamp, events) = match write {
             Write::Start(start) => (json(&start.stamp), &start.events),
             Write::Append(append) => (String::new(), &append.events),
         };
         let events = if events.is_empty() { String::new() } else { json(events) };
-        Prepared { write, stamp, events }
+        Prepared { stamp, events }
     }
 
-    fn carry_out(&self, db: &Connection) -> Result<Written, WriteError> {
-        if let Some(answer) = self.write.answer()
+    fn carry_out(&self, write: &Write, db: &Connection) -> Result<Written, WriteError> {
+        if let Some(answer) = write.answer()
             && let Some(given) = answers::given(db, &answer.key)?
         {
             return Err(WriteError::Answered(Box::new(given)));
         }
-        let summary = match &self.write {
+        let summary = match write {
             Write::Start(start) => self.start(start, db)?,
             Write::Append(append) => self.append(append, db)?,
         };
-        if let Some(answer) = self.write.answer() {
+        if let Some(answer) = write.answer() {
             answers::keep(db, answer)?;
         }
         Ok(Written { summary })
@@ -88,11 +90,12 @@ impl Prepared {
 
 impl Writing {
     pub(super) fn new(
-        writes: Vec<Prepared>,
+        writes: Arc<Vec<Write>>,
+        prepared: Vec<Prepared>,
         reply: oneshot::Sender<Vec<Result<Written, WriteError>>>,
     ) -> Writing {
         let results = Vec::with_capacity(writes.len());
-        Writing { writes, results, reply }
+        Writing { writes, prepared, results, reply }
     }
 
     /// Parts come in order, and from the first again when a group is repeated.
@@ -112,7 +115,7 @@ impl Operation for Writing {
     }
 
     fn carry_out(&mut self, part: usize, db: &Connection) -> Result<(), StoreError> {
-        match self.writes[part].carry_out(db) {
+        match self.prepared[part].carry_out(&self.writes[part], db) {
             Err(WriteError::Store(error)) => Err(error),
             result => {
                 self.set(part, result);

@@ -71,14 +71,14 @@ pub async fn callers_have_keys_of_their_own(subject: Subject) {
     let store = &*subject.store;
     let (one, two) = (answer("one", "same", 1), answer("two", "same", 2));
     let batch = vec![with_answer(starting(1), &one), with_answer(starting(2), &two)];
-    assert!(store.journal_write(batch).await.iter().all(Result::is_ok));
+    assert!(store.journal_write(batch.into()).await.iter().all(Result::is_ok));
     assert_eq!(store.answer_get(&one.key).await.unwrap(), Some(one));
     assert_eq!(store.answer_get(&two.key).await.unwrap(), Some(two));
 
     // Within one batch, the first use of a key answers the second.
     let twice = answer("one", "twice", 3);
     let batch = vec![with_answer(starting(3), &twice), with_answer(starting(4), &twice)];
-    let results = store.journal_write(batch).await;
+    let results = store.journal_write(batch.into()).await;
     assert!(matches!(&results[..], [Ok(_), Err(WriteError::Answered(_))]), "{results:?}");
 }
 

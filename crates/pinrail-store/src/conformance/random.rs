@@ -91,8 +91,8 @@ impl Step<'_> {
     async fn journal(&self, draw: &mut Draw) {
         let batch: Vec<Write> = (0..=draw.index(6)).map(|_| draw.write()).collect();
         let [ours, theirs] = self.stores;
-        let ours = format!("{:?}", ours.journal_write(batch.clone()).await);
-        let theirs = format!("{:?}", theirs.journal_write(batch.clone()).await);
+        let ours = format!("{:?}", ours.journal_write(batch.clone().into()).await);
+        let theirs = format!("{:?}", theirs.journal_write(batch.clone().into()).await);
         self.equal(&format!("journal_write of {batch:?}"), &ours, &theirs);
     }
 

@@ -76,7 +76,7 @@ pub async fn every_filter_filters(subject: Subject) {
         varied(8, &|s| s.stamp.single = true),
         varied(9, &|s| s.at = Timestamp(5_000)),
     ];
-    assert!(store.journal_write(batch).await.iter().all(Result::is_ok));
+    assert!(store.journal_write(batch.into()).await.iter().all(Result::is_ok));
     let any = RunFilter::default;
     let check = async |filter: RunFilter, expected: &[u64]| assert_list(store, &filter, expected).await;
     check(RunFilter { agent: Some(agent("sales")), ..any() }, &[2]).await;

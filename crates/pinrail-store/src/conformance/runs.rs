@@ -114,12 +114,12 @@ pub async fn a_batch_is_carried_out_in_order(subject: Subject) {
         appending_at(2, 1, vec![note("x")]),
         appending_at(1, 3, vec![finished()]),
     ];
-    let results = store.journal_write(batch).await;
+    let results = store.journal_write(batch.into()).await;
     let next: Vec<u64> = results.into_iter().map(|written| written.unwrap().summary.next.0).collect();
     assert_eq!(next, [1, 2, 1, 3, 2, 4]);
     assert_eq!(names(store, run(1)).await, ["plan", "a", "b", "finished"]);
     assert_eq!(names(store, run(2)).await, ["plan", "x"]);
-    assert!(store.journal_write(vec![]).await.is_empty());
+    assert!(store.journal_write(Vec::new().into()).await.is_empty());
 }
 
 pub async fn a_failed_write_leaves_the_others_alone(subject: Subject) {
@@ -133,7 +133,7 @@ pub async fn a_failed_write_leaves_the_others_alone(subject: Subject) {
         appending(1, vec![note("a")]),
         starting(2),
     ];
-    let results = store.journal_write(batch).await;
+    let results = store.journal_write(batch.into()).await;
     let shape: Vec<&str> = results.iter().map(kind).collect();
     assert_eq!(shape, ["ok", "exists", "no run", "moved", "illegal", "ok", "ok"]);
     assert_eq!(names(store, run(1)).await, ["plan", "a"]);
@@ -191,7 +191,8 @@ pub async fn large_events_come_back_whole(subject: Subject) {
 pub async fn many_writers_at_once_lose_nothing(subject: Subject) {
     let store = &*subject.store;
     write(store, starting(0)).await.unwrap();
-    let writers = (1..=200).map(|n| store.journal_write(vec![starting(n), appending(0, vec![note("x")])]));
+    let writers =
+        (1..=200).map(|n| store.journal_write(vec![starting(n), appending(0, vec![note("x")])].into()));
     let results: Vec<_> = all_at_once(writers).await.into_iter().flatten().collect();
     assert!(results.iter().all(Result::is_ok));
     assert_eq!(store.run_open_total().await.unwrap(), 201);

@@ -161,7 +161,7 @@ pub async fn grow(store: &dyn Store, count: usize) -> Vec<Entry> {
 
 /// Carries out one write.
 pub async fn write(store: &dyn Store, write: Write) -> Result<Written, WriteError> {
-    let mut results = store.journal_write(vec![write]).await;
+    let mut results = store.journal_write(vec![write].into()).await;
     assert_eq!(results.len(), 1, "one result for one write");
     results.pop().unwrap()
 }

@@ -28,7 +28,9 @@ pub async fn a_bound_session_refuses_another_deployment_and_leaves_no_run(subjec
     let store = &*subject.store;
     write(store, binding(1, "s", 4, None)).await.unwrap();
     let results = store
-        .journal_write(vec![binding(2, "s", 5, None), binding(3, "s", 5, Some(3)), binding(4, "s", 4, None)])
+        .journal_write(
+            vec![binding(2, "s", 5, None), binding(3, "s", 5, Some(3)), binding(4, "s", 4, None)].into(),
+        )
         .await;
     for refused in &results[..2] {
         assert!(matches!(refused, Err(WriteError::Bound(DeploymentId(4)))), "{refused:?}");
@@ -99,7 +101,7 @@ pub async fn recent_bindings_come_newest_first(subject: Subject) {
         binding(4, "b", 5, Some(4)),
         binding(5, "a", 4, Some(4)),
     ];
-    assert!(store.journal_write(batch).await.iter().all(Result::is_ok));
+    assert!(store.journal_write(batch.into()).await.iter().all(Result::is_ok));
     let expected = [("a", 4), ("b", 5), ("c", 4)].map(|(name, id)| (key(name), DeploymentId(id)));
     assert_eq!(store.sessions_recent(9).await.unwrap(), expected);
     assert_eq!(store.sessions_recent(2).await.unwrap(), expected[..2]);

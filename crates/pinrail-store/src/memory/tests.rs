@@ -30,7 +30,7 @@ fn full() -> StoreError {
 async fn a_write_that_fails_before_its_effect_leaves_nothing() {
     let store = Memory::new();
     store.fail_next(2, Strike::BeforeEffect, &full());
-    let results = store.journal_write(vec![starting(1), starting(2)]).await;
+    let results = store.journal_write(vec![starting(1), starting(2)].into()).await;
     assert!(results.iter().all(|result| matches!(result, Err(WriteError::Store(StoreError::Full(_))))));
     assert!(matches!(store.artifact_put(b"a").await, Err(StoreError::Full(_))));
     assert_eq!(store.run_get(run(1)).await.unwrap(), None);

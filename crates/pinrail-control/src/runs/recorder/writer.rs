@@ -131,9 +131,10 @@ impl Writer {
             batch.push(job);
         }
         let Batch { writes, waiters, .. } = batch;
-        let results = self.store.journal_write(writes.clone()).await;
+        let writes = Arc::new(writes);
+        let results = self.store.journal_write(Arc::clone(&writes)).await;
         let mut settled = Settled::default();
-        for ((write, waiter), result) in writes.into_iter().zip(waiters).zip(results) {
+        for ((write, waiter), result) in writes.iter().zip(waiters).zip(results) {
             self.settle(write, waiter, result, &mut settled);
         }
         match settled.trouble {
@@ -155,16 +156,16 @@ impl Writer {
 
     fn settle(
         &mut self,
-        write: Write,
+        write: &Write,
         waiter: Option<Waiter>,
         result: Result<Written, WriteError>,
         settled: &mut Settled,
     ) {
-        let run = run_of(&write);
+        let run = run_of(write);
         match &result {
             Ok(written) => {
-                self.listeners.live.written(&write, written);
-                self.listeners.sessions.written(&write);
+                self.listeners.live.written(write, written);
+                self.listeners.sessions.written(write);
             }
             Err(WriteError::Store(error)) => {
                 settled.trouble.get_or_insert_with(|| error.clone());
@@ -189,20 +190,21 @@ impl Writer {
     }
 
     /// What is to be tried again of a failed write that nobody waits for.
-    fn again(&self, write: Write, error: WriteError, settled: &Settled) -> Option<Write> {
+    fn again(&self, write: &Write, error: WriteError, settled: &Settled) -> Option<Write> {
         match (error, write) {
-            (WriteError::Store(_), write) => return Some(write),
-            (WriteError::Bound(bound), Write::Start(mut start)) => {
+            (WriteError::Store(_), write) => return Some(write.clone()),
+            (WriteError::Bound(bound), Write::Start(start)) => {
+                let mut start = start.clone();
                 start.bind = self.listeners.sessions.rebind(&start.stamp, bound);
                 return Some(Write::Start(start));
             }
             // An earlier write of the run is tried again, and this one after it.
-            (_, write) if settled.carried.contains(&run_of(&write)) => return Some(write),
+            (_, write) if settled.carried.contains(&run_of(write)) => return Some(write.clone()),
             // Written before, by a batch whose acknowledgement was lost.
             (WriteError::Exists(_), Write::Start(_)) if self.failures > 0 => {}
             // The end of a run that never began.
             (WriteError::NoRun(_), Write::Append(Append { expected: Some(_), .. })) => {}
-            (error, write) => tracing::error!(run = %run_of(&write), %error, "a journal write was refused"),
+            (error, write) => tracing::error!(run = %run_of(write), %error, "a journal write was refused"),
         }
         None
     }
