@@ -1,4 +1,4 @@
-"""A run in Pinrail's journal: begun, appended to, left, gone on with, finished. What the agent in agent.py stands on."""
+"""A run in Pinrail's journal: begun, appended to, left, resumed, finished. What the agent in agent.py stands on."""
 
 import json
 

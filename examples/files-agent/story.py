@@ -6,8 +6,8 @@ story.sh installs what it needs and runs it.
 
 import argparse
 import asyncio
+import functools
 import itertools
-import json
 import os
 import shutil
 import subprocess
@@ -221,7 +221,8 @@ async def play(server):
     pinned = tools.read_bytes()
     tools.unlink()
     command = [sys.executable, str(HERE / "pin_tools.py"), "--file", str(tools)]
-    print("  " + subprocess.run(command, check=True, capture_output=True, text=True).stdout.replace("\n", "\n  ").strip())
+    for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines():
+        print(f"  {line}")
     check(tools.read_bytes() == pinned, "the live servers give the very bytes that are in the repository")
 
     step("Apply the repository, twice")
@@ -237,7 +238,8 @@ async def play(server):
     pinrail = Pinrail(server.url)
     async with Toolbox(files) as toolbox:
         step("One run, streaming")
-        agent = Agent(await pinrail.begin("files", "streamed"), toolbox, show=lambda text: print(text, end="", flush=True))
+        shown = functools.partial(print, end="", flush=True)
+        agent = Agent(await pinrail.begin("files", "streamed"), toolbox, show=shown)
         for turn in STREAMED:
             print(f"  > {turn}\n  ", end="")
             await agent.say(turn, stream=True)
