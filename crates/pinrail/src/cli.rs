@@ -1,0 +1,139 @@
+//! The commands, composed: each is one file of [`crate::commands`].
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use pinrail_domain::time::Timestamp;
+
+use crate::client::{Client, ClientError};
+use crate::commands::{
+    agent, apply, bench, completions, deploy, deployment, doctor, hold, init, key, ledger, model, pointers,
+    provider, release, run, sim, up,
+};
+use crate::config;
+use crate::exit;
+use crate::output::Output;
+
+/// Pins, stamps, routes and takes back the releases of AI agents.
+#[derive(Debug, Parser)]
+#[command(name = "pinrail", version, max_term_width = 110, subcommand_required = true)]
+#[command(after_help = "Examples:
+  pinrail up                                     a server, the simulated provider and an example agent
+  pinrail init && pinrail apply                  the same from files of your own
+  pinrail deploy support=4f1c22 --weight 5%      a canary
+  pinrail deployment rollback 3 --reason 'wrong refunds'
+
+Run `pinrail --help` for the environment and the exit codes.")]
+#[command(after_long_help = concat!(
+    "Environment:
+  PINRAIL_URL   the server's address, where --server is not given
+  PINRAIL_KEY   the key to send. There is no flag for it: it would stay in the shell's history
+  NO_COLOR      no colours
+
+Exit codes:
+  0  done
+  1  refused or failed: the server said no, or a file cannot be used
+  2  the arguments make no sense
+  3  the server cannot be reached
+  4  verification failed: `ledger verify` found a break, `doctor` found errors"
+))]
+pub struct Cli {
+    #[command(flatten)]
+    pub globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub struct Globals {
+    /// The server's address [default: $PINRAIL_URL, else http://127.0.0.1:7070]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    server: Option<String>,
+    /// Print the API's JSON on stdout
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub json: bool,
+}
+
+/// What a command has at hand.
+pub struct Context {
+    pub client: Client,
+    pub out: Output,
+    pub now: Timestamp,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Args),
+    Init(init::Args),
+    Sim(sim::Args),
+    Apply(apply::Args),
+    Release(release::Args),
+    Deploy(deploy::Args),
+    Deployment(deployment::Args),
+    Pointers(pointers::Args),
+    Hold(hold::Args),
+    Run(run::Args),
+    Agent(agent::Args),
+    Provider(provider::Args),
+    Model(model::Args),
+    Key(key::Args),
+    Ledger(ledger::Args),
+    Doctor(doctor::Args),
+    Bench(bench::Args),
+    Completions(completions::Args),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let Cli { globals, command } = self;
+        let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
+        match command {
+            Command::Up(args) => up::run(args),
+            Command::Bench(args) => bench::run(args, globals.output()),
+            Command::Init(args) => done(init::run(&args, globals.output())),
+            Command::Sim(args) => done(sim::run(&args, globals.output())),
+            Command::Model(args) => done(model::run(&args, globals.output(), now())),
+            Command::Completions(args) => {
+                done(completions::run(&args, &mut Cli::command(), globals.output()))
+            }
+            Command::Apply(args) => done(apply::run(&args, &globals.context()?)),
+            Command::Release(args) => done(release::run(args, &globals.context()?)),
+            Command::Deploy(args) => done(deploy::run(args, &globals.context()?)),
+            Command::Deployment(args) => done(deployment::run(args, &globals.context()?)),
+            Command::Pointers(args) => done(pointers::run(&args, &globals.context()?)),
+            Command::Hold(args) => done(hold::run(args, &globals.context()?)),
+            Command::Run(args) => done(run::run(args, &globals.context()?)),
+            Command::Agent(args) => done(agent::run(&args, &globals.context()?)),
+            Command::Provider(args) => done(provider::run(&args, &globals.context()?)),
+            Command::Key(args) => done(key::run(args, &globals.context()?)),
+            Command::Ledger(args) => verdict(ledger::run(&args, &globals.context()?)),
+            Command::Doctor(args) => verdict(doctor::run(&args, &globals.context()?)),
+        }
+    }
+}
+
+impl Globals {
+    fn output(&self) -> Output {
+        Output::new(self.json)
+    }
+
+    fn context(&self) -> Result<Context, ClientError> {
+        let client = Client::new(&config::server_url(self.server.as_deref()), config::key())?;
+        Ok(Context { client, out: self.output(), now: now() })
+    }
+}
+
+fn verdict(good: anyhow::Result<bool>) -> anyhow::Result<ExitCode> {
+    good.map(|good| if good { ExitCode::SUCCESS } else { ExitCode::from(exit::NOT_VERIFIED) })
+}
+
+/// The wall clock, for showing how long ago things were.
+fn now() -> Timestamp {
+    let ms = jiff::Timestamp::now().as_millisecond();
+    Timestamp(u64::try_from(ms).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

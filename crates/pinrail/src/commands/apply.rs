@@ -1,0 +1,238 @@
+//! `pinrail apply`: makes the server's providers, agents and releases equal to the files.
+//!
+//! Everything is read and checked here before the first change, so a mistake in one file changes nothing. Then, in
+//! this order: providers, agents, releases with their artifacts, and last what is to go. Each step is safe to do
+//! twice: an apply that was cut off is finished by the next one.
+
+use std::path::{Path, PathBuf};
+
+use pinrail_api::agents::{Agent, Changed, Provider};
+use pinrail_api::problem::Code;
+use pinrail_api::releases::Release;
+use pinrail_domain::id::{AgentName, ReleaseId};
+use serde::Serialize;
+use serde_json::json;
+
+use super::release::{Extra, publish};
+use crate::cli::Context;
+use crate::client::{ClientError, Query, escape};
+use crate::files::release::Prepared;
+use crate::files::{BadFiles, Fault, Project};
+use crate::output::{clean, talk};
+
+/// Make the server's agents, providers and releases equal to the files
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pinrail apply
+  pinrail apply -f my-agents --dry-run
+  pinrail apply --prune                 removes agents and providers that are not in the files
+
+The second time changes nothing. It deploys nothing: `pinrail deploy` moves traffic. docs/files.md explains the files.")]
+pub struct Args {
+    /// Folder of pinrail.toml
+    #[arg(short = 'f', long = "dir", value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// Remove agents and providers that are not in the files
+    #[arg(long)]
+    prune: bool,
+    /// Why; the ledger keeps it
+    #[arg(long, default_value = "pinrail apply")]
+    reason: String,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// One thing and what happened to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Step {
+    kind: &'static str,
+    name: String,
+    /// `created`, `updated`, `unchanged`, `removed`, or `extra`: on the server, not in the files.
+    change: String,
+}
+
+/// What the server has.
+struct There {
+    providers: Vec<Provider>,
+    agents: Vec<Agent>,
+    /// The files' releases that exist already.
+    releases: Vec<(AgentName, ReleaseId)>,
+}
+
+struct Apply<'c> {
+    context: &'c Context,
+    args: &'c Args,
+    project: Project,
+    there: There,
+    steps: Vec<Step>,
+}
+
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
+    let project = Project::read(&args.dir)?;
+    let there = There::ask(context, &project)?;
+    check_models(&project, &there)?;
+    let mut apply = Apply { context, args, project, there, steps: Vec::new() };
+    let result = apply.providers().and_then(|()| apply.agents()).and_then(|()| apply.releases());
+    let result = result.and_then(|()| apply.extras());
+    apply.report()?;
+    result
+}
+
+impl There {
+    fn ask(context: &Context, project: &Project) -> anyhow::Result<There> {
+        let providers = context.client.all("/api/v1/providers", "after")?;
+        let agents = context.client.all("/api/v1/agents", "after")?;
+        let mut releases = Vec::new();
+        for (name, agent) in &project.agents {
+            let Some(prepared) = &agent.release else { continue };
+            match context.client.get::<Release>(&format!("/api/v1/releases/{}", prepared.id)) {
+                Ok(reply) if reply.value.agents.contains(name) => releases.push((name.clone(), prepared.id)),
+                Ok(_) => {}
+                Err(ClientError::Refused(problem)) if problem.code == Code::NotFound => {}
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Ok(There { providers, agents, releases })
+    }
+
+    fn has_release(&self, agent: &AgentName, release: ReleaseId) -> bool {
+        self.releases.iter().any(|(owner, id)| owner == agent && *id == release)
+    }
+}
+
+/// Refuses the models that the agents' tiers refuse, all at once. A release that exists was let in before.
+fn check_models(project: &Project, there: &There) -> Result<(), BadFiles> {
+    let mut faults = Vec::new();
+    for (name, agent) in &project.agents {
+        let Some(Prepared { id, manifest, .. }) = &agent.release else { continue };
+        let Some(provider) = project.providers.get(&manifest.model.provider) else { continue };
+        if there.has_release(name, *id) {
+            continue;
+        }
+        let identity = project.catalogue.judge(&provider.catalogue, &manifest.model.snapshot);
+        if let Err(refused) = agent.spec.tier.admit(&manifest.model.snapshot, &identity, false) {
+            let hint = match refused.can_override {
+                true => format!(
+                    "; `pinrail release create {name} --allow-unknown-model REASON` lets it in, on record"
+                ),
+                false => String::new(),
+            };
+            let file = Path::new("agents").join(name.as_str()).join("release.toml");
+            faults.push(Fault { file, line: None, what: format!("model.snapshot: {refused}{hint}") });
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(BadFiles(faults)) }
+}
+
+impl Apply<'_> {
+    fn providers(&mut self) -> anyhow::Result<()> {
+        for (name, spec) in self.project.providers.clone() {
+            let before = self.there.providers.iter().find(|there| there.provider == name);
+            let change = change(before.map(|there| there.spec == spec));
+            self.put("provider", name.as_str(), change, &spec)?;
+        }
+        Ok(())
+    }
+
+    fn agents(&mut self) -> anyhow::Result<()> {
+        for (name, agent) in self.project.agents.clone() {
+            let before = self.there.agents.iter().find(|there| there.agent == name);
+            let change = change(before.map(|there| there.spec == agent.spec));
+            self.put("agent", name.as_str(), change, &agent.spec)?;
+        }
+        Ok(())
+    }
+
+    fn put(
+        &mut self,
+        kind: &'static str,
+        name: &str,
+        change: &str,
+        spec: &impl Serialize,
+    ) -> anyhow::Result<()> {
+        let mut change = change.to_owned();
+        if change != "unchanged" && !self.args.dry_run {
+            let path = self.path(kind, name);
+            change = self.context.client.put::<Changed>(&path, spec)?.value.change;
+        }
+        self.note(kind, name.to_owned(), change)
+    }
+
+    fn releases(&mut self) -> anyhow::Result<()> {
+        for (name, agent) in self.project.agents.clone() {
+            let Some(prepared) = &agent.release else { continue };
+            let shown = format!("{name}={}", prepared.id.short());
+            let mut created = !self.there.has_release(&name, prepared.id);
+            if created && !self.args.dry_run {
+                let extra = Extra { reason: self.args.reason.clone(), model_override: None };
+                created = publish(self.context, &name, prepared, extra)?.value.created;
+            }
+            let change = if created { "created" } else { "unchanged" };
+            self.note("release", shown, change.to_owned())?;
+        }
+        Ok(())
+    }
+
+    fn path(&self, kind: &str, name: &str) -> String {
+        let reason = Query::default().add("reason", Some(&self.args.reason));
+        reason.on(&format!("/api/v1/{kind}s/{}", escape(name)))
+    }
+
+    /// What the server has and the files don't. Agents go first: a provider may be in use by one.
+    fn extras(&mut self) -> anyhow::Result<()> {
+        let agents = self.there.agents.iter().map(|there| &there.agent);
+        let agents = agents.filter(|name| !self.project.agents.contains_key(*name)).map(ToString::to_string);
+        let providers = self.there.providers.iter().map(|there| &there.provider);
+        let providers =
+            providers.filter(|name| !self.project.providers.contains_key(*name)).map(ToString::to_string);
+        let extras: Vec<(&'static str, String)> =
+            agents.map(|name| ("agent", name)).chain(providers.map(|name| ("provider", name))).collect();
+        for (kind, name) in extras {
+            let mut change = if self.args.prune { "removed".to_owned() } else { "extra".to_owned() };
+            if self.args.prune && !self.args.dry_run {
+                let path = self.path(kind, &name);
+                change = self.context.client.delete::<Changed>(&path)?.value.change;
+            }
+            self.note(kind, name, change)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a step, and shows it at once: what was done stays told when a later step fails.
+    fn note(&mut self, kind: &'static str, name: String, change: String) -> anyhow::Result<()> {
+        if !self.context.out.is_json() {
+            let note = if change == "extra" { "  (not in the files; --prune removes it)" } else { "" };
+            self.context.out.data(&clean(&format!("{change:9}  {kind:8}  {name}{note}")))?;
+        }
+        self.steps.push(Step { kind, name, change });
+        Ok(())
+    }
+
+    fn report(&self) -> anyhow::Result<()> {
+        let is_change = |step: &&Step| step.change != "unchanged" && step.change != "extra";
+        let changed = self.steps.iter().filter(is_change).count();
+        if self.context.out.is_json() {
+            let all = json!({ "steps": self.steps, "changed": changed, "dry_run": self.args.dry_run });
+            return Ok(self.context.out.value(&all, String::new)?);
+        }
+        talk(&match (changed, self.args.dry_run) {
+            (0, _) => "nothing to change: the server is as the files say".to_owned(),
+            (_, true) => format!("{changed} would change; nothing was changed (--dry-run)"),
+            (_, false) => format!("{changed} changed"),
+        });
+        let new = self.steps.iter().find(|step| step.kind == "release" && step.change == "created");
+        if let (Some(step), false) = (new, self.args.dry_run) {
+            talk(&format!("next: pinrail deploy {} --now    (or --weight 5%)", step.name));
+        }
+        Ok(())
+    }
+}
+
+fn change(same_as_before: Option<bool>) -> &'static str {
+    match same_as_before {
+        None => "created",
+        Some(false) => "updated",
+        Some(true) => "unchanged",
+    }
+}

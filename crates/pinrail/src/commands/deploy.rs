@@ -1,0 +1,66 @@
+//! `pinrail deploy`: opens a deployment.
+
+use std::collections::BTreeMap;
+
+use pinrail_api::deployments::{Flip, OpenDeployment};
+use pinrail_domain::id::{AgentName, SegmentName};
+use pinrail_domain::share::Share;
+
+use super::deployment::show_flip;
+use crate::cli::Context;
+use crate::exit::Usage;
+
+/// Put releases in front of traffic, one agent or several together
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pinrail deploy support=4f1c22 --now --reason 'first release'
+  pinrail deploy support=9ab01d --weight 5%
+  pinrail deploy planner=11aa22 executor=33bb44 --now           both at once, or neither
+  pinrail deploy support=9ab01d --segment enterprise --now --lift-hold
+
+Release ids may be cut to 6 or more hex digits. `pinrail deployment promote ID` gives a candidate all traffic,
+`pinrail deployment rollback ID` takes it back.")]
+pub struct Args {
+    /// An agent and its release
+    #[arg(required = true, value_name = "AGENT=RELEASE", value_parser = parse_pair)]
+    releases: Vec<(AgentName, String)>,
+    /// Segment of the agents' traffic [default: default]
+    #[arg(long)]
+    segment: Option<SegmentName>,
+    /// All traffic at once
+    #[arg(long, required_unless_present = "weight", conflicts_with = "weight")]
+    now: bool,
+    /// A canary's share of traffic, such as 5% or 0.25%
+    #[arg(long, value_name = "SHARE")]
+    weight: Option<Share>,
+    /// Why; the ledger keeps it
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Lift the hold of an earlier rollback with it
+    #[arg(long)]
+    lift_hold: bool,
+}
+
+pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let Args { releases, segment, now, weight, reason, lift_hold } = args;
+    let count = releases.len();
+    let releases: BTreeMap<AgentName, String> = releases.into_iter().collect();
+    if releases.len() < count {
+        return Err(Usage("an agent is named twice; a deployment runs one release of each".to_owned()).into());
+    }
+    let wish = OpenDeployment { releases, segment, now, weight, reason, lift_hold };
+    let reply = context.client.post::<Flip>("/api/v1/deployments", &wish)?;
+    context.out.reply(&reply, |flip| show_flip(flip, weight))?;
+    Ok(())
+}
+
+fn parse_pair(text: &str) -> Result<(AgentName, String), String> {
+    let (agent, release) = text.split_once('=').ok_or("expected AGENT=RELEASE, such as support=4f1c22")?;
+    let hex = release.strip_prefix("sha256:").unwrap_or(release);
+    if hex.is_empty() || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(format!(
+            "`{release}` is not a release id: expected hex digits (`pinrail release list` shows them)"
+        ));
+    }
+    Ok((AgentName::new(agent).map_err(|bad| bad.to_string())?, release.to_ascii_lowercase()))
+}

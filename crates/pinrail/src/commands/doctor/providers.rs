@@ -1,0 +1,132 @@
+//! The providers: are their keys set, can they be reached, do the models live on.
+
+use std::collections::BTreeMap;
+use std::net::{TcpStream, ToSocketAddrs as _};
+use std::time::Duration;
+
+use pinrail_domain::id::ProviderName;
+use pinrail_domain::model::{Catalogue, Lifecycle};
+use pinrail_domain::provider::{ProviderSpec, SIM_URL};
+
+use super::Check;
+use super::server::Seen;
+use crate::cli::Context;
+use crate::commands::model::lifecycle;
+use crate::config;
+use crate::files::Project;
+
+/// A provider that takes longer to take a connection has trouble.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Looks at the server's providers, or at the files' when no server answers.
+pub fn look(context: &Context, project: Option<&Project>, seen: Option<&Seen>, checks: &mut Vec<Check>) {
+    let providers: BTreeMap<ProviderName, ProviderSpec> = match (seen, project) {
+        (Some(seen), _) => seen.providers.iter().map(|p| (p.provider.clone(), p.spec.clone())).collect(),
+        (None, Some(project)) => project.providers.clone(),
+        (None, None) => BTreeMap::new(),
+    };
+    for (name, spec) in &providers {
+        if let Some(variable) = &spec.key_env {
+            checks.push(key(name, variable, seen));
+        }
+        checks.push(reach(name, spec));
+    }
+    let catalogue =
+        project.map_or_else(|| Catalogue::embedded().clone(), |project| project.catalogue.clone());
+    for release in seen.iter().flat_map(|seen| &seen.releases).filter(|release| release.live) {
+        let model = &release.manifest.model;
+        let Some(spec) = providers.get(&model.provider) else { continue };
+        let stands = catalogue.lifecycle(&spec.catalogue, &model.snapshot, context.now);
+        let agents = release.agents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let found =
+            format!("{agents}={} runs {}: {}", release.short, model.snapshot, lifecycle(stands, context.now));
+        let next = "prove a successor and deploy it";
+        match stands {
+            Lifecycle::Retired { .. } => checks.push(Check::error("model", found, next)),
+            Lifecycle::RetiringSoon { .. } | Lifecycle::Deprecated { .. } => {
+                checks.push(Check::warn("model", found, next));
+            }
+            Lifecycle::Active | Lifecycle::Unlisted => checks.push(Check::ok("model", found)),
+        }
+    }
+}
+
+/// The server's own environment counts; this one's only where no server can tell.
+fn key(name: &ProviderName, variable: &str, seen: Option<&Seen>) -> Check {
+    let (missing, whose) = match seen {
+        Some(seen) => {
+            let missing = &seen.status.missing_provider_keys;
+            (missing.iter().any(|key| key.provider == name.as_str()), "the server's environment")
+        }
+        None => (!config::is_set(variable), "this environment"),
+    };
+    if missing {
+        let next = format!("set {variable} and start `pinrail up` again");
+        Check::error("key", format!("{name}: {variable} is not set in {whose}"), next)
+    } else {
+        Check::ok("key", format!("{name}: {variable} is set in {whose}"))
+    }
+}
+
+fn reach(name: &ProviderName, spec: &ProviderSpec) -> Check {
+    if spec.base_url == SIM_URL {
+        return Check::ok("provider", format!("{name} is simulated, inside the server"));
+    }
+    let Some((host, port)) = host_and_port(&spec.base_url) else {
+        return Check::error(
+            "provider",
+            format!("{name}: {} names no host", spec.base_url),
+            "correct base_url",
+        );
+    };
+    let found = (host.as_str(), port).to_socket_addrs().map_err(|error| error.to_string());
+    let reached = found.and_then(|addresses| {
+        let mut why = "the name has no address".to_owned();
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, CONNECT) {
+                Ok(_) => return Ok(()),
+                Err(error) => why = error.to_string(),
+            }
+        }
+        Err(why)
+    });
+    match reached {
+        Ok(()) => Check::ok("provider", format!("{name}: {host}:{port} takes connections")),
+        Err(why) => {
+            let found = format!("{name}: {host}:{port} cannot be reached from here: {why}");
+            Check::error("provider", found, "check base_url, the network and the proxy")
+        }
+    }
+}
+
+fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let (rest, default) = match url.strip_prefix("https://") {
+        Some(rest) => (rest, 443),
+        None => (url.strip_prefix("http://")?, 80),
+    };
+    let authority = rest.split('/').next()?;
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
+        Some(_) | None => (authority, default),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    (!host.is_empty()).then(|| (host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_names_a_host_and_a_port() {
+        let check = |url: &str, expected: Option<(&str, u16)>| {
+            assert_eq!(host_and_port(url), expected.map(|(host, port)| (host.to_owned(), port)), "{url}");
+        };
+        check("https://api.example.com/v1", Some(("api.example.com", 443)));
+        check("http://127.0.0.1:7071/v1", Some(("127.0.0.1", 7071)));
+        check("http://[::1]:80", Some(("::1", 80)));
+        check("http://[::1]/v1", Some(("::1", 80)));
+        check("http://x:99999", None);
+        check("sim:", None);
+    }
+}

@@ -1,0 +1,95 @@
+//! `pinrail key`: bearer keys.
+
+use std::collections::BTreeSet;
+
+use pinrail_api::Page;
+use pinrail_api::keys::{CreateKey, Key, KeyCreated, KeyRevoked};
+use pinrail_domain::id::TenantId;
+use pinrail_domain::key::{KeyId, Scope};
+
+use super::paging::{After, with_next};
+use crate::cli::Context;
+use crate::output::table::table;
+use crate::output::talk;
+
+/// Make, list and revoke bearer keys
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pinrail key create ops --scope admin
+  pinrail key create shop --scope run --tenant acme --tenant globex
+  export PINRAIL_KEY=$(pinrail key create ci --scope deploy)
+  pinrail key revoke 4f1c22aa9b03
+
+A token is shown once: the server keeps only its hash. With the first key the server is no longer open to everyone
+who reaches it, so make an admin key first.")]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Make a key and print its token, once
+    Create {
+        /// What it is for; shown in the ledger beside all that it does
+        name: String,
+        /// What it may do: admin, deploy, run, read
+        #[arg(long = "scope", required = true, value_delimiter = ',')]
+        scopes: Vec<Scope>,
+        /// Tenant it may act for; none means all
+        #[arg(long = "tenant")]
+        tenants: Vec<TenantId>,
+        /// Why; the ledger keeps it
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// List the keys, without their secrets
+    List(After),
+    /// Revoke a key
+    Revoke { id: KeyId },
+}
+
+pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    match args.what {
+        What::Create { name, scopes, tenants, reason } => {
+            let tenants: BTreeSet<TenantId> = tenants.into_iter().collect();
+            let tenants = Some(tenants).filter(|tenants| !tenants.is_empty());
+            let wish = CreateKey { name, scopes: scopes.into_iter().collect(), tenants, reason };
+            let reply = context.client.post::<KeyCreated>("/api/v1/keys", &wish)?;
+            match &reply.value.token {
+                Some(_) if context.out.is_json() => {}
+                Some(_) => talk(&format!(
+                    "key {} is made; this is the only time that its token is shown",
+                    reply.value.key
+                )),
+                None => talk(&format!("key {} was made before; its token was shown then", reply.value.key)),
+            }
+            context.out.reply(&reply, |made| made.token.clone().unwrap_or_default())?;
+        }
+        What::List(page) => {
+            let reply = context.client.get::<Page<Key>>(&page.on("/api/v1/keys"))?;
+            context.out.reply(&reply, |page| with_next(list(&page.items), "--after", page.next.as_ref()))?;
+        }
+        What::Revoke { id } => {
+            let reply = context.client.delete::<KeyRevoked>(&format!("/api/v1/keys/{id}"))?;
+            context.out.reply(&reply, |revoked| format!("key {} is revoked", revoked.key))?;
+        }
+    }
+    Ok(())
+}
+
+fn list(keys: &[Key]) -> String {
+    let rows = keys.iter().map(|key| {
+        let tenants = key.tenants.as_ref().map_or_else(|| "all".to_owned(), words);
+        vec![key.key.to_string(), key.name.clone(), words(&key.scopes), tenants]
+    });
+    table(
+        &["key", "name", "scopes", "tenants"],
+        rows.collect(),
+        "no keys: whoever reaches the server may do everything",
+    )
+}
+
+fn words<T: ToString>(set: &BTreeSet<T>) -> String {
+    set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

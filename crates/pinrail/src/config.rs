@@ -1,0 +1,85 @@
+//! What the environment and `pinrail.toml` say. Nothing else in this crate reads the environment.
+
+use std::fmt;
+use std::path::Path;
+
+use pinrail_domain::model::Catalogue;
+
+use crate::files::{self, Project};
+
+/// The variable that holds the server's address.
+pub const URL_ENV: &str = "PINRAIL_URL";
+/// The variable that holds the key. There is no flag for it: a flag would be kept in the shell's history.
+pub const KEY_ENV: &str = "PINRAIL_KEY";
+/// Where `pinrail up` listens unless told otherwise.
+pub const URL_DEFAULT: &str = "http://127.0.0.1:7070";
+
+/// A bearer key. Its `Debug` shows nothing of it (I15).
+#[derive(Clone)]
+pub struct Secret(String);
+
+/// What `pinrail.toml` says about the server, with the defaults where it says nothing.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[server] listen`.
+    pub listen: Option<String>,
+    /// `[store] bytes_max`: the largest the database may become.
+    pub store_bytes_max: Option<u64>,
+    /// The embedded catalogue with the user's own laid over it.
+    pub catalogue: Catalogue,
+    /// Whether there is a `pinrail.toml` at all.
+    pub has_file: bool,
+}
+
+/// Reads the server's part of `pinrail.toml`; a folder without one has the defaults.
+///
+/// # Errors
+/// [`files::BadFiles`] with every fault of the file.
+pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
+    let project = Project::read_settings(dir)?;
+    Ok(Settings {
+        listen: project.listen,
+        store_bytes_max: project.store_bytes_max,
+        catalogue: project.catalogue,
+        has_file: project.has_file,
+    })
+}
+
+/// The server's address: the flag, else the environment, else this machine.
+pub fn server_url(flag: Option<&str>) -> String {
+    let url = flag.map(str::to_owned).or_else(|| variable(URL_ENV)).unwrap_or_else(|| URL_DEFAULT.to_owned());
+    url.trim_end_matches('/').to_owned()
+}
+
+/// The key to send, if there is one.
+pub fn key() -> Option<Secret> {
+    variable(KEY_ENV).map(|key| Secret(key.trim().to_owned()))
+}
+
+/// Whether a variable is set to something.
+pub fn is_set(name: &str) -> bool {
+    variable(name).is_some()
+}
+
+/// Whether the user asked for no colour (<https://no-color.org>).
+pub fn no_colour() -> bool {
+    is_set("NO_COLOR") || variable("TERM").is_some_and(|term| term == "dumb")
+}
+
+impl Secret {
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A variable's value; an empty one counts as not set.
+#[allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

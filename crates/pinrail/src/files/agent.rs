@@ -1,0 +1,29 @@
+//! `agent.toml`: everything about an agent that is not in a release.
+
+use pinrail_domain::agent::{AgentSpec, JournalPolicy, Segment};
+
+use super::section::Section;
+
+/// Reads an agent's settings.
+pub fn read(file: &Section<'_>) -> Option<AgentSpec> {
+    let spec = AgentSpec {
+        tier: file.get("tier").unwrap_or_default(),
+        description: file.get("description").unwrap_or_default(),
+        segments: file.list("segments", segment),
+        journal: file
+            .table("journal", |journal| {
+                Some(JournalPolicy { bodies: journal.get("bodies").unwrap_or_default() })
+            })
+            .unwrap_or_default(),
+    };
+    if let Err(bad) = spec.check() {
+        file.refuse("segments", &format!("cannot be used: {bad}"));
+    }
+    Some(spec)
+}
+
+fn segment(section: &Section<'_>) -> Option<Segment> {
+    let tenants = section.get("tenants").unwrap_or_default();
+    let attributes = section.get("attributes").unwrap_or_default();
+    Some(Segment { name: section.need("name")?, tenants, attributes })
+}

@@ -1,0 +1,223 @@
+//! `pinrail.toml` and the agents beside it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pinrail_domain::agent::AgentSpec;
+use pinrail_domain::id::{AgentName, ProviderName};
+use pinrail_domain::model::{CATALOGUE_BYTES_MAX, Catalogue};
+use pinrail_domain::provider::{ProviderSpec, Timeouts};
+
+use super::release::Prepared;
+use super::section::{Section, read_file, read_text};
+use super::{BadFiles, Fault, agent, nearest, release};
+
+/// The settings file's name.
+pub const PROJECT_FILE: &str = "pinrail.toml";
+/// The data folder beside it.
+pub const DATA_FOLDER: &str = ".pinrail";
+/// A database below this can't hold even its own tables and a day's runs.
+pub const STORE_BYTES_MIN: u64 = 1 << 20;
+
+/// What the files of a folder say.
+#[derive(Clone, Debug)]
+pub struct Project {
+    pub listen: Option<String>,
+    pub store_bytes_max: Option<u64>,
+    pub catalogue: Catalogue,
+    pub providers: BTreeMap<ProviderName, ProviderSpec>,
+    pub agents: BTreeMap<AgentName, Agent>,
+    /// Whether there is a `pinrail.toml`.
+    pub has_file: bool,
+}
+
+/// An agent's folder.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    pub spec: AgentSpec,
+    /// What `release.toml` says, where there is one.
+    pub release: Option<Prepared>,
+}
+
+impl Project {
+    /// Reads everything below `dir`.
+    ///
+    /// # Errors
+    /// [`BadFiles`] with every fault of every file.
+    pub fn read(dir: &Path) -> Result<Project, BadFiles> {
+        let mut faults = Vec::new();
+        let project = Project::read_toml(dir, &mut faults);
+        if project.as_ref().is_some_and(|project| !project.has_file) {
+            let what = format!("there is no {PROJECT_FILE} here; `pinrail init` makes one");
+            faults.push(Fault { file: dir.to_owned(), line: None, what });
+        }
+        let agents = read_agents(dir, project.as_ref(), &mut faults);
+        match project {
+            Some(project) if faults.is_empty() => Ok(Project { agents, ..project }),
+            Some(_) | None => Err(BadFiles(faults)),
+        }
+    }
+
+    /// Reads `pinrail.toml` alone; a folder without one has the defaults.
+    pub fn read_settings(dir: &Path) -> Result<Project, BadFiles> {
+        let mut faults = Vec::new();
+        let project = Project::read_toml(dir, &mut faults);
+        project.filter(|_| faults.is_empty()).ok_or(BadFiles(faults))
+    }
+
+    fn read_toml(dir: &Path, faults: &mut Vec<Fault>) -> Option<Project> {
+        let path = dir.join(PROJECT_FILE);
+        if !path.exists() {
+            return Some(Project {
+                listen: None,
+                store_bytes_max: None,
+                catalogue: Catalogue::embedded().clone(),
+                providers: BTreeMap::new(),
+                agents: BTreeMap::new(),
+                has_file: false,
+            });
+        }
+        read_file(&path, Path::new(PROJECT_FILE), faults, |file| {
+            let listen = file.table("server", |server| server.get("listen"));
+            let store_bytes_max = file.table("store", store_bytes_max);
+            let catalogue = catalogue(file, dir);
+            let providers = file.each("providers", |name, section| provider(name, section, &catalogue));
+            Some(Project {
+                listen,
+                store_bytes_max,
+                catalogue,
+                providers: providers.into_iter().collect(),
+                agents: BTreeMap::new(),
+                has_file: true,
+            })
+        })
+    }
+}
+
+/// Reads one agent's release without the rest of the project.
+pub fn read_release(path: &Path, shown: &Path) -> Result<Prepared, BadFiles> {
+    let mut faults = Vec::new();
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let prepared = read_file(path, shown, &mut faults, |file| release::read(file, folder));
+    prepared.ok_or(BadFiles(faults))
+}
+
+fn store_bytes_max(store: &Section<'_>) -> Option<u64> {
+    let bytes_max: u64 = store.get("bytes_max")?;
+    if bytes_max < STORE_BYTES_MIN {
+        store.refuse("bytes_max", &format!("must be at least {STORE_BYTES_MIN}"));
+    }
+    Some(bytes_max)
+}
+
+fn catalogue(file: &Section<'_>, dir: &Path) -> Catalogue {
+    let embedded = Catalogue::embedded().clone();
+    let Some(named) = file.get::<PathBuf>("catalogue") else { return embedded };
+    let text = read_text(&dir.join(&named), CATALOGUE_BYTES_MAX as u64);
+    match text
+        .and_then(|text| Catalogue::from_toml(&text).map_err(|error| format!("cannot be used: {error}")))
+    {
+        Ok(own) => Catalogue::overlaid(embedded, own),
+        Err(what) => {
+            file.refuse("catalogue", &format!("names {}, which {what}", named.display()));
+            embedded
+        }
+    }
+}
+
+fn provider(
+    name: &str,
+    section: &Section<'_>,
+    catalogue: &Catalogue,
+) -> Option<(ProviderName, ProviderSpec)> {
+    let format = section.get("format").unwrap_or_default();
+    let base_url = section.need("base_url");
+    let key_env = section.get("key_env");
+    let listed = section.get::<String>("catalogue");
+    let defaults = ProviderSpec::simulated();
+    let timeouts = section.table("timeouts", |timeouts| {
+        let or = |key, default| timeouts.get(key).unwrap_or(default);
+        let Timeouts { connect_ms, first_byte_ms, idle_ms } = Timeouts::default();
+        Some(Timeouts {
+            connect_ms: or("connect_ms", connect_ms),
+            first_byte_ms: or("first_byte_ms", first_byte_ms),
+            idle_ms: or("idle_ms", idle_ms),
+        })
+    });
+    let retries_max = section.get("retries_max").unwrap_or(defaults.retries_max);
+    let known = ProviderName::new(name).map_err(|bad| section.refuse_whole(&bad.to_string())).ok();
+    if listed.is_none() && !catalogue.providers().any(|known| known == name) {
+        let names: Vec<&str> = catalogue.providers().collect();
+        section.refuse(
+            "catalogue",
+            &format!("is missing: say which part of the catalogue judges its models ({})", names.join(", ")),
+        );
+    }
+    let catalogue = listed.unwrap_or_else(|| name.to_owned());
+    let timeouts = timeouts.unwrap_or_default();
+    let spec = ProviderSpec { format, base_url: base_url?, key_env, catalogue, timeouts, retries_max };
+    if let Err(bad) = spec.check() {
+        section.refuse_whole(&bad.to_string());
+        return None;
+    }
+    Some((known?, spec))
+}
+
+fn read_agents(dir: &Path, project: Option<&Project>, faults: &mut Vec<Fault>) -> BTreeMap<AgentName, Agent> {
+    let mut folders: Vec<String> = Vec::new();
+    if let Ok(entries) = fs::read_dir(dir.join("agents")) {
+        let found = entries.flatten().filter(|entry| entry.path().is_dir());
+        folders.extend(found.map(|entry| entry.file_name().to_string_lossy().into_owned()));
+    }
+    folders.retain(|name| !name.starts_with('.'));
+    folders.sort();
+    let mut agents = BTreeMap::new();
+    for folder in folders {
+        let shown = Path::new("agents").join(&folder);
+        match AgentName::new(&folder) {
+            Ok(name) => {
+                if let Some(agent) = read_agent(&dir.join(&shown), &shown, project, faults) {
+                    agents.insert(name, agent);
+                }
+            }
+            Err(bad) => {
+                faults.push(Fault { file: shown, line: None, what: format!("the folder's name is {bad}") })
+            }
+        }
+    }
+    agents
+}
+
+fn read_agent(
+    folder: &Path,
+    shown: &Path,
+    project: Option<&Project>,
+    faults: &mut Vec<Fault>,
+) -> Option<Agent> {
+    let spec = read_file(&folder.join("agent.toml"), &shown.join("agent.toml"), faults, agent::read);
+    let release_file = folder.join("release.toml");
+    if !release_file.exists() {
+        return Some(Agent { spec: spec?, release: None });
+    }
+    let release = read_file(&release_file, &shown.join("release.toml"), faults, |file| {
+        let prepared = release::read(file, folder);
+        if let (Some(project), Some(prepared)) = (project, &prepared) {
+            check_provider(file, project, &prepared.manifest.model.provider);
+        }
+        prepared
+    });
+    Some(Agent { spec: spec?, release: Some(release?) })
+}
+
+fn check_provider(file: &Section<'_>, project: &Project, named: &ProviderName) {
+    if project.providers.contains_key(named) {
+        return;
+    }
+    let names: Vec<&str> = project.providers.keys().map(ProviderName::as_str).collect();
+    let hint = match nearest(named.as_str(), names.iter().copied()) {
+        Some(like) => format!("did you mean `{like}`?"),
+        None => format!("it has {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") }),
+    };
+    file.refuse_in("model", "provider", &format!("`{named}` is not in {PROJECT_FILE}; {hint}"));
+}

@@ -1,0 +1,205 @@
+use std::fs;
+use std::path::Path;
+
+use pinrail_domain::id::AgentName;
+use pinrail_domain::release::Manifest;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::project::{Project, read_release};
+use super::{nearest, tools};
+use crate::commands::init;
+
+/// A folder with some files.
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+const PROJECT: &str = "[providers.sim]\nbase_url = 'sim:'\n";
+const MODEL: &str = "[model]\nprovider = 'sim'\nsnapshot = 'sim-1-2026-01-15'\n";
+
+/// What is wrong with a project whose one agent has this release.
+fn faults_of(release: &str, more: &[(&str, &str)]) -> String {
+    let mut files =
+        vec![("pinrail.toml", PROJECT), ("agents/a/agent.toml", ""), ("agents/a/release.toml", release)];
+    files.extend(more);
+    Project::read(folder(&files).path()).map_or_else(|bad| bad.to_string(), |_| String::new())
+}
+
+#[test]
+fn a_release_file_has_the_id_of_the_golden_manifest() {
+    let golden: Vec<Value> =
+        serde_json::from_str(include_str!("../../../../docs/golden/releases.json")).unwrap();
+    let check = |name: &str, toml: &str| {
+        let golden = golden.iter().find(|one| one["name"] == name).unwrap();
+        let dir = folder(&[("release.toml", toml)]);
+        let prepared = read_release(&dir.path().join("release.toml"), Path::new("release.toml")).unwrap();
+        let expected: Manifest = serde_json::from_value(golden["manifest"].clone()).unwrap();
+        assert_eq!(prepared.manifest, expected);
+        assert_eq!(prepared.id.to_string(), golden["id"].as_str().unwrap(), "{name}"); // I1
+    };
+    check("the least a release can say", "[model]\nprovider = 'openai'\nsnapshot = 'gpt-4o-2024-08-06'");
+    check(
+        "a number that canonical JSON writes without its fraction",
+        "[model]\nprovider = 'openai'\nsnapshot = 'gpt-4o-2024-08-06'\nparams = { top_p = 1.0 }",
+    );
+    check(
+        "a whole state contract and pinned weights",
+        "[model]\nprovider = 'local'\nsnapshot = 'llama-3.1-8b'
+        weights = 'sha256:9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c'
+        [state]
+        vectors.kb = { embedder = 'text-embedding-3-small', dims = 1536, metric = 'cosine' }
+        memory = { schema = 'chat/v1' }
+        context = { protocol = 2, accepts = [2, 1] }",
+    );
+}
+
+#[test]
+fn what_init_makes_is_read_as_it_is() {
+    let dir = folder(&init::FILES);
+    let project = Project::read(dir.path()).unwrap();
+    let agent = &project.agents[&AgentName::new("support").unwrap()];
+    let release = agent.release.as_ref().unwrap();
+    assert_eq!(release.manifest.model.snapshot, "sim-1-2026-01-15");
+    // Texts are stored byte for byte.
+    for file in ["prompts/system.md", "tools.json"] {
+        let bytes = fs::read(dir.path().join("agents/support").join(file)).unwrap();
+        assert!(release.artifacts.values().any(|artifact| artifact.bytes == bytes), "{file}");
+    }
+    // So is the comment that shows how a real provider is written.
+    let text = init::FILES[0].1;
+    let commented: String = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# "))
+        .filter(|l| l.contains(['=', '[']))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let real = commented.split_once("[providers.openai]").unwrap().1;
+    let dir = folder(&[("pinrail.toml", &format!("[providers.openai]{real}"))]);
+    assert_eq!(Project::read(dir.path()).unwrap().providers.len(), 1);
+}
+
+#[test]
+fn every_fault_is_named_with_its_file_and_line() {
+    let dir = folder(&[
+        (
+            "pinrail.toml",
+            "[server]\nlisten = 7070\n[provider.x]\n[providers.sim]\nbase_url = 'sim'\nretries = 2\n",
+        ),
+        ("agents/Bad/agent.toml", ""),
+        ("agents/a/agent.toml", "teir = 'critical'\n[[segments]]\ntenants = ['acme']\n"),
+        ("agents/b/release.toml", "[modle]\n"),
+        ("agents/c/agent.toml", "tier = 'urgent'\n"),
+        ("agents/d/agent.toml", "tier = \n"),
+    ]);
+    let text = Project::read(dir.path()).unwrap_err().to_string();
+    for expected in [
+        "pinrail.toml:2: server.listen: ",
+        "pinrail.toml:3: provider is not a key that Pinrail knows; did you mean `providers`?",
+        "pinrail.toml:6: providers.sim.retries is not a key",
+        "pinrail.toml:4: providers.sim: base_url `sim` must start with",
+        "agents/Bad: the folder's name is not a valid agent name",
+        "agents/a/agent.toml:1: teir is not a key that Pinrail knows; did you mean `tier`?",
+        "agents/a/agent.toml:2: segments[0].name is missing",
+        "agents/b/agent.toml: cannot be read",
+        "agents/b/release.toml:1: modle is not a key that Pinrail knows; did you mean `model`?",
+        "agents/c/agent.toml:1: tier: unknown variant `urgent`",
+        "agents/d/agent.toml:1: ",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_release_that_cannot_be_is_refused_by_key() {
+    let check = |tail: &str, expected: &str| {
+        let tools = r#"[{"type":"function","function":{"name":"look_up"}}]"#;
+        let text =
+            faults_of(&format!("{MODEL}{tail}"), &[("agents/a/tools.json", tools), ("secret.md", "s")]);
+        assert!(text.contains(expected), "{tail}: {expected} is not in\n{text}");
+    };
+    check("params = { stop = 2026-01-01 }", "agents/a/release.toml:4: model.params holds a date");
+    check("params = { top_p = nan }", "model.params holds a number that is not finite");
+    check("params = { model = 'x' }", "model.params.model is set by Pinrail itself");
+    check(
+        "[prompt]\nsystem = 'none.md'",
+        "agents/a/release.toml:5: prompt.system names none.md, which cannot be read",
+    );
+    check("[prompt]\nsystem = '../../secret.md'", "it must be a path inside the agent's folder");
+    check("[prompt]\nsystem = '/etc/passwd'", "it must be a path inside the agent's folder");
+    check("[prompt]\nmode = 'checked'", "prompt.mode: unknown variant `checked`");
+    check("[tools]\nmcp = ['https://x']", "save the server's `tools/list` answer as tools.json");
+    check("[tools]\nschema = 'tools.json'\nside_effects = ['lookup']", "did you mean `look_up`?");
+    check("[tools]\nside_effects = ['look_up']", "which is not a tool of `schema`");
+    check("[state]\nvectors.kb = { embedder = 'e', dims = 3 }", "state.vectors.kb.metric is missing");
+    check("[state]\ncontext = { protocol = 2, accepts = [1] }", "must hold its own protocol 2");
+    let other = faults_of(&MODEL.replace("'sim'", "'sin'"), &[]);
+    assert!(
+        other.contains("release.toml:2: model.provider `sin` is not in pinrail.toml; did you mean `sim`?"),
+        "{other}"
+    );
+    assert_eq!(faults_of(MODEL, &[]), "");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_cannot_bring_a_file_from_elsewhere_into_a_release() {
+    let dir = folder(&[
+        ("pinrail.toml", PROJECT),
+        ("secret.md", "s"),
+        ("agents/a/agent.toml", ""),
+        ("agents/a/release.toml", &format!("{MODEL}[prompt]\nsystem = 'system.md'")),
+    ]);
+    std::os::unix::fs::symlink("../../secret.md", dir.path().join("agents/a/system.md")).unwrap();
+    let text = Project::read(dir.path()).unwrap_err().to_string();
+    assert!(text.contains("a link that leaves the agent's folder"), "{text}");
+}
+
+#[test]
+fn a_catalogue_of_ones_own_is_laid_over() {
+    let own = "version = 1\nas_of = '2026-11-20'\n[[providers.house.patterns]]\nkind = 'pinned'\nshapes = ['m@{word}']\nwhy = 'ours'\n";
+    let project = "catalogue = 'models.toml'\n[providers.house]\nbase_url = 'https://llm.example.com/v1'\n";
+    let dir = folder(&[("pinrail.toml", project), ("models.toml", own)]);
+    let read = Project::read(dir.path()).unwrap();
+    assert!(read.catalogue.judge("house", "m@1").pins().is_empty());
+    let dir = folder(&[("pinrail.toml", project)]);
+    let text = Project::read(dir.path()).unwrap_err().to_string();
+    assert!(text.contains("pinrail.toml:1: catalogue names models.toml, which cannot be read"), "{text}");
+    assert!(text.contains("providers.house.catalogue is missing"), "{text}");
+}
+
+#[test]
+fn openai_tools_stay_as_they_are_and_mcp_tools_become_openai_tools() {
+    let openai = "[ {\"type\":\"function\", \"function\":{\"name\":\"a\",\"strict\":true}} ]\n";
+    assert_eq!(tools::read(openai).unwrap().bytes, openai.as_bytes());
+    let mcp = r#"{"tools":[{"name":"b","title":"B","description":"does b","inputSchema":{"type":"object","properties":{}}},
+                          {"inputSchema":{"type":"object"},"name":"c"}]}"#;
+    let read = tools::read(mcp).unwrap();
+    assert_eq!(
+        String::from_utf8(read.bytes).unwrap(),
+        r#"[{"function":{"description":"does b","name":"b","parameters":{"properties":{},"type":"object"}},"type":"function"},{"function":{"name":"c","parameters":{"type":"object"}},"type":"function"}]"#
+    );
+    assert_eq!(read.converted, 2);
+    let check = |text: &str, expected: &str| {
+        let what = tools::read(text).unwrap_err();
+        assert!(what.contains(expected), "{text}: {what}");
+    };
+    check("{", "is not JSON");
+    check("{}", "must be a JSON array");
+    check("[1]", "tool 0 is neither OpenAI-shaped");
+    check(r#"[{"name":"a"}]"#, "(`a`) has no inputSchema");
+    check(r#"[{"name":"a b","inputSchema":{}}]"#, "not a valid tool name");
+    check(r#"[{"name":"a","inputSchema":{}},{"function":{"name":"a"}}]"#, "`a` is defined twice");
+}
+
+#[test]
+fn a_suggestion_is_a_word_that_is_like_the_misspelt_one() {
+    assert_eq!(nearest("provdier", ["provider", "snapshot"]), Some("provider"));
+    assert_eq!(nearest("colour", ["provider", "snapshot"]), None);
+}

@@ -1,0 +1,146 @@
+//! A release diff for people: what changed, one line each, and the prompt word by word.
+//!
+//! Removed words are `[-so-]`, added ones `{+so+}`; on a terminal they are red and green as well.
+
+use std::fmt::Write as _;
+
+use pinrail_domain::release::diff::{Change, Diff, Op, StateDiff, TextDiff, ToolsDiff};
+use serde::Serialize;
+
+use super::{clean, one_line};
+
+/// Longest value shown of a changed schema.
+const VALUE_CHARS: usize = 120;
+
+/// Writes a diff, with colours where asked for.
+pub fn render(diff: &Diff, colours: bool) -> String {
+    let mut out = format!("{} → {}\n", diff.from.short(), diff.to.short());
+    if diff.is_empty() {
+        out.push_str("nothing that an agent would notice: only the spelling of an artifact differs\n");
+        return out;
+    }
+    let model = &diff.model;
+    change(&mut out, "model.provider", model.provider.as_ref());
+    change(&mut out, "model.snapshot", model.snapshot.as_ref());
+    for (name, param) in &model.params {
+        change(&mut out, &format!("model.params.{name}"), Some(param));
+    }
+    change(&mut out, "model.weights", model.weights.as_ref());
+    change(&mut out, "prompt.mode", diff.prompt.mode.as_ref());
+    if let Some(text) = &diff.prompt.text {
+        out.push_str("prompt.system\n");
+        prompt(&mut out, text, colours);
+    }
+    tools(&mut out, &diff.tools);
+    state(&mut out, &diff.state);
+    out
+}
+
+fn tools(out: &mut String, tools: &ToolsDiff) {
+    for name in &tools.added {
+        line(out, format_args!("tools + {}", clean(name)));
+    }
+    for name in &tools.removed {
+        line(out, format_args!("tools - {}", clean(name)));
+    }
+    for (name, changes) in &tools.changed {
+        line(out, format_args!("tools ~ {}", clean(name)));
+        for place in changes {
+            let (before, after) = (json(place.before.as_ref()), json(place.after.as_ref()));
+            line(out, format_args!("    {}: {before} → {after}", clean(&place.path)));
+        }
+    }
+    for name in &tools.side_effects_added {
+        line(out, format_args!("tools.side_effects + {name}"));
+    }
+    for name in &tools.side_effects_removed {
+        line(out, format_args!("tools.side_effects - {name}"));
+    }
+}
+
+fn state(out: &mut String, state: &StateDiff) {
+    for (name, space) in &state.vectors {
+        change(out, &format!("state.vectors.{name}"), Some(space));
+    }
+    change(out, "state.memory", state.memory.as_ref());
+    change(out, "state.context", state.context.as_ref());
+}
+
+fn prompt(out: &mut String, text: &TextDiff, colours: bool) {
+    let mut body = String::new();
+    for run in &text.runs {
+        let shown = clean(&run.text);
+        match run.op {
+            Op::Equal if run.folded => {
+                let _ = write!(body, "\n[… {} unchanged characters …]\n", run.text.chars().count());
+            }
+            Op::Equal => body.push_str(&shown),
+            Op::Delete => mark(&mut body, ("[-", &shown, "-]"), "31", colours),
+            Op::Insert => mark(&mut body, ("{+", &shown, "+}"), "32", colours),
+        }
+    }
+    for row in body.trim_end_matches('\n').lines() {
+        line(out, format_args!("    {row}"));
+    }
+}
+
+fn mark(out: &mut String, (open, text, close): (&str, &str, &str), code: &str, colours: bool) {
+    let (on, off) = if colours { (format!("\x1b[{code}m"), "\x1b[0m") } else { (String::new(), "") };
+    let _ = write!(out, "{on}{open}{text}{close}{off}");
+}
+
+fn change<T: Serialize>(out: &mut String, name: &str, change: Option<&Change<T>>) {
+    if let Some(Change { before, after }) = change {
+        let (before, after) = (json(before.as_ref()), json(after.as_ref()));
+        line(out, format_args!("{}: {before} → {after}", clean(name)));
+    }
+}
+
+fn json<T: Serialize>(value: Option<&T>) -> String {
+    match value.map(serde_json::to_string) {
+        Some(Ok(text)) => clean(&one_line(&text, VALUE_CHARS)),
+        Some(Err(_)) | None => "(none)".to_owned(),
+    }
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pinrail_domain::digest::Digest;
+    use pinrail_domain::release::{Contract, Manifest};
+    use serde_json::json;
+
+    use super::*;
+
+    fn contract(snapshot: &str, prompt: &str, tools: &str) -> Contract {
+        let digest = Digest::of(prompt.as_bytes());
+        let manifest: Manifest = serde_json::from_value(json!({
+            "pinrail": 1,
+            "model": { "provider": "sim", "snapshot": snapshot, "params": { "temperature": 0.2 } },
+            "prompt": { "system": digest }, "tools": { "schema": Digest::of(tools.as_bytes()) },
+        }))
+        .unwrap();
+        let id = manifest.id().unwrap();
+        Contract { id, manifest: Arc::new(manifest), system: Some(prompt.into()), tools: Some(tools.into()) }
+    }
+
+    #[test]
+    fn a_diff_says_what_changed_without_relying_on_colour() {
+        let a =
+            contract("sim-1-2026-01-15", "Be kind.\n", r#"[{"function":{"name":"look","strict":false}}]"#);
+        let b = contract("sim-1-2026-06-01", "Be \u{1b}[2Jbrief.\n", r#"[{"function":{"name":"look"}}]"#);
+        let diff = pinrail_domain::release::diff::diff(&a, &b);
+        let text = render(&diff, false);
+        assert!(text.contains("model.snapshot: \"sim-1-2026-01-15\" → \"sim-1-2026-06-01\"\n"), "{text}");
+        assert!(text.contains("[-kind-]"), "{text}");
+        assert!(text.contains("    /function/strict: false → (none)\n"), "{text}");
+        assert!(!text.contains('\u{1b}'), "what a prompt holds must not steer the terminal: {text:?}");
+        assert!(render(&diff, true).contains("\u{1b}[31m[-kind-]\u{1b}[0m"));
+    }
+}

@@ -1,0 +1,186 @@
+//! The binary against itself: a server in an own folder, and every step from files to a rollback.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on stops")]
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// A server that is killed when the test ends, however it ends.
+struct Up {
+    child: Child,
+    url: String,
+    /// Kept open: the server says more than its address.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Up {
+    fn start(dir: &Path) -> Up {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pinrail"))
+            .env_clear()
+            .args(["up", "--listen", "127.0.0.1:0", "--dir"])
+            .arg(dir)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        let url = line.trim().rsplit_once(' ').map(|(_, url)| url.to_owned());
+        let Some(url) = url else {
+            let _ = child.kill();
+            panic!("the server said {line:?}");
+        };
+        Up { child, url, _stdout: stdout }
+    }
+
+    fn pinrail(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pinrail"));
+        command.env_clear().env("PINRAIL_URL", &self.url).args(args).output().unwrap()
+    }
+
+    /// What a command that must be done prints.
+    fn done(&self, args: &[&str]) -> String {
+        let output = self.pinrail(args);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
+        text(&output.stdout)
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.done(&[args, &["--json"]].concat())).unwrap()
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn files_become_releases_and_a_rollback_takes_one_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let init = Command::new(env!("CARGO_BIN_EXE_pinrail")).args(["init", path]).output().unwrap();
+    assert!(init.status.success());
+    let up = Up::start(dir.path());
+
+    // The second apply changes nothing, in the ledger either.
+    let dry = up.json(&["apply", "-f", path, "--dry-run"]);
+    assert_eq!(dry["changed"], 2, "{dry}");
+    assert_eq!(up.json(&["apply", "-f", path])["changed"], 2);
+    let seq = up.json(&["pointers"])["seq"].clone();
+    let again = up.json(&["apply", "-f", path]);
+    assert_eq!((&again["changed"], &up.json(&["pointers"])["seq"]), (&0.into(), &seq), "{again}");
+    assert!(!up.done(&["apply", "-f", path]).contains("created"));
+
+    let first = up.json(&["release", "list", "--agent", "support"])["items"][0].clone();
+    let a = first["short"].as_str().unwrap().to_owned();
+    assert!(up.done(&["deploy", &format!("support={a}"), "--now"]).contains("deployment 1 is active"));
+
+    // A second release is another prompt, shown word by word.
+    let prompt = dir.path().join("agents/support/prompts/system.md");
+    let text = std::fs::read_to_string(&prompt).unwrap();
+    std::fs::write(&prompt, text.replace("brief and kind", "brief and blunt")).unwrap();
+    let made = up.json(&["release", "create", "support", "-f", path, "--reason", "shorter"]);
+    let b = made["short"].as_str().unwrap().to_owned();
+    let diff = up.done(&["release", "diff", &a[..6], &b[..6]]);
+    assert!(diff.contains("[-kind-]{+blunt+}"), "{diff}");
+
+    assert!(
+        up.done(&["deploy", &format!("support={b}"), "--weight", "5%"])
+            .contains("deployment 2 is candidate at 5%")
+    );
+    up.done(&["deployment", "weight", "2", "100%"]);
+    let run = up.json(&["run", "create", "support", "--session", "s-1", "--attribute", "plan=gold"]);
+    assert_eq!(run["deployment"], 2);
+    let run = run["run"].as_str().unwrap();
+
+    let back = up.done(&["deployment", "rollback", "2", "--reason", "too blunt"]);
+    assert!(
+        back.contains("deployment 2 is rolled back") && back.contains("active is deployment 1"),
+        "{back}"
+    );
+    assert!(back.contains("1 open runs (1 running"), "{back}");
+    // I2: the run finishes on what it started with.
+    assert_eq!(up.json(&["run", "resume", run])["stamp"]["deployment"], 2);
+    up.done(&["run", "finish", run, "--outcome", "ok"]);
+    let shown = up.done(&["run", "show", run]);
+    assert!(shown.contains("finished (ok)") && shown.contains("   0  "), "{shown}");
+    assert!(up.done(&["run", "tail", run]).contains("finished"));
+    assert!(up.done(&["deployment", "show", "2"]).contains("drained"));
+
+    // A hold refuses what comes next, until it is lifted.
+    let refused = up.pinrail(&["deploy", &format!("support={b}"), "--now"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("error[held]"));
+    up.done(&["hold", "lift", "support", "--reason", "the prompt is kind again"]);
+
+    // What was exported verifies without the server.
+    let verified = up.json(&["ledger", "verify"]);
+    let head = verified["head"].as_str().unwrap();
+    let export = up.done(&["ledger", "export"]);
+    let file = dir.path().join("ledger.jsonl");
+    std::fs::write(&file, &export).unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(up.json(&["ledger", "verify", "--file", file, "--expect-head", head])["head"], head);
+    std::fs::write(file, export.replace("too blunt", "too kind!")).unwrap();
+    assert_eq!(up.pinrail(&["ledger", "verify", "--file", file]).status.code(), Some(4));
+    assert!(up.done(&["ledger", "show"]).contains("too blunt"));
+
+    for list in [
+        &["agent", "list"][..],
+        &["provider", "list"],
+        &["key", "list"],
+        &["deployment", "list"],
+        &["run", "list"],
+    ] {
+        up.done(list);
+    }
+    let doctor = up.done(&["doctor", "--dir", path]);
+    assert!(doctor.contains("is ready") && doctor.contains("0 errors"), "{doctor}");
+}
+
+#[test]
+fn what_is_not_in_the_files_is_removed_only_when_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let up = Up::start(dir.path());
+    let _ = Command::new(env!("CARGO_BIN_EXE_pinrail")).args(["init", path]).output().unwrap();
+    up.done(&["apply", "-f", path]);
+    std::fs::rename(dir.path().join("agents/support"), dir.path().join("agents/helpdesk")).unwrap();
+    let change_of = |report: &Value, name: &str| {
+        let steps = report["steps"].as_array().unwrap();
+        let step = steps.iter().find(|step| step["kind"] == "agent" && step["name"] == name);
+        step.map(|step| step["change"].as_str().unwrap().to_owned())
+    };
+    let report = up.json(&["apply", "-f", path]);
+    assert_eq!(change_of(&report, "support").as_deref(), Some("extra"), "{report}");
+    assert_eq!(change_of(&report, "helpdesk").as_deref(), Some("created"), "{report}");
+    // The example agent of a first start is served, so it is not the files' to remove: said, and nothing lost.
+    let refused = up.pinrail(&["apply", "-f", path, "--prune"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("in_use"));
+}
+
+#[test]
+fn a_key_closes_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = Up::start(dir.path());
+    let token = up.done(&["key", "create", "ops", "--scope", "admin"]);
+    assert_eq!(up.pinrail(&["key", "list"]).status.code(), Some(1));
+    let listed = Command::new(env!("CARGO_BIN_EXE_pinrail"))
+        .env_clear()
+        .env("PINRAIL_URL", &up.url)
+        .env("PINRAIL_KEY", token.trim())
+        .args(["key", "list"])
+        .output()
+        .unwrap();
+    assert!(listed.status.success() && String::from_utf8(listed.stdout).unwrap().contains("admin"));
+}
