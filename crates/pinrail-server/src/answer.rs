@@ -87,8 +87,7 @@ async fn attempt(
     let params = params.map_err(bad_name)?;
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let body = read(route, &head.headers, body, &state.limits).await?;
-    let arrived = state.clock.now();
-    let call = Call { state: Arc::clone(state), caller, params, head, body, arrived };
+    let call = Call { state: Arc::clone(state), caller, params, head, body };
     let ended = if route.is_mutation() {
         tokio::spawn((route.handler)(call)).await
     } else {

@@ -14,7 +14,6 @@ use pinrail_control::{By, Control, Idempotency};
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{IdempotencyKey, TenantId};
 use pinrail_domain::key::{TenantRefused, Tenants};
-use pinrail_domain::time::Timestamp;
 use pinrail_store::AnswerKey;
 use pinrail_wire::json::check_depth;
 use serde::de::DeserializeOwned;
@@ -29,7 +28,6 @@ pub struct Call {
     pub params: Vec<(String, String)>,
     pub head: Parts,
     pub body: Bytes,
-    pub arrived: Timestamp,
 }
 
 /// Names the tenant that a call is for.

@@ -37,6 +37,9 @@ pub struct Create {
 pub struct Created {
     pub stamp: Stamp,
     pub status: RunStatus,
+    /// Whether an earlier request with this idempotency key made it.
+    #[serde(skip)]
+    pub replayed: bool,
 }
 
 /// Why a run isn't created.
@@ -59,6 +62,9 @@ pub enum CreateRefused {
 pub struct RunChange {
     pub run: RunId,
     pub summary: Summary,
+    /// Whether an earlier request with this idempotency key made it.
+    #[serde(skip)]
+    pub replayed: bool,
 }
 
 /// Why events aren't appended.
@@ -106,6 +112,20 @@ const APPEND_ATTEMPTS_MAX: usize = 8;
 /// All attributes of a run together.
 pub const ATTRIBUTES_BYTES_MAX: usize = 2 * ATTRIBUTES_MAX * ATTRIBUTE_BYTES_MAX;
 
+impl Created {
+    fn again(answer: &Answer, idempotency: Option<&Idempotency>) -> Result<Created, CreateRefused> {
+        let made: Created = replay(answer, idempotency).ok_or(CreateRefused::KeyReused)?;
+        Ok(Created { replayed: true, ..made })
+    }
+}
+
+impl RunChange {
+    fn again(answer: &Answer, idempotency: Option<&Idempotency>) -> Result<RunChange, AppendRefused> {
+        let made: RunChange = replay(answer, idempotency).ok_or(AppendRefused::KeyReused)?;
+        Ok(RunChange { replayed: true, ..made })
+    }
+}
+
 impl Runs {
     /// Creates a run that its caller appends to and finishes. The stamp is durable on return.
     pub async fn create(
@@ -122,7 +142,7 @@ impl Runs {
             return Err(CreateRefused::Attributes);
         }
         if let Some(answer) = self.earlier(idempotency.as_ref()).await? {
-            return replay(&answer, idempotency.as_ref()).ok_or(CreateRefused::KeyReused);
+            return Created::again(&answer, idempotency.as_ref());
         }
         if self.live.open() >= OPEN_MAX {
             return Err(BeginError::Busy { what: "the number of open runs", limit: OPEN_MAX }.into());
@@ -145,12 +165,12 @@ impl Runs {
             return Err(BeginError::PinGone { run: planned.stamp.run, why }.into());
         }
         let status = if queued { RunStatus::Queued } else { RunStatus::Running };
-        let created = |stamp: &Stamp| Created { stamp: stamp.clone(), status };
+        let created = |stamp: &Stamp| Created { stamp: stamp.clone(), status, replayed: false };
         let answer = |stamp: &Stamp| Some(self.answer(idempotency.as_ref()?, &created(stamp)));
         match self.start_durably(&wish, planned, queued, answer).await {
             Ok(started) => Ok(created(&started.stamp)),
             Err(StartFailed::Write(WriteError::Answered(answer))) => {
-                replay(&answer, idempotency.as_ref()).ok_or(CreateRefused::KeyReused)
+                Created::again(&answer, idempotency.as_ref())
             }
             Err(StartFailed::Write(error)) => Err(error.into()),
             Err(StartFailed::Plan(error)) => Err(error.into()),
@@ -274,7 +294,7 @@ impl Runs {
         check_lengths(&events)?;
         let live = self.visible(run, tenants).await.map_err(store)?.ok_or(AppendRefused::NoRun(run))?;
         if let Some(answer) = self.earlier(idempotency.as_ref()).await.map_err(store)? {
-            return replay(&answer, idempotency.as_ref()).ok_or(AppendRefused::KeyReused);
+            return RunChange::again(&answer, idempotency.as_ref());
         }
         if let Some(event) = events.iter().find(|event| live.stamp.single && moves_run(event)) {
             return Err(AppendRefused::NotYours(event.kind()));
@@ -288,9 +308,9 @@ impl Runs {
             };
             let append = Append { run, expected: at, events: events.clone(), answer };
             match self.recorder.durably(Write::Append(append)).await {
-                Ok(Written { summary }) => return Ok(RunChange { run, summary }),
+                Ok(Written { summary }) => return Ok(RunChange { run, summary, replayed: false }),
                 Err(WriteError::Answered(answer)) => {
-                    return replay(&answer, idempotency.as_ref()).ok_or(AppendRefused::KeyReused);
+                    return RunChange::again(&answer, idempotency.as_ref());
                 }
                 Err(WriteError::Moved { next }) => {
                     if let Some(expected) = expected {
@@ -322,7 +342,7 @@ impl Runs {
         for (when, event) in events {
             summary.apply(*when, event)?;
         }
-        Ok((Some(at), Some(self.answer(idempotency, &RunChange { run, summary }))))
+        Ok((Some(at), Some(self.answer(idempotency, &RunChange { run, summary, replayed: false }))))
     }
 
     async fn visible(&self, run: RunId, tenants: &Tenants) -> Result<Option<Arc<LiveRun>>, WriteError> {

@@ -12,7 +12,7 @@ use pinrail_store::memory::Strike;
 use pinrail_store::{Journal as _, StoreError};
 
 use super::bench::*;
-use crate::runs::{AppendRefused, Create, CreateRefused, EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX};
+use crate::runs::{AppendRefused, Create, CreateRefused, EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX, RunChange};
 
 fn acme() -> Tenants {
     Tenants::Only([tenant("acme")].into())
@@ -185,7 +185,9 @@ async fn appends_are_compared_and_set_and_happen_once_per_key() {
     assert!(matches!(old, Err(AppendRefused::Moved { expected: EventSeq(1), next: EventSeq(2) })));
     for (expected, key) in [(None, "k1"), (Some(3), "k2")] {
         let first = append(expected, key, Some(key)).await.unwrap();
-        assert_eq!(append(expected, key, Some(key)).await.unwrap(), first);
+        assert!(!first.replayed);
+        let again = RunChange { replayed: true, ..first };
+        assert_eq!(append(expected, key, Some(key)).await.unwrap(), again);
         assert!(matches!(append(expected, "other", Some(key)).await, Err(AppendRefused::KeyReused)));
     }
     // The acknowledgement is lost: one effect.

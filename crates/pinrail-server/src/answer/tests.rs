@@ -111,8 +111,7 @@ async fn a_bug_of_ours_is_an_internal_problem_without_its_cause() {
 fn call(bench: &Bench) -> Call {
     let (head, ()) = http::Request::new(()).into_parts();
     let state = Arc::clone(&bench.state);
-    let arrived = state.clock.now();
-    Call { state, caller: None, params: Vec::new(), head, body: Bytes::new(), arrived }
+    Call { state, caller: None, params: Vec::new(), head, body: Bytes::new() }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,6 @@ use pinrail_api::problem::{Code, Problem};
 use pinrail_api::runs::RunChanged;
 use pinrail_control::runs::{AppendRefused, RunChange};
 use pinrail_domain::id::RunId;
-use pinrail_domain::time::Timestamp;
 
 use crate::call::Call;
 use crate::problem;
@@ -27,15 +26,9 @@ fn shown(run: pinrail_store::journal::Run) -> pinrail_api::runs::Run {
     pinrail_api::runs::Run { run: run.stamp.run, stamp: run.stamp, summary: run.summary }
 }
 
-fn changed(call: &Call, change: RunChange) -> Answer {
-    let RunChange { run, summary } = change;
-    reply::changed(made_before(call, summary.last_at)?, &RunChanged { run, summary })
-}
-
-/// Whether what was done at `at` answers an earlier request with this call's idempotency key: it was done before
-/// this request arrived.
-fn made_before(call: &Call, at: Timestamp) -> Result<bool, Problem> {
-    Ok(call.idempotency()?.is_some() && at < call.arrived)
+fn changed(change: RunChange) -> Answer {
+    let RunChange { run, summary, replayed } = change;
+    reply::changed(replayed, &RunChanged { run, summary })
 }
 
 /// Why events aren't appended, or a run doesn't go on.

@@ -11,7 +11,7 @@ pub async fn append(call: Call) -> Answer {
     let AppendEvents { expected_seq, events } = call.json()?;
     let (tenants, idempotency) = (call.tenants()?, call.idempotency()?);
     let appended = call.control().runs().append(run, &tenants, expected_seq, events, idempotency).await;
-    changed(&call, appended.map_err(refused)?)
+    changed(appended.map_err(refused)?)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub async fn finish(call: Call) -> Answer {
     let FinishRun { outcome, why } = call.json()?;
     let (tenants, idempotency) = (call.tenants()?, call.idempotency()?);
     let finished = call.control().runs().finish(run, &tenants, outcome, why, idempotency).await;
-    changed(&call, finished.map_err(refused)?)
+    changed(finished.map_err(refused)?)
 }
 
 #[cfg(test)]

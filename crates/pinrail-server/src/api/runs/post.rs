@@ -6,9 +6,8 @@ use pinrail_control::runs::{Create, CreateRefused};
 use pinrail_domain::begin::BeginError;
 use pinrail_domain::id::RunId;
 use pinrail_domain::key::Tenants;
-use pinrail_domain::time::Timestamp;
 
-use super::{made_before, pin_gone};
+use super::pin_gone;
 use crate::api::agents::no_agent;
 use crate::call::Call;
 use crate::problem;
@@ -22,7 +21,7 @@ pub async fn create(call: Call) -> Answer {
     let created = call.control().runs().create(create, &own, call.idempotency()?).await.map_err(refused)?;
     let stamp = created.stamp;
     reply::changed(
-        made_before(&call, made_at(stamp.run))?,
+        created.replayed,
         &RunCreated {
             run: stamp.run,
             deployment: stamp.deployment,
@@ -32,11 +31,6 @@ pub async fn create(call: Call) -> Answer {
             stamp,
         },
     )
-}
-
-/// A run's id holds the time it was made, above 80 random bits.
-fn made_at(run: RunId) -> Timestamp {
-    Timestamp(u64::try_from(run.0 >> 80).expect("48 bits are left"))
 }
 
 fn refused(refused: CreateRefused) -> Problem {
