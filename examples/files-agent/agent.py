@@ -11,9 +11,12 @@ import argparse
 import asyncio
 import json
 import os
+import sys
 import uuid
 
-from run import Pinrail
+from openai import OpenAIError
+
+from run import Pinrail, RunError
 from toolbox import Toolbox
 
 ROUNDS_MAX = 8  # a model that calls tools for ever is stopped here
@@ -42,7 +45,7 @@ class Agent:
                 return self.run.messages[-1]["content"]
             else:
                 await self.call_model(stream)
-        raise RuntimeError(f"no answer after {ROUNDS_MAX} rounds")
+        raise RunError(f"no answer after {ROUNDS_MAX} rounds")
 
     async def call_model(self, stream):
         """Asks the model for the next step. The header puts the call into the run."""
@@ -93,21 +96,25 @@ async def main():
     args = parser.parse_args()
 
     pinrail = Pinrail(os.environ.get("PINRAIL_URL", "http://127.0.0.1:7070"), os.environ.get("PINRAIL_KEY"))
+    run = None
     async with Toolbox(args.folder) as toolbox:
-        run = await (pinrail.resume(args.resume) if args.resume else pinrail.begin("files", args.session))
-        stamp = run.stamp
-        print(f"run {run.id} of {stamp['session']}: deployment {stamp['deployment']}, release {stamp['release'][7:19]}")
-        agent = Agent(run, toolbox, show=lambda text: print(text, end="", flush=True))
-        if args.resume:
-            await agent.go_on(stream=True)
-            print()
-        for turn in args.turns:
-            print(f"> {turn}")
-            if await agent.say(turn, stream=True, pause=args.leave) is None:
-                return print(f"left; go on with --resume {run.id}")
-            print()
-        await run.finish()
+        try:
+            run = await (pinrail.resume(args.resume) if args.resume else pinrail.begin("files", args.session))
+            stamp = run.stamp
+            print(f"run {run.id}: deployment {stamp['deployment']}, release {stamp['release'][7:19]}")
+            agent = Agent(run, toolbox, show=lambda text: print(text, end="", flush=True))
+            if args.resume:
+                await agent.go_on(stream=True)
+                print()
+            for turn in args.turns:
+                print(f"> {turn}")
+                if await agent.say(turn, stream=True, pause=args.leave) is None:
+                    return print(f"left; go on with --resume {run.id}")
+                print()
+            await run.finish()
+        except (OpenAIError, RunError) as failure:
+            return f"{failure}\nthe run is still open; go on with --resume {run.id}" if run else str(failure)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(asyncio.run(main()))

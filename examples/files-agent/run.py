@@ -6,7 +6,11 @@ import httpx2
 from openai import AsyncOpenAI
 
 
-class RunTaken(Exception):
+class RunError(Exception):
+    """The run can't go on, or not here."""
+
+
+class RunTaken(RunError):
     """Another process went on with this run: this one must stop."""
 
 
@@ -35,10 +39,13 @@ class Pinrail:
 
     async def ask(self, method, path, body=None):
         """Pinrail's answer; the refusal of a compare-and-set is one too."""
-        reply = await self.api.request(method, path, json=body)
+        try:
+            reply = await self.api.request(method, path, json=body)
+        except httpx2.TransportError as error:
+            raise RunError(f"no answer from {self.api.base_url}: {error}") from error
         answer = reply.json()
         if reply.is_error and answer.get("code") != "sequence_moved":
-            raise RuntimeError(f"{method} {path}: {reply.text}")
+            raise RunError(f"{answer['detail']}; {answer.get('next_step', '')}")
         return answer
 
 
@@ -61,7 +68,7 @@ class Run:
             since = await self.pinrail.ask("GET", f"/runs/{self.id}/events?from={self.next}")
             # What the model was asked and said, the gateway writes; anything else is another worker's.
             if not all(event["type"].startswith(("model_", "drift")) for event in since["events"]):
-                raise RunTaken(self.id)
+                raise RunTaken(f"another process went on with {self.id}")
             self.next = since["next"]
 
     def open_calls(self):
