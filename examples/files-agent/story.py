@@ -31,11 +31,16 @@ TURNS = [
 STREAMED = [*TURNS[:2], 'And echo "good night", please.']
 OLD = [f"old-{number:02}" for number in range(50)]
 NEW = [f"new-{number:02}" for number in range(50)]
+LOG_LINES_SHOWN = 20  # of the server's log, when something went wrong
 LEFT_OPEN = 4  # runs that are under way when the rollback comes
 PROMPTS = {"You look after": "first", "You are the librarian": "second"}
 SECOND_PROMPT = """You are the librarian of a small folder of files. Use the tools to look before you answer.
 Answer in one sentence, and never change a file.
 """
+
+
+class Wrong(Exception):
+    """A claim that doesn't hold."""
 
 
 class Server:
@@ -61,10 +66,11 @@ class Server:
         code = self.process.wait(timeout=60)
         self.process.stdout.close()
         self.log.close()
-        if kind is not None:
-            print((self.folder / "up.log").read_text(), file=sys.stderr)
-        else:
+        if kind is None:
             check(code == 0, f"the server stopped with exit code {code}")
+        else:
+            said = (self.folder / "up.log").read_text().splitlines()
+            print("\nThe server's last words:", *said[-LOG_LINES_SHOWN:], sep="\n  ", file=sys.stderr)
 
     def run(self, *arguments):
         """Runs a `pinrail` command, shows what it printed, and fails where it fails."""
@@ -90,8 +96,7 @@ def step(title):
 
 def check(holds, claim, quiet=False):
     if not holds:
-        print(f"  WRONG: {claim}", file=sys.stderr)
-        sys.exit(1)
+        raise Wrong(claim)
     if not quiet:
         print(f"  ok: {claim}", flush=True)
 
@@ -276,10 +281,22 @@ def main():
         shutil.copytree(HERE / "agents", folder / "agents")
         shutil.copy(HERE / "pinrail.toml", folder)
         step("Start `pinrail up` in an empty folder")
-        with Server(str(Path(args.pinrail).resolve()), folder) as server:
-            asyncio.run(play(server))
-            step("Stop the server")
+        try:
+            with Server(str(Path(args.pinrail).resolve()), folder) as server:
+                asyncio.run(play(server))
+                step("Stop the server")
+        except Exception as failure:
+            if not (wrong := first_wrong(failure)):
+                raise
+            sys.exit(f"\nWRONG: {wrong}")
     print("\nThe story went as told.")
+
+
+def first_wrong(failure):
+    """The claim that failed, out of the groups that the MCP clients' task groups make of it."""
+    if isinstance(failure, Wrong):
+        return failure
+    return next(filter(None, map(first_wrong, getattr(failure, "exceptions", []))), None)
 
 
 if __name__ == "__main__":
