@@ -1,11 +1,13 @@
 //! Opening: fold the ledger into the world, and close what a crash left half done.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pinrail_domain::id::LedgerSeq;
 use pinrail_domain::journal::{Event, Outcome, RunStatus};
+use pinrail_domain::time::Timestamp;
 use pinrail_domain::world::{Corrupt, World};
 use pinrail_store::journal::{Append, RunFilter, Write, WriteError};
 use pinrail_store::{Store, StoreError};
@@ -14,7 +16,7 @@ use tokio::sync::{Mutex, watch};
 use crate::append::READ_ENTRIES;
 use crate::contracts::Contracts;
 use crate::runs::Runs;
-use crate::{Control, Inner, Options, Snapshot};
+use crate::{Control, Inner, Options, Snapshot, tasks};
 
 /// What opening found and mended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub enum OpenError {
 const CLOSE_RUNS: usize = 500;
 /// Idempotency answers are kept for a week: longer than any client retries.
 const ANSWERS_KEPT_MS: u64 = 7 * 24 * 3_600_000;
+/// How often old answers are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
 impl Control {
     /// Reads the whole ledger, checks its chain, closes what was cut off and starts the journal's writer.
@@ -48,8 +52,6 @@ impl Control {
         let world = read_world(&*store).await?;
         let entries = world.head.seq.0;
         let calls_closed = close_cut_off_calls(&*store, &*clock).await?;
-        let horizon = clock.now().0.saturating_sub(ANSWERS_KEPT_MS);
-        store.answers_expire(pinrail_domain::time::Timestamp(horizon)).await?;
 
         let (epoch, _) = watch::channel(world.epoch);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::of(world)));
@@ -75,7 +77,22 @@ impl Control {
             contracts,
             runs,
         };
-        Ok((Control { inner: Arc::new(inner) }, Recovered { entries, calls_closed }))
+        let inner = Arc::new(inner);
+        tasks::spawn(forget_old_answers(Arc::downgrade(&inner)));
+        Ok((Control { inner }, Recovered { entries, calls_closed }))
+    }
+}
+
+/// Forgets answers that nobody will ask for again, now and then, until the control plane is gone.
+async fn forget_old_answers(control: Weak<Inner>) {
+    while let Some(inner) = control.upgrade() {
+        let horizon = Timestamp(inner.clock.now().0.saturating_sub(ANSWERS_KEPT_MS));
+        if let Err(error) = inner.store.answers_expire(horizon).await {
+            // They only take room; the next round tries again.
+            tracing::warn!(%error, "old idempotency answers could not be forgotten");
+        }
+        drop(inner);
+        tokio::time::sleep(FORGET_EVERY).await;
     }
 }
 
@@ -115,8 +132,15 @@ async fn close_cut_off_calls(
             })
         });
         for written in store.journal_write(Arc::new(writes.collect())).await {
-            written.map_err(OpenError::Close)?;
-            closed += 1;
+            match written {
+                Ok(_) => closed += 1,
+                // Reading still works, so the server starts; the next start closes them.
+                Err(WriteError::Store(error @ (StoreError::Full(_) | StoreError::ReadOnly(_)))) => {
+                    tracing::warn!(%error, "calls that were cut off cannot be closed yet");
+                    return Ok(closed);
+                }
+                Err(error) => return Err(OpenError::Close(error)),
+            }
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::deploy::Traffic;
 use pinrail_domain::id::LedgerSeq;
 use pinrail_domain::journal::{Outcome, RunStatus};
 use pinrail_domain::tier::Tier;
+
+use pinrail_store::Answers as _;
 
 use super::bench::*;
 use crate::{OpenError, Recovered};
@@ -59,4 +62,20 @@ async fn a_damaged_ledger_is_not_opened_and_the_entry_is_named() {
     bench.store.memory.damage_entry(LedgerSeq(3));
     let (error, chain) = refused().await;
     assert!(matches!(error, OpenError::Store(_)) && chain.contains("ledger entry 3"), "{chain}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_are_forgotten_after_a_week_while_the_server_runs() {
+    let bench = Bench::new(Tier::Standard).await;
+    let (week_ms, hour) = (7 * 24 * 3_600_000, std::time::Duration::from_secs(3_601));
+    let key = idempotency("k", "one");
+    let name = agent("extra");
+    bench.control.agent_put(keyed("k", "one"), &name, &AgentSpec::default()).await.unwrap();
+    let kept = || async { bench.store.answer_get(&key.key).await.unwrap().is_some() };
+    for (passed_ms, still_there) in [(week_ms, true), (1, false)] {
+        bench.clock.0.fetch_add(passed_ms, std::sync::atomic::Ordering::SeqCst);
+        tokio::time::advance(hour).await;
+        settle().await;
+        assert_eq!(kept().await, still_there);
+    }
 }

@@ -4,7 +4,6 @@ use pinrail_api::problem::{Code, Problem};
 use pinrail_api::runs::{CreateRun, RunCreated};
 use pinrail_control::runs::{Create, CreateRefused};
 use pinrail_domain::begin::BeginError;
-use pinrail_domain::id::RunId;
 use pinrail_domain::key::Tenants;
 
 use super::pin_gone;
