@@ -1,0 +1,161 @@
+//! `pinrail bench`: measures the budgets against baselines of the same run, and prints one table.
+//!
+//! Everything runs on loopback and in temporary folders. Numbers of a shared machine vary: read the ratios.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::output::table::table;
+use crate::output::{Output, talk};
+
+mod gateway;
+mod journal;
+mod load;
+mod process;
+mod resolve;
+mod rollback;
+mod upstream;
+
+/// Measure Pinrail's budgets on this machine.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pinrail bench                               every scenario
+  pinrail bench gateway --seconds 10          the gateway against a direct connection and nginx
+  pinrail bench journal --dir /srv/pinrail    durable appends on the disk that will be used
+
+The gateway's baseline is nginx (`proxy_pass`, 1 worker, keep-alive); without an nginx in PATH that column is left out.
+Use a release build.")]
+pub struct Args {
+    /// What to measure [default: everything]
+    #[arg(value_enum)]
+    scenarios: Vec<Scenario>,
+    /// How long each load lasts, in seconds
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Folder for the temporary stores: the disk matters
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Internal: answer as the fixed upstream on this port
+    #[arg(long, hide = true)]
+    upstream: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Scenario {
+    /// Choosing the deployment, in process
+    Resolve,
+    /// Durable journal appends, against the raw store
+    Journal,
+    /// Taking a deployment back, with longer and longer ledgers
+    Rollback,
+    /// The data plane, against direct and nginx
+    Gateway,
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub scenario: &'static str,
+    pub what: String,
+    pub measured: String,
+    /// The baseline of the same run, and what it is.
+    pub baseline: String,
+    pub budget: String,
+    /// `met`, `missed`, or empty where there is no budget.
+    pub verdict: &'static str,
+}
+
+/// What every scenario needs.
+pub struct Bench {
+    seconds: Duration,
+    dir: PathBuf,
+}
+
+impl Row {
+    fn new(scenario: &'static str, what: impl Into<String>, measured: impl Into<String>) -> Row {
+        let (baseline, budget) = (String::new(), String::new());
+        Row { scenario, what: what.into(), measured: measured.into(), baseline, budget, verdict: "" }
+    }
+
+    fn against(mut self, baseline: impl Into<String>) -> Row {
+        self.baseline = baseline.into();
+        self
+    }
+
+    fn budget(mut self, budget: impl Into<String>, met: bool) -> Row {
+        self.budget = budget.into();
+        self.verdict = if met { "met" } else { "missed" };
+        self
+    }
+}
+
+impl Bench {
+    /// A fresh folder that is gone when the value is dropped.
+    fn folder(&self) -> anyhow::Result<tempfile::TempDir> {
+        Ok(tempfile::tempdir_in(&self.dir)?)
+    }
+}
+
+/// Measures and prints.
+pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(port) = args.upstream {
+        runtime.block_on(upstream::serve(port))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if cfg!(debug_assertions) {
+        talk("this is a debug build: its numbers mean nothing; use --release");
+    }
+    let dir = args.dir.unwrap_or_else(std::env::temp_dir);
+    let bench = Bench { seconds: Duration::from_secs(args.seconds.max(1)), dir };
+    let wanted = |scenario| args.scenarios.is_empty() || args.scenarios.contains(&scenario);
+    let mut rows = Vec::new();
+    for scenario in [Scenario::Resolve, Scenario::Journal, Scenario::Rollback, Scenario::Gateway] {
+        if !wanted(scenario) {
+            continue;
+        }
+        talk(&format!("measuring {scenario:?} …").to_lowercase());
+        rows.extend(match scenario {
+            Scenario::Resolve => resolve::measure(&bench)?,
+            Scenario::Journal => runtime.block_on(journal::measure(&bench))?,
+            Scenario::Rollback => runtime.block_on(rollback::measure(&bench))?,
+            Scenario::Gateway => runtime.block_on(gateway::measure(&bench))?,
+        });
+    }
+    show(&rows, out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(rows: &[Row], out: Output) -> anyhow::Result<()> {
+    let line = |row: &Row| {
+        let Row { scenario, what, measured, baseline, budget, verdict } = row.clone();
+        vec![scenario.to_owned(), what, measured, baseline, budget, verdict.to_owned()]
+    };
+    let header = ["scenario", "what", "measured", "baseline", "budget", ""];
+    out.value(&rows, || table(&header, rows.iter().map(line).collect(), "nothing was measured"))?;
+    Ok(())
+}
+
+/// The value below which the share `q` of the sorted samples lies.
+fn quantile(sorted: &[u64], q: f64) -> u64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get(((last as f64) * q).round() as usize).copied().unwrap_or_default()
+}
+
+/// A folder's device speed: how long one small durable write takes, in microseconds (median).
+fn fsync_us(dir: &Path) -> anyhow::Result<u64> {
+    use std::io::Write as _;
+    let mut file = tempfile::tempfile_in(dir)?;
+    let mut samples = Vec::new();
+    for _ in 0..200 {
+        let start = process::now();
+        file.write_all(&[0; 4096])?;
+        file.sync_data()?;
+        samples.push(process::us_since(start));
+    }
+    samples.sort_unstable();
+    Ok(quantile(&samples, 0.5))
+}

@@ -1,0 +1,277 @@
+//! `pinrail up`: everything in one process.
+//!
+//! In this order: configuration, data folder, lock, store (which recovers what a crash left), control plane,
+//! simulated provider, gateway, listener; and backwards on the way down: no new connections, requests in
+//! flight finish, the journal's queue is written, the lock goes last.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use pinrail_api::status::MissingKey;
+use pinrail_control::Control;
+use pinrail_domain::model::Catalogue;
+use pinrail_domain::time::Clock as _;
+use pinrail_gateway::Gateway;
+use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
+use pinrail_server::{MissingKeys, Server};
+use pinrail_store::{NoProbe, Probe};
+use pinrail_store_sqlite::Sqlite;
+use tokio::net::TcpListener;
+
+use crate::config;
+use crate::system::{CRASH_AT, CrashPoint, EnvSecrets, OsEntropy, SystemClock};
+
+mod first;
+mod lock;
+
+use lock::Lock;
+
+/// Run the server: gateway, API and simulated provider in one process.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pinrail up                                  in an empty folder: an example agent to try
+  pinrail up --dir /srv/pinrail               data in /srv/pinrail/.pinrail
+  pinrail up --listen 0.0.0.0:7070            needs a key first: `pinrail key create ops --scope admin`
+
+The store is a SQLite database in DIR/.pinrail. Stop with ctrl-c or SIGTERM: requests in flight finish first.")]
+pub struct Args {
+    /// Folder of pinrail.toml; the data is in its .pinrail folder
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
+    /// Address to listen on [default: the file's, else 127.0.0.1:7070]
+    #[arg(long)]
+    listen: Option<String>,
+    /// Print events as JSON lines on stderr
+    #[arg(long)]
+    log_json: bool,
+}
+
+/// Where `up` listens unless told otherwise.
+const LISTEN_DEFAULT: &str = "127.0.0.1:7070";
+/// Reads of the store at once: lists and pages; requests to the gateway read memory.
+const READERS: usize = 4;
+
+/// Runs the server until it is told to stop.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    start_logging(args.log_json);
+    let settings = config::server(&args.dir)?;
+    let listen = args.listen.clone().or(settings.listen).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
+    let data = args.dir.join(".pinrail");
+    make_private_folder(&data)?;
+    let _lock = Lock::take(&data)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let up = Up::open(&data, settings.store_bytes_max, settings.catalogue).await?;
+        let example = !settings.has_file && up.control.snapshot().world.agents.is_empty();
+        first::register_simulator(&up.control).await?;
+        if example {
+            first::make_example(&up.control).await?;
+        }
+        up.serve(&listen, &data).await
+    })
+}
+
+/// The assembled parts.
+struct Up {
+    control: Control,
+    gateway: Gateway,
+    clock: Arc<SystemClock>,
+}
+
+impl Up {
+    async fn open(data: &Path, size_bytes_max: Option<u64>, catalogue: Catalogue) -> anyhow::Result<Up> {
+        let clock = Arc::new(SystemClock::start());
+        let catalogue = Arc::new(catalogue);
+        let store = Sqlite::open(pinrail_store_sqlite::Options {
+            probe: probe()?,
+            size_bytes_max,
+            readers: READERS,
+            ..pinrail_store_sqlite::Options::new(data.join("pinrail.db"))
+        })?;
+        let options = pinrail_control::Options {
+            store: Arc::new(store),
+            clock: Arc::clone(&clock) as _,
+            entropy: Arc::new(OsEntropy),
+            catalogue: Arc::clone(&catalogue),
+        };
+        let (control, recovered) = Control::open(options).await?;
+        if recovered.entries > 0 {
+            tracing::info!(
+                ledger_entries = recovered.entries,
+                calls_closed = recovered.calls_closed,
+                "opened the store of an earlier run"
+            );
+        }
+        let sim = start_simulator(&clock).await?;
+        let gateway = Gateway::new(pinrail_gateway::Options {
+            runs: Arc::new(pinrail_server::Port(control.clone())),
+            secrets: Arc::new(EnvSecrets),
+            clock: Arc::clone(&clock) as _,
+            catalogue,
+            sim_base: Some(sim),
+            limits: pinrail_gateway::Limits::default(),
+        });
+        Ok(Up { control, gateway, clock })
+    }
+
+    async fn serve(self, listen: &str, data: &Path) -> anyhow::Result<ExitCode> {
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host(listen)
+            .await
+            .with_context(|| format!("cannot resolve {listen}"))?
+            .collect();
+        let beyond_loopback = addresses.iter().any(|address| !address.ip().is_loopback());
+        if beyond_loopback && !self.control.is_keyed() {
+            anyhow::bail!(
+                "refusing to listen on {listen} without keys: anyone who reaches it could do anything. \
+                 Start on 127.0.0.1, run `pinrail key create ops --scope admin`, then listen here again"
+            );
+        }
+        let listener = TcpListener::bind(&addresses[..]).await;
+        let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
+        let address = listener.local_addr()?;
+        self.welcome(address, data)?;
+        let control = self.control.clone();
+        let gateway = self.gateway.clone();
+        let server = Server::new(pinrail_server::Options {
+            missing_keys: missing_keys(self.control.clone()),
+            control: self.control,
+            gateway: self.gateway,
+            clock: self.clock,
+            limits: pinrail_server::Limits::default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        let drained = server.serve(listener, stop_asked()).await?;
+        if drained.requests_cut > 0 {
+            tracing::warn!(
+                requests = drained.requests_cut,
+                "still in flight after the drain's deadline, and cut"
+            );
+        }
+        gateway.drained().await;
+        control.drain().await;
+        tracing::info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Says where it listens and what to try next: the address on stdout, the talk on stderr.
+    fn welcome(&self, address: SocketAddr, data: &Path) -> anyhow::Result<()> {
+        let url = format!("http://{address}");
+        let snapshot = self.control.snapshot();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "pinrail {} listens on {url}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(out, "  data in {}", data.display())?;
+        if !snapshot.world.keyed {
+            writeln!(
+                out,
+                "  open: anyone on this machine may do anything; `pinrail key create ops --scope admin` closes it"
+            )?;
+        }
+        writeln!(out)?;
+        for line in self.next_steps(&url) {
+            writeln!(out, "{line}")?;
+        }
+        Ok(out.flush()?)
+    }
+
+    fn next_steps(&self, url: &str) -> Vec<String> {
+        let snapshot = self.control.snapshot();
+        let server = if url.ends_with(":7070") { String::new() } else { format!(" --server {url}") };
+        let next = snapshot.world.next_deployment();
+        if let Some(release) = first::undeployed_release(&self.control) {
+            let body = format!(
+                r#"{{"model": "{}", "messages": [{{"role": "user", "content": "What is 12 + 30?"}}]}}"#,
+                first::EXAMPLE
+            );
+            return vec![
+                "Try next, in another terminal:".to_owned(),
+                format!(
+                    "  curl -s {url}/v1/chat/completions -H 'content-type: application/json' -d '{body}'"
+                ),
+                format!("  pinrail deploy {}={} --weight 20%{server}", first::EXAMPLE, release.short()),
+                format!("  pinrail deployment rollback {next} --reason 'trying it'{server}"),
+            ];
+        }
+        if snapshot.world.releases.is_empty() {
+            return vec![
+                "Try next, in another terminal:".to_owned(),
+                "  pinrail init                       scaffold an agent, unless you have one".to_owned(),
+                format!(
+                    "  pinrail apply{server}                      make agents and releases equal to the files"
+                ),
+                format!("  pinrail release list{server}               the ids to deploy"),
+            ];
+        }
+        vec![
+            format!("  pinrail status{server}    what every agent runs"),
+            format!("  pinrail run tail{server}  runs as they happen"),
+        ]
+    }
+}
+
+/// The simulated provider on a loopback port of its own. Returns its base URL.
+async fn start_simulator(clock: &Arc<SystemClock>) -> anyhow::Result<http::Uri> {
+    let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+    let base = format!("http://{}/v1", listener.local_addr()?).parse()?;
+    let clock = Arc::clone(clock);
+    let sim = Sim::new(Script::builtin(), SEED_DEFAULT, Arc::new(move || clock.now().0 / 1_000));
+    // It ends with the process: what it still had to say concerns nobody then.
+    tokio::spawn(async move { axum::serve(listener, sim.router()).await });
+    Ok(base)
+}
+
+/// The providers whose key variable isn't set here; the value itself is never looked at (I15).
+fn missing_keys(control: Control) -> MissingKeys {
+    Arc::new(move || {
+        let snapshot = control.snapshot();
+        let named =
+            snapshot.world.providers.iter().filter_map(|(name, spec)| Some((name, spec.key_env.as_ref()?)));
+        let missing = named.filter(|(_, key_env)| !config::is_set(key_env));
+        missing
+            .map(|(name, key_env)| MissingKey { provider: name.to_string(), key_env: key_env.clone() })
+            .collect()
+    })
+}
+
+fn probe() -> anyhow::Result<Arc<dyn Probe>> {
+    match config::variable(CRASH_AT) {
+        None => Ok(Arc::new(NoProbe)),
+        Some(text) => {
+            let point = CrashPoint::parse(&text)
+                .with_context(|| format!("{CRASH_AT}={text} is not POINT or POINT:N"))?;
+            tracing::warn!(at = %text, "this process will kill itself: {CRASH_AT} is set");
+            Ok(Arc::new(point))
+        }
+    }
+}
+
+fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make the data folder {}", folder.display()))
+}
+
+fn start_logging(json: bool) {
+    let level = config::variable("PINRAIL_LOG").unwrap_or_else(|| "info".to_owned());
+    let filter = tracing_subscriber::EnvFilter::new(level);
+    let colours = std::io::stderr().is_terminal() && !config::no_colour();
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false);
+    if json { logs.json().init() } else { logs.init() }
+}
+
+async fn stop_asked() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("a handler for SIGTERM can be installed");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    tracing::info!("stopping: no new connections, requests in flight finish");
+}
