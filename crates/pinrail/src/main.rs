@@ -18,6 +18,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+/// A request allocates on one thread and frees on another (the journal's writer), which this allocator is made for.
+/// docs/bench.md has the numbers.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let json = cli.globals.json;

@@ -18,7 +18,14 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     (
         "pinrail-server",
         3,
-        &["pinrail-api", "pinrail-control", "pinrail-domain", "pinrail-gateway", "pinrail-store", "pinrail-wire"],
+        &[
+            "pinrail-api",
+            "pinrail-control",
+            "pinrail-domain",
+            "pinrail-gateway",
+            "pinrail-store",
+            "pinrail-wire",
+        ],
     ),
     (
         "pinrail",
@@ -95,5 +102,8 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());
         normal.map(|dependency| dependency["name"].as_str().expect("a name").to_owned()).collect()
     };
-    packages.iter().map(|package| (package["name"].as_str().expect("a name").to_owned(), normal(package))).collect()
+    packages
+        .iter()
+        .map(|package| (package["name"].as_str().expect("a name").to_owned(), normal(package)))
+        .collect()
 }

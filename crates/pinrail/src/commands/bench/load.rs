@@ -11,6 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::process;
+use super::upstream::OWN_TIME;
 
 /// What to ask, of whom, how.
 #[derive(Clone, Debug)]
@@ -22,7 +23,8 @@ pub struct Load {
     pub seconds: Duration,
 }
 
-/// What came of it. Times in microseconds, sorted.
+/// What came of it. Times in microseconds, sorted. Of streams: what the way took beyond the upstream's own time, until
+/// the first and until the last chunk.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     pub requests: u64,
@@ -72,12 +74,16 @@ impl Load {
             let response = sender.send_request(request).await?;
             anyhow::ensure!(response.status().is_success(), "the answer was {}", response.status());
             let mut answer = response.into_body();
-            let mut first = None;
+            let (mut first, mut last) = (None, None);
             while let Some(frame) = answer.frame().await {
-                frame?;
-                first.get_or_insert_with(|| process::us_since(start));
+                let Ok(data) = frame?.into_data() else { continue };
+                if let Some(own_us) = own_time(&data) {
+                    let way_us = process::us_since(start).saturating_sub(own_us);
+                    first.get_or_insert(way_us);
+                    last = Some(way_us);
+                }
             }
-            outcome.whole_us.push(process::us_since(start));
+            outcome.whole_us.push(last.unwrap_or_else(|| process::us_since(start)));
             outcome.first_us.extend(first);
             outcome.requests += 1;
         }
@@ -93,4 +99,11 @@ impl Load {
             self.model
         ))
     }
+}
+
+/// The upstream's own time, as the newest chunk in `data` says.
+fn own_time(data: &[u8]) -> Option<u64> {
+    let at = memchr::memmem::rfind(data, OWN_TIME.as_bytes())? + OWN_TIME.len();
+    let digits = data[at..].split(|byte| !byte.is_ascii_digit()).next()?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -68,6 +68,13 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// The wall clock in microseconds; two processes of this machine agree on it.
+#[allow(clippy::disallowed_methods, reason = "a benchmark's stopwatch")]
+pub fn unix_us() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
 pub fn us_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -12,20 +13,26 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+use super::process;
+
 /// Content chunks of a stream, the first and last included.
 pub const CHUNKS: usize = 36;
+/// What comes before a chunk's own time.
+pub const OWN_TIME: &str = "\"system_fingerprint\":\"own_us=";
+/// Between two chunks: the timer's resolution, about a thousand tokens a second.
+const PAUSE: Duration = Duration::from_millis(1);
 /// Bytes of the whole answer.
 const ANSWER_BYTES: usize = 694;
 
 /// Answers until it is killed.
 pub async fn serve(port: u16) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    let (whole, chunks) = (answer(), chunks());
+    let whole = answer();
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let (whole, chunks) = (whole.clone(), chunks.clone());
-        let service = service_fn(move |request| reply(request, whole.clone(), chunks.clone()));
+        let whole = whole.clone();
+        let service = service_fn(move |request| reply(request, whole.clone()));
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new();
             // A client that hangs up ends its connection and nothing else.
@@ -37,15 +44,20 @@ pub async fn serve(port: u16) -> anyhow::Result<()> {
 async fn reply(
     request: Request<Incoming>,
     whole: Bytes,
-    chunks: Vec<Bytes>,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, hyper::Error> {
     let body = request.into_body().collect().await?.to_bytes();
     let streams = memchr::memmem::find(&body, b"\"stream\":true").is_some();
     let (kind, body) = if streams {
-        // One chunk a poll: each is a write of its own, as a model's tokens are.
-        let frames = futures_util::stream::unfold(chunks.into_iter(), |mut left| async {
-            tokio::task::yield_now().await;
-            left.next().map(|chunk| (Ok(Frame::data(chunk)), left))
+        let asked_us = process::unix_us();
+        // A pause before each chunk: a model's tokens come one by one, and each is a write of its own.
+        let frames = futures_util::stream::unfold(0, move |n| async move {
+            tokio::time::sleep(PAUSE).await;
+            let chunk = match n {
+                0..CHUNKS => chunk(n, asked_us),
+                CHUNKS => Bytes::from_static(b"data: [DONE]\n\n"),
+                _ => return None,
+            };
+            Some((Ok(Frame::data(chunk)), n + 1))
         });
         ("text/event-stream", StreamBody::new(frames).boxed())
     } else {
@@ -61,17 +73,15 @@ fn answer() -> Bytes {
     Bytes::from(format!("{head}{}{tail}", "x".repeat(ANSWER_BYTES - head.len() - tail.len())))
 }
 
-fn chunks() -> Vec<Bytes> {
-    let chunk = |n: usize| {
-        let (delta, finish) =
-            if n + 1 < CHUNKS { (r#"{"content":"word "}"#, "null") } else { ("{}", r#""stop""#) };
-        format!(
-            "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\
-             \"model\":\"sim-1-2026-01-15\",\"system_fingerprint\":\"fp_1\",\
-             \"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}]}}\n\n"
-        )
-    };
-    let mut chunks: Vec<Bytes> = (0..CHUNKS).map(|n| Bytes::from(chunk(n))).collect();
-    chunks.push(Bytes::from_static(b"data: [DONE]\n\n"));
-    chunks
+/// A content chunk. Its fingerprint says how long the upstream itself has taken so far, in microseconds: what a
+/// client waited beyond that, the way took.
+fn chunk(n: usize, asked_us: u64) -> Bytes {
+    let (delta, finish) =
+        if n + 1 < CHUNKS { (r#"{"content":"word "}"#, "null") } else { ("{}", r#""stop""#) };
+    let own_us = process::unix_us().saturating_sub(asked_us);
+    Bytes::from(format!(
+        "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\
+         \"model\":\"sim-1-2026-01-15\",{OWN_TIME}{own_us}\",\
+         \"choices\":[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":{finish}}}]}}\n\n"
+    ))
 }
