@@ -101,7 +101,7 @@ fn head(db: &Connection) -> Result<Head, Failure> {
 
 /// Reads entries one after the other: the first that is missing, unreadable or another's stops it.
 fn read(db: &Connection, after: LedgerSeq, limit: usize) -> Result<Vec<Entry>, Failure> {
-    let sql = "SELECT seq, entry FROM ledger WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let sql = "SELECT seq, hash, entry FROM ledger WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let mut select = db.prepare_cached(sql)?;
     let mut rows = select.query((integer(after.0), sql_limit(limit)))?;
     let mut entries = Vec::new();
@@ -112,10 +112,14 @@ fn read(db: &Connection, after: LedgerSeq, limit: usize) -> Result<Vec<Entry>, F
         if row.get::<_, i64>(0)? != integer(expected.0) {
             return Err(Failure::damaged(name, "it is missing"));
         }
-        let text = row.get_ref(1)?.as_bytes().map_err(|why| Failure::damaged(name, why))?;
+        let text = row.get_ref(2)?.as_bytes().map_err(|why| Failure::damaged(name, why))?;
         let entry: Entry = serde_json::from_slice(text).map_err(|why| Failure::damaged(name, why))?;
         if entry.seq != expected {
             return Err(Failure::damaged(name, format_args!("it says that it is entry {}", entry.seq)));
+        }
+        // The column is what the head is read from, so the two may not differ.
+        if row.get_ref(1)?.as_blob().ok() != Some(&entry.hash.as_bytes()[..]) {
+            return Err(Failure::damaged(name, "it is filed under another hash than its own"));
         }
         entries.push(entry);
     }

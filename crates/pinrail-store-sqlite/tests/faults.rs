@@ -162,6 +162,9 @@ async fn what_is_damaged_is_named() {
     damaged("UPDATE ledger SET entry = '{\"seq\":2}' WHERE seq = 2", ledger, "ledger entry 2").await;
     damaged("DELETE FROM ledger WHERE seq = 2", ledger, "ledger entry 2").await;
     damaged(swap, ledger, "ledger entry 3").await;
+    // The column is what the next append builds on.
+    damaged("UPDATE ledger SET hash = zeroblob(32) WHERE seq = 4", ledger, "ledger entry 4").await;
+    damaged("UPDATE ledger SET hash = x'00' WHERE seq = 2", ledger, "ledger entry 2").await;
 
     let id = run(1).to_string();
     let get = async |store: &Sqlite| store.run_get(run(1)).await.map(drop);
