@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use pinrail_domain::id::RunId;
-use pinrail_domain::journal::FaultOf;
+use pinrail_domain::journal::{FaultOf, RunStatus};
 use pinrail_wire::openai::error_body;
 use pinrail_wire::redact::Redactor;
 
@@ -201,13 +201,11 @@ impl From<BeginError> for Failure {
                 refuse(StatusCode::CONFLICT, "run_of_other_agent", "begin a run of its own for this agent")
                     .about("x-pinrail-run")
             }
-            BeginError::NotRunning { run, .. } => refuse(
-                StatusCode::CONFLICT,
-                "run_not_running",
-                "resume it, or leave the run out to begin a new one",
-            )
-            .about("x-pinrail-run")
-            .of_run(run),
+            BeginError::NotRunning { run, status } => {
+                refuse(StatusCode::CONFLICT, "run_not_running", &to_run_again(run, status))
+                    .about("x-pinrail-run")
+                    .of_run(run)
+            }
             BeginError::OtherSession { run } => {
                 let next = "name the run's own session, or none";
                 refuse(StatusCode::CONFLICT, "run_of_other_session", next)
@@ -227,6 +225,23 @@ impl From<BeginError> for Failure {
             BeginError::Journal(_) => {
                 ours("journal_unwritable", "check the server's disk with `pinrail doctor`").retry_after(5)
             }
+        }
+    }
+}
+
+/// What to do about a run that takes no calls in its status.
+fn to_run_again(run: RunId, status: RunStatus) -> String {
+    let resume = format!("`pinrail run resume {run}` or POST /api/v1/runs/{run}/resume");
+    match status {
+        RunStatus::Queued => format!("start it first ({resume})"),
+        RunStatus::Paused | RunStatus::Parked => {
+            format!("resume it ({resume}), or leave the run out to begin a new one")
+        }
+        RunStatus::Running => "send the call again".to_owned(),
+        RunStatus::Finished => {
+            "a finished run takes no more calls: leave the run out to begin a new one, or create \
+                                one with POST /api/v1/runs"
+                .to_owned()
         }
     }
 }

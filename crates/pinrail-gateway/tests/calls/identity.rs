@@ -193,7 +193,8 @@ async fn a_run_that_cannot_begin_says_why() {
     let run: RunId = RUN.parse().unwrap();
     let agent = || pinrail_domain::id::AgentName::new("support").unwrap();
     let segment = pinrail_domain::id::SegmentName::default_segment();
-    let status = pinrail_domain::journal::RunStatus::Finished;
+    use pinrail_domain::journal::RunStatus;
+    let not_running = |status| BeginError::NotRunning { run, status };
     let disk = std::sync::Arc::new(std::io::Error::other("disk full"));
     let cases = [
         (
@@ -205,7 +206,10 @@ async fn a_run_that_cannot_begin_says_why() {
         (BeginError::NoRun(run), 404, "run_not_found", RUN),
         (BeginError::OtherAgent { run, agent: agent() }, 409, "run_of_other_agent", "support"),
         (BeginError::OtherSession { run }, 409, "run_of_other_session", RUN),
-        (BeginError::NotRunning { run, status }, 409, "run_not_running", "finished"),
+        (not_running(RunStatus::Queued), 409, "run_not_running", "start it first"),
+        (not_running(RunStatus::Paused), 409, "run_not_running", "pinrail run resume run_"),
+        (not_running(RunStatus::Parked), 409, "run_not_running", "pinrail run resume run_"),
+        (not_running(RunStatus::Finished), 409, "run_not_running", "takes no more calls: leave the run out"),
         (BeginError::PinGone { run, why: "retired".into() }, 409, "pin_gone", "retired"),
         (BeginError::Busy { what: "open runs", limit: 5 }, 503, "busy", "limit of 5"),
         (BeginError::Journal(disk), 503, "journal_unwritable", "disk full"),
