@@ -6,6 +6,7 @@ use pinrail_domain::id::{AgentName, DeploymentId, Epoch, EventSeq, ReleaseId, Ru
 use pinrail_domain::journal::{Event, Outcome, Recorded, Stamp, Summary};
 use pinrail_domain::release::Manifest;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// A run to create.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,11 +50,46 @@ pub struct Run {
 /// Events to append.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AppendEvents {
+pub struct AppendEvents<E = CallersEvent> {
     /// Append only if the run's next event has this place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_seq: Option<EventSeq>,
-    pub events: Vec<Event>,
+    pub events: Vec<E>,
+}
+
+/// An event that callers append. The others, Pinrail writes itself. A field that isn't known is refused: what is
+/// spelt wrong would else be lost for good.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum CallersEvent {
+    /// A worker took the queued run.
+    Started {},
+    ToolCall {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        arguments: Value,
+    },
+    ToolResult {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        error: bool,
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        result: Value,
+    },
+    /// Whatever else the caller wants on record.
+    Note {
+        name: String,
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        data: Value,
+    },
+    Paused {
+        why: String,
+    },
+    Resumed {},
 }
 
 /// A run after a change.
@@ -84,7 +120,7 @@ pub struct RunResumed {
     pub system: Option<String>,
     /// The tool definitions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tools: Option<serde_json::Value>,
+    pub tools: Option<Value>,
     /// The first page of events.
     pub events: Vec<Recorded>,
     /// Where to read on with `GET …/events?from=`, if there are more.
@@ -100,4 +136,19 @@ pub struct Events {
     /// Pass as `from` for what follows.
     pub next: EventSeq,
     pub status: String,
+}
+
+impl From<CallersEvent> for Event {
+    fn from(event: CallersEvent) -> Event {
+        match event {
+            CallersEvent::Started {} => Event::Started,
+            CallersEvent::ToolCall { name, id, arguments } => Event::ToolCall { name, id, arguments },
+            CallersEvent::ToolResult { name, id, error, result } => {
+                Event::ToolResult { name, id, error, result }
+            }
+            CallersEvent::Note { name, data } => Event::Note { name, data },
+            CallersEvent::Paused { why } => Event::Paused { why },
+            CallersEvent::Resumed {} => Event::Resumed,
+        }
+    }
 }

@@ -12,6 +12,8 @@ use http::{HeaderValue, StatusCode};
 use pinrail_api::problem::{Code, Problem};
 use pinrail_control::CommitError;
 use pinrail_control::contracts::ContractError;
+use pinrail_domain::id::RunId;
+use pinrail_domain::journal::RunStatus;
 use pinrail_domain::tier::ModelRefused;
 use pinrail_store::StoreError;
 use pinrail_store::journal::WriteError;
@@ -107,7 +109,8 @@ pub fn store(error: &StoreError) -> Problem {
     Problem::new(code, detail).next_step(next_step)
 }
 
-/// What a refused or failed journal write means to a caller.
+/// What a refused or failed journal write means to a caller. Whoever appends to a run that was there before says
+/// itself what an illegal event means ([`run_state`]).
 pub fn write(error: WriteError) -> Problem {
     let detail = chain(&error);
     match error {
@@ -117,12 +120,15 @@ pub fn write(error: WriteError) -> Problem {
         }
         WriteError::Bound(_) => Problem::new(Code::Contended, detail)
             .next_step("send the request again, with the same Idempotency-Key"),
+        WriteError::Illegal(_) => {
+            tracing::error!(error = %detail, "a new run took not even its first events");
+            Problem::new(Code::Internal, detail).next_step("send the request again, and report the log line")
+        }
         WriteError::NoRun(run) => no_run(run),
         WriteError::Moved { next } => sequence_moved(detail, next.0),
         WriteError::TooManyEvents => {
             Problem::new(Code::LimitReached, detail).next_step("finish this run and go on in a new one")
         }
-        WriteError::Illegal(_) => run_state(detail),
         WriteError::Answered(_) => key_reused(),
         WriteError::Store(error) => store(&error),
     }
@@ -133,10 +139,10 @@ pub fn contract(error: ContractError) -> Problem {
     let detail = chain(&error);
     match error {
         ContractError::NoRelease(_) => {
-            Problem::new(Code::NotFound, detail).next_step("list the releases: GET /api/v1/releases")
+            Problem::new(Code::NotFound, detail).next_step("list the releases: `pinrail release list` (GET /api/v1/releases)")
         }
         ContractError::Missing(_) => Problem::new(Code::MissingArtifact, detail)
-            .next_step("store the artifact again: POST /api/v1/artifacts with its bytes"),
+            .next_step("store the artifact again: `pinrail release create AGENT` (POST /api/v1/artifacts with its bytes)"),
         ContractError::NotText(_) => {
             Problem::new(Code::StoreDamaged, detail).next_step("restore the store from a backup")
         }
@@ -148,10 +154,9 @@ pub fn contract(error: ContractError) -> Problem {
 pub fn model(refused: &ModelRefused) -> Problem {
     let next_step = match (refused.identity.pins().first(), refused.can_override) {
         (Some(pin), _) => format!("pin it: set model.snapshot to `{pin}` in release.toml"),
-        (None, true) => {
-            "pin a dated model id, or send \"model_override\" with the reason why this one may pass"
-                .to_owned()
-        }
+        (None, true) => "pin a dated model id, or say why this one may pass: `pinrail release create AGENT \
+             --allow-unknown-model REASON` (\"model_override\" with the reason)"
+            .to_owned(),
         (None, false) => format!("pin a dated model id, or give the agent a tier below {}", refused.tier),
     };
     Problem::new(Code::ModelRefused, refused.to_string())
@@ -164,8 +169,8 @@ pub fn model(refused: &ModelRefused) -> Problem {
 }
 
 /// Also the answer for a run of a tenant that the caller may not see (I11).
-pub fn no_run(run: pinrail_domain::id::RunId) -> Problem {
-    not_found(format!("run {run}"), "list the runs: GET /api/v1/runs")
+pub fn no_run(run: RunId) -> Problem {
+    not_found(format!("run {run}"), "list the runs: `pinrail run list` (GET /api/v1/runs)")
 }
 
 pub fn key_reused() -> Problem {
@@ -179,8 +184,22 @@ pub fn sequence_moved(detail: String, next: u64) -> Problem {
         .fact("next", next)
 }
 
-pub fn run_state(detail: String) -> Problem {
-    Problem::new(Code::RunState, detail).next_step(
-        "look at the run's status: GET /api/v1/runs/{run}; a paused or parked one goes on with POST …/resume",
-    )
+/// The problem of a run that is in the wrong place of its life, with the way on from there.
+pub fn run_state(detail: String, run: RunId, status: RunStatus) -> Problem {
+    let resume = format!("`pinrail run resume {run}` (POST /api/v1/runs/{run}/resume)");
+    let next_step = match status {
+        RunStatus::Queued => format!("start it first: {resume}"),
+        RunStatus::Running => {
+            format!("it runs already: look at what it did, `pinrail run show {run}` (GET /api/v1/runs/{run})")
+        }
+        RunStatus::Paused | RunStatus::Parked => format!("let it go on first: {resume}"),
+        RunStatus::Finished => {
+            "a finished run stays as it is: begin a new one, `pinrail run create AGENT` (POST /api/v1/runs)"
+                .to_owned()
+        }
+    };
+    Problem::new(Code::RunState, detail)
+        .next_step(next_step)
+        .fact("run", run.to_string())
+        .fact("run_status", status.to_string())
 }

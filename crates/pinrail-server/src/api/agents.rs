@@ -43,7 +43,7 @@ pub fn word(change: Change) -> String {
 pub fn no_agent(agent: &AgentName) -> Problem {
     problem::not_found(
         format!("agent `{agent}`"),
-        &format!("create it: PUT /api/v1/agents/{agent}, or `pinrail apply`"),
+        &format!("create it: agents/{agent}/agent.toml and `pinrail apply` (PUT /api/v1/agents/{agent})"),
     )
 }
 
@@ -52,21 +52,26 @@ fn refused(error: CommitError<AgentRefused>) -> Problem {
     problem::commit(error, |refused| {
         let detail = problem::chain(&refused);
         match refused {
-            AgentRefused::Bad(_) => {
-                Problem::new(Code::BadAgent, detail).next_step("correct agent.toml and send it again")
-            }
+            AgentRefused::Bad(_) => Problem::new(Code::BadAgent, detail)
+                .next_step("correct agent.toml and run `pinrail apply`, or send the settings again"),
             AgentRefused::SegmentInUse { segment, deployment } => Problem::new(Code::InUse, detail)
-                .next_step(format!("keep the segment, or roll back what it serves: POST /api/v1/deployments/{deployment}/rollback"))
+                .next_step(format!(
+                    "keep the segment, or take back what it serves: {}",
+                    super::deployments::roll_back_command(deployment)
+                ))
                 .fact("segment", segment.as_str())
                 .fact("deployment", deployment.0),
             AgentRefused::NoAgent(agent) => no_agent(&agent),
             AgentRefused::Deployed { agent: _, segment, deployment } => Problem::new(Code::InUse, detail)
-                .next_step(format!("roll it back first: POST /api/v1/deployments/{deployment}/rollback"))
+                .next_step(format!(
+                    "roll it back first: {}",
+                    super::deployments::roll_back_command(deployment)
+                ))
                 .fact("segment", segment.as_str())
                 .fact("deployment", deployment.0),
-            AgentRefused::TooMany => {
-                Problem::new(Code::LimitReached, detail).next_step("remove agents that nothing serves")
-            }
+            AgentRefused::TooMany => Problem::new(Code::LimitReached, detail).next_step(
+                "remove agents that nothing serves: `pinrail apply --prune` (DELETE /api/v1/agents/AGENT)",
+            ),
         }
     })
 }

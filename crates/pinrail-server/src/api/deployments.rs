@@ -77,13 +77,24 @@ fn shown(world: &World, deployment: &Deployment) -> pinrail_api::deployments::De
     }
 }
 
+/// How a deployment is taken back, for a next step.
+pub fn roll_back_command(id: DeploymentId) -> String {
+    format!("`pinrail deployment rollback {id} --reason …` (POST /api/v1/deployments/{id}/rollback)")
+}
+
 fn no_deployment(id: DeploymentId) -> Problem {
-    problem::not_found(format!("deployment {id}"), "list them: GET /api/v1/deployments")
+    problem::not_found(
+        format!("deployment {id}"),
+        "list them: `pinrail deployment list` (GET /api/v1/deployments)",
+    )
 }
 
 fn held(detail: String, agent: &AgentName, segment: &SegmentName, hold: &Hold) -> Problem {
     Problem::new(Code::Held, detail)
-        .next_step("when the cause is mended, lift it: POST /api/v1/holds/lift, or send \"lift_hold\": true")
+        .next_step(format!(
+            "when the cause is mended: `pinrail hold lift {agent} --segment {segment} --reason …` (POST \
+             /api/v1/holds/lift), or the same command with --lift-hold (\"lift_hold\": true)"
+        ))
         .fact("agent", agent.as_str())
         .fact("segment", segment.as_str())
         .fact("rolled_back", hold.deployment.0)
@@ -91,7 +102,9 @@ fn held(detail: String, agent: &AgentName, segment: &SegmentName, hold: &Hold) -
 
 fn not_a_candidate(detail: String, id: DeploymentId, state: &'static str) -> Problem {
     Problem::new(Code::NotACandidate, detail)
-        .next_step("open a new deployment: POST /api/v1/deployments")
+        .next_step(
+            "open a new deployment: `pinrail deploy AGENT=RELEASE --weight 5%` (POST /api/v1/deployments)",
+        )
         .fact("deployment", id.0)
         .fact("state", state)
 }

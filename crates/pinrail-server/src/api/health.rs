@@ -17,7 +17,7 @@ pub async fn readyz(call: Call) -> Answer {
         return reply::json(&ok(&call));
     }
     Err(Problem::new(Code::NotReady, troubles.join("; "))
-        .next_step("ask again; GET /api/v1/status and the server's log say more")
+        .next_step("ask again; `pinrail doctor`, GET /api/v1/status and the server's log say more")
         .fact("troubles", troubles))
 }
 

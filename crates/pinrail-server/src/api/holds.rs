@@ -14,8 +14,10 @@ pub async fn lift(call: Call) -> Answer {
     let done = call.control().lift_hold(call.by(reason)?, &agent, &segment).await;
     let done = done.map_err(|error| {
         problem::commit(error, |refused| {
-            Problem::new(Code::NotHeld, refused.to_string())
-                .next_step("GET /api/v1/pointers shows the holds; `segment` names another than `default`")
+            Problem::new(Code::NotHeld, refused.to_string()).next_step(
+                "`pinrail pointers` shows the holds (GET /api/v1/pointers); --segment names \
+                 another segment than `default`",
+            )
         })
     })?;
     reply::changed(done.replayed, &HoldLifted { agent, segment, seq: done.value })

@@ -15,14 +15,22 @@ fn refused(error: CommitError<KeyRefused>) -> Problem {
         let detail = problem::chain(&refused);
         let bad = |next_step: &str| Problem::new(Code::BadRequest, detail.clone()).next_step(next_step);
         match refused {
-            KeyRefused::Name => bad("give the key a short name, such as who uses it"),
-            KeyRefused::NoScope => bad("name what it may do: {\"scopes\": [\"run\"]}"),
-            KeyRefused::NoTenant => bad("name its tenants, or leave `tenants` out for all"),
-            KeyRefused::TenantScope(_) => bad("leave `tenants` out, or give it only the scopes run and read"),
+            KeyRefused::Name => {
+                bad("give the key a short name, such as who uses it: `pinrail key create NAME --scope SCOPE`")
+            }
+            KeyRefused::NoScope => bad("name what it may do: --scope run ({\"scopes\": [\"run\"]})"),
+            KeyRefused::NoTenant => {
+                bad("name its tenants with --tenant, or leave it (`tenants`) out for all")
+            }
+            KeyRefused::TenantScope(_) => {
+                bad("leave --tenant (`tenants`) out, or give it only the scopes run and read")
+            }
             KeyRefused::FirstNotAdmin => {
                 bad("make an admin key first: `pinrail key create admin --scope admin`")
             }
-            KeyRefused::NoKey(id) => problem::not_found(format!("key {id}"), "list them: GET /api/v1/keys"),
+            KeyRefused::NoKey(id) => {
+                problem::not_found(format!("key {id}"), "list them: `pinrail key list` (GET /api/v1/keys)")
+            }
             KeyRefused::LastAdmin => Problem::new(Code::InUse, detail)
                 .next_step("make another admin key first: `pinrail key create NAME --scope admin`"),
         }

@@ -16,7 +16,8 @@ use super::agents::{After, Reason, word};
 
 pub fn no_provider(provider: &ProviderName) -> Problem {
     let next_step = format!(
-        "register it: PUT /api/v1/providers/{provider}, or name it in pinrail.toml and `pinrail apply`"
+        "name it in pinrail.toml ([providers.{provider}]) and run `pinrail apply` (PUT \
+         /api/v1/providers/{provider})"
     );
     problem::not_found(format!("provider `{provider}`"), &next_step)
 }
@@ -27,15 +28,20 @@ fn refused(error: CommitError<ProviderRefused>) -> Problem {
         let detail = problem::chain(&refused);
         match refused {
             ProviderRefused::Bad(_) => {
-                Problem::new(Code::BadProvider, detail).next_step("correct the settings and send them again")
+                Problem::new(Code::BadProvider, detail).next_step("correct [providers.…] in \
+                 pinrail.toml and run `pinrail apply`, or send the settings again")
             }
             ProviderRefused::NoProvider(provider) => no_provider(&provider),
             ProviderRefused::InUse { provider: _, agent, deployment } => Problem::new(Code::InUse, detail)
-                .next_step(format!("deploy a release of `{agent}` that names another provider first"))
+                .next_step(format!(
+                    "first give `{agent}` a release that names another provider: `pinrail deploy {agent}=RELEASE --now` \
+                     (POST /api/v1/deployments)"
+                ))
                 .fact("agent", agent.as_str())
                 .fact("deployment", deployment.0),
             ProviderRefused::TooMany => {
-                Problem::new(Code::LimitReached, detail).next_step("remove providers that no release names")
+                Problem::new(Code::LimitReached, detail).next_step("remove providers that no release \
+                 names: `pinrail apply --prune` (DELETE /api/v1/providers/PROVIDER)")
             }
         }
     })

@@ -44,7 +44,10 @@ pub fn named(world: &World, text: &str, agent: Option<&AgentName>) -> Result<Rel
         [one] => Ok(one),
         [] => {
             let of = agent.map(|agent| format!(" of agent `{agent}`")).unwrap_or_default();
-            Err(problem::not_found(format!("release {digits}{of}"), "list them: GET /api/v1/releases"))
+            Err(problem::not_found(
+                format!("release {digits}{of}"),
+                "list them: `pinrail release list` (GET /api/v1/releases)",
+            ))
         }
         _ => {
             let matches: Vec<String> = matching.iter().map(ToString::to_string).collect();

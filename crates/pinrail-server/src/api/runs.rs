@@ -4,6 +4,7 @@ use pinrail_api::problem::{Code, Problem};
 use pinrail_api::runs::RunChanged;
 use pinrail_control::runs::{AppendRefused, RunChange};
 use pinrail_domain::id::RunId;
+use pinrail_store::journal::WriteError;
 
 use crate::call::Call;
 use crate::problem;
@@ -32,11 +33,12 @@ fn changed(change: RunChange) -> Answer {
 }
 
 /// Why events aren't appended, or a run doesn't go on.
-fn refused(refused: AppendRefused) -> Problem {
+fn refused(run: RunId, refused: AppendRefused) -> Problem {
     let detail = problem::chain(&refused);
     let bad_events = |next_step: &str| Problem::new(Code::BadEvents, detail.clone()).next_step(next_step);
     match refused {
         AppendRefused::NoRun(run) => problem::no_run(run),
+        AppendRefused::Count(0) => bad_events("put at least one event into `events`"),
         AppendRefused::Count(_) => bad_events("send the events in several appends"),
         AppendRefused::TooLong { index, bytes } => bad_events(
             "store what is long as an artifact (POST /api/v1/artifacts) and put its digest into the event",
@@ -44,11 +46,13 @@ fn refused(refused: AppendRefused) -> Problem {
         .fact("index", index)
         .fact("bytes", bytes),
         AppendRefused::NotYours(kind) => bad_events(
-            "append started, tool_call, tool_result, note, paused or resumed; POST …/finish ends a run",
+            "append tool_call, tool_result or note: a run of one gateway call begins and ends with that call",
         )
         .fact("event", kind),
         AppendRefused::Moved { expected: _, next } => problem::sequence_moved(detail, next.0),
-        AppendRefused::Illegal(_) => problem::run_state(detail),
+        AppendRefused::Illegal(illegal) | AppendRefused::Write(WriteError::Illegal(illegal)) => {
+            problem::run_state(detail, run, illegal.status)
+        }
         AppendRefused::KeyReused => problem::key_reused(),
         AppendRefused::PinGone { run, why: _ } => pin_gone(detail, run),
         AppendRefused::Contract(error) => problem::contract(error),
@@ -60,6 +64,9 @@ fn refused(refused: AppendRefused) -> Problem {
 
 fn pin_gone(detail: String, run: RunId) -> Problem {
     Problem::new(Code::PinGone, detail)
-        .next_step("no other model answers in its place: deploy a release with a model that is served, and begin a new run")
+        .next_step(
+            "no other model answers in its place: put a release with a model that is served in front of the agent, \
+             `pinrail deploy AGENT=RELEASE --now` (POST /api/v1/deployments), and begin a new run",
+        )
         .fact("run", run.to_string())
 }

@@ -13,7 +13,10 @@ pub async fn show(call: Call) -> Answer {
     let digest: Digest = call.param("digest")?;
     let bytes = call.control().artifact_get(digest).await.map_err(|error| problem::store(&error))?;
     let bytes = bytes.ok_or_else(|| {
-        problem::not_found(format!("artifact {digest}"), "store it: POST /api/v1/artifacts with its bytes")
+        problem::not_found(
+            format!("artifact {digest}"),
+            "store it: POST /api/v1/artifacts with its bytes; `pinrail release create` does",
+        )
     })?;
     let mut response = with_type("application/octet-stream", Body::from(bytes));
     // Anybody may have stored anything: a browser must not run it, and it never changes.

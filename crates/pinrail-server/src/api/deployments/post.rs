@@ -36,7 +36,7 @@ fn understood(world: &World, wish: OpenDeployment) -> Result<Open, Problem> {
                 Code::BadRequest,
                 "a deployment takes exactly one of `now` and `weight`",
             )
-            .next_step("send \"now\": true for all traffic, or \"weight\": 500 for a canary with 5 %"));
+            .next_step("--now (\"now\": true) is all traffic, --weight 5% (\"weight\": 500) a canary"));
         }
     };
     let mut resolved = BTreeMap::new();
@@ -59,26 +59,34 @@ fn refused(refused: DeployRefused) -> Problem {
     };
     match refused {
         OpenRefused::AgentCount(_) => Problem::new(Code::BadRequest, detail)
-            .next_step("name the agents in `releases`: {\"AGENT\": \"RELEASE\"}"),
+            .next_step("name them: `pinrail deploy AGENT=RELEASE …` (`releases`: {\"AGENT\": \"RELEASE\"})"),
         OpenRefused::NoAgent(agent) => no_agent(&agent),
         OpenRefused::NoSegment { agent, segment: _ } => Problem::new(Code::NotFound, detail).next_step(
-            format!("add the segment to the agent's settings (PUT /api/v1/agents/{agent}), or leave it out"),
+            format!(
+                "add the segment to agents/{agent}/agent.toml and run `pinrail apply` (PUT \
+                 /api/v1/agents/{agent}), or leave --segment out"
+            ),
         ),
         OpenRefused::NoRelease { agent, release: _ } => Problem::new(Code::NotFound, detail)
-            .next_step(format!("list its releases: GET /api/v1/releases?agent={agent}")),
+            .next_step(format!(
+                "list its releases: `pinrail release list --agent {agent}` (GET \
+                 /api/v1/releases?agent={agent})"
+            )),
         OpenRefused::NoProvider { release: _, provider } => no_provider(&provider),
         OpenRefused::Model(refused) => problem::model(&refused),
         OpenRefused::CandidateInTheWay { agent, segment, candidate } => {
             Problem::new(Code::CandidateExists, detail)
                 .next_step(format!(
-                    "promote it or roll it back first: POST /api/v1/deployments/{candidate}/promote|rollback"
+                    "first promote it, `pinrail deployment promote {candidate}`, or take it back, `pinrail deployment \
+                     rollback {candidate} --reason …` (POST /api/v1/deployments/{candidate}/promote|rollback)"
                 ))
                 .fact("agent", agent.as_str())
                 .fact("segment", segment.as_str())
                 .fact("candidate", candidate.0)
         }
         OpenRefused::AlreadyActive { segment, active } => Problem::new(Code::AlreadyActive, detail)
-            .next_step("nothing needs to be done")
+            .next_step("nothing needs to be done; `pinrail pointers` shows what every segment serves \
+             (GET /api/v1/pointers)")
             .fact("segment", segment.as_str())
             .fact("active", active.0),
         OpenRefused::Held { agent, segment, hold } => held(detail, &agent, &segment, &hold),

@@ -21,7 +21,7 @@ pub async fn roll_back(call: Call) -> Answer {
             Code::BadRequest,
             "a rollback needs a reason: whoever lifts the hold must know why",
         )
-        .next_step(format!("send {{\"reason\": \"…\"}}, or `pinrail deployment rollback {id} --reason …`")));
+        .next_step(format!("`pinrail deployment rollback {id} --reason …` ({{\"reason\": \"…\"}})")));
     }
     let done = call.control().roll_back(call.by(reason)?, id).await;
     let done = done.map_err(|error| problem::commit(error, refused))?;
@@ -33,7 +33,10 @@ fn refused(refused: RollBackRefused) -> Problem {
     match refused {
         RollBackRefused::NoDeployment(id) => no_deployment(id),
         RollBackRefused::AlreadyRolledBack { id, why: _ } => Problem::new(Code::AlreadyRolledBack, detail)
-            .next_step("nothing needs to be done")
+            .next_step(
+                "nothing needs to be done; `pinrail deployment list` shows every state (GET \
+             /api/v1/deployments)",
+            )
             .fact("deployment", id.0),
     }
 }
@@ -69,6 +72,8 @@ mod tests {
         let wish = json!({ "releases": { "support": id }, "now": true });
         let held = bench.open_deployment(wish).await.problem("held");
         assert_eq!(held["rolled_back"], 2);
+        let next = held["next_step"].as_str().unwrap();
+        assert!(next.contains("`pinrail hold lift support --segment default --reason …`"), "{next}");
     }
 
     #[tokio::test(start_paused = true)]

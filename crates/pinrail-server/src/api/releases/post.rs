@@ -36,7 +36,7 @@ fn refused(refused: PublishRefused) -> Problem {
         PublishRefused::NoAgent(agent) => no_agent(&agent),
         PublishRefused::NoProvider(provider) => no_provider(&provider),
         PublishRefused::NoArtifact(digest) => Problem::new(Code::MissingArtifact, detail)
-            .next_step("store it first: POST /api/v1/artifacts with its bytes")
+            .next_step("store it first: POST /api/v1/artifacts with its bytes; `pinrail release create` does")
             .fact("digest", digest.to_string()),
         PublishRefused::PromptNotText(digest) => Problem::new(Code::BadManifest, detail)
             .next_step("save the prompt as UTF-8 and create the release again")

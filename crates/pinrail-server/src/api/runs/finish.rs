@@ -11,7 +11,7 @@ pub async fn finish(call: Call) -> Answer {
     let FinishRun { outcome, why } = call.json()?;
     let (tenants, idempotency) = (call.tenants()?, call.idempotency()?);
     let finished = call.control().runs().finish(run, &tenants, outcome, why, idempotency).await;
-    changed(finished.map_err(refused)?)
+    changed(finished.map_err(|error| refused(run, error))?)
 }
 
 #[cfg(test)]
@@ -28,6 +28,9 @@ mod tests {
         let done = json!({ "outcome": "error", "why": "no answer" });
         let summary = bench.post(&path, done.clone()).await.ok()["summary"].clone();
         assert_eq!((&summary["status"], &summary["outcome"]), (&json!("finished"), &json!("error")));
-        bench.post(&path, done).await.problem("run_state");
+        let problem = bench.post(&path, done).await.problem("run_state");
+        let next = problem["next_step"].as_str().unwrap();
+        assert!(next.contains("begin a new one") && !next.contains("resume"), "{next}");
+        assert_eq!(problem["run_status"], "finished");
     }
 }

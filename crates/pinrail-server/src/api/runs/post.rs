@@ -40,7 +40,7 @@ fn refused(refused: CreateRefused) -> Problem {
         }
         CreateRefused::NoParent(run) => problem::not_found(
             format!("parent run {run}"),
-            "a parent is an earlier run of the same tenant: GET /api/v1/runs",
+            "a parent is an earlier run of the same tenant: `pinrail run list` (GET /api/v1/runs)",
         ),
         CreateRefused::Begin(error) => begin(error, detail),
         CreateRefused::KeyReused => problem::key_reused(),
@@ -52,15 +52,25 @@ fn begin(error: BeginError, detail: String) -> Problem {
     match error {
         BeginError::NoAgent(agent) => match agent.parse() {
             Ok(agent) => no_agent(&agent),
-            Err(_) => problem::not_found(format!("agent `{agent}`"), "list the agents: GET /api/v1/agents"),
+            Err(_) => problem::not_found(
+                format!("agent `{agent}`"),
+                "list the agents: `pinrail agent \
+             list` (GET /api/v1/agents)",
+            ),
         },
         BeginError::NothingActive { agent, segment } => Problem::new(Code::NothingActive, detail)
-            .next_step(format!("deploy a release: `pinrail deploy {agent}=RELEASE --now`"))
+            .next_step(format!(
+                "deploy a release: `pinrail deploy {agent}=RELEASE --segment {segment} --now` (POST \
+                 /api/v1/deployments)"
+            ))
             .fact("agent", agent.as_str())
             .fact("segment", segment.as_str()),
         BeginError::NoRun(run) => problem::no_run(run),
-        BeginError::OtherAgent { .. } | BeginError::OtherSession { .. } | BeginError::NotRunning { .. } => {
-            problem::run_state(detail)
+        BeginError::NotRunning { run, status } => problem::run_state(detail, run, status),
+        BeginError::OtherAgent { run, .. } | BeginError::OtherSession { run } => {
+            Problem::new(Code::RunState, detail)
+                .next_step("name the run's own agent and session, or begin a new run")
+                .fact("run", run.to_string())
         }
         BeginError::PinGone { run, why: _ } => pin_gone(detail, run),
         BeginError::Release { .. } => {
@@ -68,7 +78,10 @@ fn begin(error: BeginError, detail: String) -> Problem {
             Problem::new(Code::StoreDamaged, detail).next_step("check the store with `pinrail doctor`")
         }
         BeginError::Busy { what: _, limit } => Problem::new(Code::LimitReached, detail)
-            .next_step("finish runs that are done, or try again later")
+            .next_step(
+                "finish runs that are done, `pinrail run finish RUN --outcome ok` (POST \
+             /api/v1/runs/RUN/finish), or try again later",
+            )
             .fact("limit", limit),
         BeginError::Journal(_) => {
             tracing::error!(error = %detail, "a run cannot be made");

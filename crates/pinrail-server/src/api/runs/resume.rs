@@ -17,7 +17,8 @@ pub async fn resume(call: Call) -> Answer {
     call.idempotency()?;
     let tenants = call.tenants()?;
     let runs = call.control().runs();
-    let Resumed { run: found, contract } = runs.resume(run, &tenants).await.map_err(refused)?;
+    let Resumed { run: found, contract } =
+        runs.resume(run, &tenants).await.map_err(|error| refused(run, error))?;
     let limit = call.state.limits.page_max;
     let events =
         runs.events(run, &tenants, EventSeq(0), limit).await.map_err(|error| problem::store(&error))?;
