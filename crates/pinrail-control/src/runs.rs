@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use pinrail_domain::agent::Bodies;
 use pinrail_domain::begin::{BeginError, Begun, Call};
-use pinrail_domain::id::{AgentName, DeploymentId, RunId, SessionId, TenantId};
+use pinrail_domain::id::{AgentName, DeploymentId, Epoch, RunId, SessionId, TenantId};
 use pinrail_domain::journal::{Event, Outcome, RunStatus, Stamp};
 use pinrail_domain::model::{Catalogue, Lifecycle};
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Contract;
 use pinrail_domain::routes::{NoRoute, Question, Via};
-use pinrail_domain::tier::StampDurability;
+use pinrail_domain::tier::{Demands, StampDurability};
 use pinrail_domain::time::{Clock, Entropy, Timestamp};
 use pinrail_store::journal::{Append, Bind, Run, SessionKey, Start, Write, WriteError};
 use pinrail_store::{Answer, Store, StoreError};
@@ -73,10 +74,13 @@ struct Planned {
     bind: Option<Bind>,
 }
 
-/// What answers a run's calls.
+/// What answers a run's calls, and how.
 struct Served {
     contract: Arc<Contract>,
     provider: Arc<ProviderSpec>,
+    epoch: Epoch,
+    demands: Demands,
+    bodies: Bodies,
 }
 
 /// A session rebinds at most once per flip; more than a few in one call means something is wrong.
@@ -135,8 +139,6 @@ impl Runs {
 
     async fn begin_single(&self, call: Call) -> Result<Begun, BeginError> {
         let Call { agent, tenant, run: _, session, attributes } = call;
-        let snapshot = self.parts.snapshot.load_full();
-        let tier = snapshot.routes.agent(&agent).map(|(_, route)| route.spec.tier).unwrap_or_default();
         let wish = Wish { agent: &agent, tenant, session, attributes, parent: None, single: true };
         let planned = self.plan(&wish).await?;
         let mut stamp = Arc::clone(&planned.stamp);
@@ -146,21 +148,21 @@ impl Runs {
             self.recorder.soon(planned.start(false, events, None)).await;
             return Err(BeginError::PinGone { run: stamp.run, why });
         }
-        let mut served = self.served(&snapshot, &stamp).await?;
-        match tier.demands().stamp {
+        let mut served = self.served(&stamp).await?;
+        match served.demands.stamp {
             // Nothing waits from here on, so a caller that goes away leaves no run open.
             StampDurability::Soon => self.recorder.try_soon(planned.start(false, Vec::new(), None))?,
             StampDurability::BeforeCall => {
                 let started = self.start_durably(&wish, planned, false, |_| None).await;
                 let started = started.map_err(StartFailed::begin)?;
-                if started.stamp.release != stamp.release {
-                    served = self.served(&snapshot, &started.stamp).await?;
+                if started.stamp.deployment != stamp.deployment {
+                    served = self.served(&started.stamp).await?;
                 }
                 stamp = started.stamp;
                 started.unclaimed.claim();
             }
         }
-        Ok(self.begun(&snapshot, stamp, 1, served))
+        Ok(served.begun(stamp, 1))
     }
 
     /// Writes a planned run's start; plans again when another call or replica bound the session first.
@@ -217,9 +219,8 @@ impl Runs {
             self.park(&live, &why).await.map_err(journal_error)?;
             return Err(BeginError::PinGone { run, why });
         }
-        let snapshot = self.parts.snapshot.load_full();
-        let served = self.served(&snapshot, stamp).await?;
-        Ok(self.begun(&snapshot, Arc::clone(stamp), live.next_call(), served))
+        let served = self.served(stamp).await?;
+        Ok(served.begun(Arc::clone(stamp), live.next_call()))
     }
 
     /// The run as far as calls need it, from memory or from the store.
@@ -252,23 +253,26 @@ impl Runs {
         self.recorder.settled().await;
     }
 
-    async fn served(&self, snapshot: &Snapshot, stamp: &Stamp) -> Result<Served, BeginError> {
+    /// What answers a run's calls now. It looks at a snapshot that is no older than the stamp's.
+    async fn served(&self, stamp: &Stamp) -> Result<Served, BeginError> {
         let broken = |cause: Arc<dyn std::error::Error + Send + Sync>| BeginError::Release {
             deployment: stamp.deployment,
             cause,
         };
         let contract = self.parts.contracts.get(stamp.release).await;
         let contract = contract.map_err(|error| broken(Arc::new(error)))?;
+        let snapshot = self.parts.snapshot.load();
         let provider = snapshot.world.providers.get(&stamp.provider).cloned();
         let provider = provider.ok_or_else(|| broken(Arc::new(NoProvider(stamp.provider.to_string()))))?;
-        Ok(Served { contract, provider })
-    }
-
-    fn begun(&self, snapshot: &Snapshot, stamp: Arc<Stamp>, call: u32, served: Served) -> Begun {
-        let Served { contract, provider } = served;
         let spec = snapshot.routes.agent(stamp.agent.as_str()).map(|(_, route)| &route.spec);
-        let bodies = spec.map(|spec| spec.journal.bodies).unwrap_or_default();
-        Begun { stamp, call, epoch: snapshot.world.epoch, contract, provider, bodies }
+        Ok(Served {
+            contract,
+            provider,
+            epoch: snapshot.world.epoch,
+            demands: spec.map(|spec| spec.tier).unwrap_or_default().demands(),
+            // Of an agent that was removed, nobody says any more what may be kept.
+            bodies: spec.map_or(Bodies::Off, |spec| spec.journal.bodies),
+        })
     }
 
     /// Resolves and stamps; binds the session in memory, and says what the store must bind.
@@ -367,6 +371,13 @@ impl Planned {
     fn start(self, queued: bool, events: Vec<(Timestamp, Event)>, answer: Option<Answer>) -> Write {
         let stamp = Arc::unwrap_or_clone(self.stamp);
         Write::Start(Box::new(Start { stamp, at: self.at, queued, events, bind: self.bind, answer }))
+    }
+}
+
+impl Served {
+    fn begun(self, stamp: Arc<Stamp>, call: u32) -> Begun {
+        let Served { contract, provider, epoch, demands: _, bodies } = self;
+        Begun { stamp, call, epoch, contract, provider, bodies }
     }
 }
 
