@@ -1,12 +1,13 @@
 //! Agents and providers: made equal to what the caller says, and only where they differ.
 
-use std::collections::BTreeMap;
-
 use pinrail_domain::agent::{AgentSpec, BadAgent};
 use pinrail_domain::id::{AgentName, DeploymentId, ProviderName, SegmentName};
+use pinrail_domain::journal::RunStatus;
 use pinrail_domain::ledger::Body;
 use pinrail_domain::provider::{BadProvider, ProviderSpec};
 use pinrail_domain::world::World;
+use pinrail_store::StoreError;
+use pinrail_store::journal::RunFilter;
 use serde::{Deserialize, Serialize};
 
 use crate::{By, CommitError, Committed, Control};
@@ -131,24 +132,66 @@ impl Control {
         self.commit(by, decide, |_, change| change).await
     }
 
-    /// Removes a provider that no served release names.
+    /// Removes a provider that nothing needs: no pointer, no rollback of what is active, no open run.
     pub async fn provider_remove(
         &self,
         by: By,
         provider: &ProviderName,
     ) -> Result<Committed<Change>, CommitError<ProviderRefused>> {
+        let in_use =
+            |(agent, deployment)| ProviderRefused::InUse { provider: provider.clone(), agent, deployment };
+        // Runs begin only where a pointer or an open run leads, so that none can come after this look.
+        let run = self.open_run_needs(provider).await.map_err(CommitError::Store)?;
         let decide = |world: &World| {
             if !world.providers.contains_key(provider) {
                 return Err(ProviderRefused::NoProvider(provider.clone()));
             }
-            match user_of(world, provider) {
-                Some((agent, deployment)) => {
-                    Err(ProviderRefused::InUse { provider: provider.clone(), agent, deployment })
-                }
+            match pointer_needs(world, provider).or_else(|| run.clone()) {
+                Some(user) => Err(in_use(user)),
                 None => Ok((vec![Body::ProviderRemoved { provider: provider.clone() }], Change::Removed)),
             }
         };
         self.commit(by, decide, |_, change| change).await
+    }
+
+    /// An agent with a run that is open and that only the provider can answer, with the run's deployment.
+    async fn open_run_needs(
+        &self,
+        provider: &ProviderName,
+    ) -> Result<Option<(AgentName, DeploymentId)>, StoreError> {
+        self.inner.runs.settled().await;
+        let snapshot = self.snapshot();
+        let world = &snapshot.world;
+        for deployment in world.deployments.values() {
+            let mut agents = deployment.releases.keys();
+            if !agents.any(|agent| names(world, deployment.id, agent, provider))
+                || self.inner.store.run_open(deployment.id).await?.total() == 0
+            {
+                continue;
+            }
+            for agent in deployment.releases.keys() {
+                if names(world, deployment.id, agent, provider) && self.has_open(agent, deployment.id).await?
+                {
+                    return Ok(Some((agent.clone(), deployment.id)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn has_open(&self, agent: &AgentName, deployment: DeploymentId) -> Result<bool, StoreError> {
+        for status in RunStatus::ALL.into_iter().filter(|status| status.is_open()) {
+            let filter = RunFilter {
+                agent: Some(agent.clone()),
+                deployment: Some(deployment),
+                status: Some(status),
+                ..RunFilter::default()
+            };
+            if !self.inner.store.run_list(&filter, None, 1).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -172,12 +215,22 @@ fn serving<'a>(
         .filter_map(|((_, segment), pointer)| Some((segment, pointer.candidate.or(pointer.active)?)))
 }
 
-fn user_of(world: &World, provider: &ProviderName) -> Option<(AgentName, DeploymentId)> {
-    let by_agent: BTreeMap<_, _> =
-        world.agents.keys().flat_map(|agent| serving(world, agent).map(move |(_, id)| (id, agent))).collect();
-    by_agent.into_iter().find_map(|(id, agent)| {
-        let release = world.deployments.get(&id)?.releases.get(agent)?;
-        let uses = world.releases.get(release)?.manifest.model.provider == *provider;
-        uses.then(|| (agent.clone(), id))
+/// An agent with a pointer that needs the provider: for its candidate, for what is active, or for what a
+/// rollback of that returns to.
+fn pointer_needs(world: &World, provider: &ProviderName) -> Option<(AgentName, DeploymentId)> {
+    world.pointers.iter().find_map(|((agent, _), pointer)| {
+        let active = pointer.active.and_then(|id| world.deployments.get(&id));
+        let beneath = active.and_then(|active| world.fallback(agent, active));
+        let needed = [pointer.candidate, pointer.active, beneath].into_iter().flatten();
+        let mut needed = needed.filter(|id| names(world, *id, agent, provider));
+        needed.next().map(|id| (agent.clone(), id))
     })
+}
+
+/// Whether the provider answers the agent in a deployment.
+fn names(world: &World, deployment: DeploymentId, agent: &AgentName, provider: &ProviderName) -> bool {
+    let deployment = world.deployments.get(&deployment);
+    let release = deployment.and_then(|deployment| deployment.releases.get(agent));
+    let release = release.and_then(|release| world.releases.get(release));
+    release.is_some_and(|release| release.manifest.model.provider == *provider)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use pinrail_domain::agent::{AgentSpec, Segment};
+use pinrail_domain::agent::{AgentSpec, Bodies, Segment};
 use pinrail_domain::deploy::{Open, Traffic};
 use pinrail_domain::id::{DeploymentId, SegmentName};
 use pinrail_domain::provider::ProviderSpec;
@@ -62,6 +62,63 @@ async fn agents_and_providers_become_what_is_said_and_only_then() {
         Change::Created
     );
     assert_eq!(control.agent_remove(by("a"), &agent("new")).await.unwrap().value, Change::Removed);
+}
+
+/// What a pointer, a rollback or an open run needs of a provider keeps it there.
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_anything_needs_stays() {
+    let bench = Bench::new(Tier::Standard).await;
+    let control = &bench.control;
+    let remove = async |name: &str| control.provider_remove(by("a"), &name.parse().unwrap()).await;
+    let publish = async |name: &str, provider: &str| {
+        control.provider_put(by("a"), &provider.parse().unwrap(), &house()).await.unwrap();
+        let manifest: Manifest = serde_json::from_value(
+            json!({"pinrail": 1, "model": {"provider": provider, "snapshot": "m2-2026-01-01"}}),
+        )
+        .unwrap();
+        let publish = Publish { agent: agent(name), manifest, model_override: None };
+        control.publish(by("publish"), publish).await.unwrap().value.release
+    };
+    // One deployment, two agents, two providers; the active deployment beneath it has a third.
+    let releases = [
+        (agent("planner"), publish("planner", "q").await),
+        (agent("executor"), publish("executor", "r").await),
+    ];
+    let segment = SegmentName::default_segment();
+    let wish =
+        Open { releases: releases.into(), segment, traffic: Traffic::Canary(share("5%")), lift_hold: false };
+    let two = control.deploy(by("a"), &wish).await.unwrap().value.deployment;
+    refused(remove("p").await, "`p` is still used by deployment 1 of agent `executor`");
+    refused(remove("q").await, "`q` is still used by deployment 2 of agent `planner`");
+    refused(remove("r").await, "`r` is still used by deployment 2 of agent `executor`");
+
+    // Superseded, but what a rollback returns to (I7).
+    control.promote(by("a"), two, false).await.unwrap();
+    refused(remove("p").await, "`p` is still used by deployment 1 of agent");
+
+    // Rolled back, but a run is open on it (I2).
+    let run = bench.created(None).await;
+    bench.roll_back(two).await;
+    refused(remove("q").await, "`q` is still used by deployment 2 of agent `planner`");
+    assert!(bench.join(run).await.is_ok());
+    bench.finish(run).await.unwrap();
+    assert_eq!(remove("q").await.unwrap().value, Change::Removed);
+    assert_eq!(remove("r").await.unwrap().value, Change::Removed);
+}
+
+/// I2: a run goes on though its agent was removed, and leaves nothing of its bodies: whoever said what may be kept
+/// of them is gone.
+#[tokio::test(start_paused = true)]
+async fn a_run_outlives_its_agent() {
+    let bench = Bench::new(Tier::Standard).await;
+    let run = bench.created(None).await;
+    bench.roll_back(ONE).await;
+    bench.control.agent_remove(by("a"), &agent("planner")).await.unwrap();
+    let begun = bench.join(run).await.unwrap();
+    assert_eq!((begun.stamp.deployment, begun.bodies), (ONE, Bodies::Off));
+    let (bench, _) = bench.another().await;
+    assert_eq!(bench.join(run).await.unwrap().stamp, begun.stamp);
+    bench.finish(run).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
