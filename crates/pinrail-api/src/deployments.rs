@@ -132,8 +132,12 @@ pub struct Drain {
     pub open: OpenRuns,
     /// Whether nothing runs on it any more.
     pub drained: bool,
-    /// The first of the runs that block draining.
+    /// Runs that block draining, oldest first. Where more than 1000 of a status are open, the oldest of its newest
+    /// 1000.
     pub blocking: Vec<Blocking>,
+    /// How many more are open than `blocking` lists.
+    #[serde(default)]
+    pub more: u64,
 }
 
 /// A run that blocks draining.

@@ -1,5 +1,6 @@
 //! What happens to every API request, in this order: the method is looked up; the caller is told and let in or not;
-//! only then the body is read, within its limits; the endpoint runs; its answer gets the epoch; a mutation is logged.
+//! only then the body is read, within its limits; the endpoint runs; its answer gets the epoch; a mutation is logged,
+//! an append to a run only at level debug.
 //!
 //! An endpoint runs as a task of its own. A mutation's task goes on when the client leaves: between the store's commit
 //! and the flip of the snapshot nothing may stop it. A read's task is dropped with the client. A panic, which is a
@@ -46,7 +47,11 @@ pub async fn answer(
     if method != Method::GET && method != Method::HEAD {
         let took_us = state.clock.ticks().us_since(start);
         let status = response.status().as_u16();
-        tracing::info!(%method, path, status, caller = who, took_us, "request");
+        if routes::by_method(&routes, &method).is_some_and(is_frequent) {
+            tracing::debug!(%method, path, status, caller = who, took_us, "request");
+        } else {
+            tracing::info!(%method, path, status, caller = who, took_us, "request");
+        }
     }
     response
 }
@@ -111,6 +116,11 @@ fn internal(route: &Route, error: JoinError) -> Problem {
     tracing::error!(route = route.path, cause, "an endpoint failed: this is a bug in Pinrail");
     Problem::new(Code::Internal, "an endpoint of this server failed; its log says why")
         .next_step("look whether the change was made before you send it again, and report the log line")
+}
+
+/// Whether the route is one that workers call all the time, and whose effect the journal itself shows.
+fn is_frequent(route: &Route) -> bool {
+    route.takes == Takes::Json("AppendEvents")
 }
 
 fn wrong_method(routes: &[&'static Route], method: &Method) -> Problem {

@@ -21,6 +21,13 @@ async fn what_is_not_there_is_a_problem() {
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
 
+#[test]
+fn only_appends_to_runs_are_too_frequent_for_the_log() {
+    let frequent: Vec<_> = routes::ROUTES.iter().filter(|route| is_frequent(route)).collect();
+    let [append] = frequent[..] else { panic!("{} routes", frequent.len()) };
+    assert_eq!((&append.method, append.path), (&Method::POST, "/api/v1/runs/{run}/events"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_is_refused_before_it_does_harm() {
     let bench = Bench::open().await;

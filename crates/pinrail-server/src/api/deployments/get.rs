@@ -1,7 +1,11 @@
 //! `GET /api/v1/deployments/{deployment}`: with what still runs on it.
 
 use pinrail_api::deployments::{Blocking, Drain};
-use pinrail_store::journal::Run;
+use pinrail_domain::id::DeploymentId;
+use pinrail_domain::journal::RunStatus;
+use pinrail_domain::key::Tenants;
+use pinrail_store::StoreError;
+use pinrail_store::journal::{Run, RunFilter};
 
 use super::{id, no_deployment, open_runs, shown};
 use crate::call::Call;
@@ -14,15 +18,42 @@ pub async fn show(call: Call) -> Answer {
     let deployment = snapshot.world.deployments.get(&id).ok_or_else(|| no_deployment(id))?;
     let drain = call.control().drain_of(id).await.map_err(|error| problem::store(&error))?;
     let mut shown = shown(&snapshot.world, deployment);
+    let total = drain.open.total();
+    let blocking = oldest(&call, id, drain.blocking, total).await.map_err(|error| problem::store(&error))?;
     shown.drain = Some(Drain {
         open: open_runs(drain.open),
-        drained: drain.open.total() == 0,
-        blocking: drain.blocking.into_iter().map(blocking).collect(),
+        drained: total == 0,
+        more: total.saturating_sub(blocking.len() as u64),
+        blocking: blocking.into_iter().map(blocks).collect(),
     });
     reply::json(&shown)
 }
 
-fn blocking(run: Run) -> Blocking {
+/// As many blocking runs as `newest` has, the oldest first: those have blocked for longest. Where there are more, a
+/// page of each status is looked through.
+async fn oldest(
+    call: &Call,
+    deployment: DeploymentId,
+    newest: Vec<Run>,
+    total: u64,
+) -> Result<Vec<Run>, StoreError> {
+    let shown = newest.len();
+    let mut runs = newest;
+    if total > shown as u64 {
+        runs.clear();
+        for status in RunStatus::ALL.into_iter().filter(|status| status.is_open()) {
+            let filter =
+                RunFilter { deployment: Some(deployment), status: Some(status), ..RunFilter::default() };
+            let page = call.state.limits.page_max;
+            runs.extend(call.control().runs().list(&Tenants::All, filter, None, page).await?);
+        }
+    }
+    runs.sort_unstable_by_key(|run| run.stamp.run);
+    runs.truncate(shown);
+    Ok(runs)
+}
+
+fn blocks(run: Run) -> Blocking {
     Blocking {
         run: run.stamp.run,
         agent: run.stamp.agent,
@@ -51,7 +82,25 @@ mod tests {
         );
         bench.post(&format!("/api/v1/runs/{run}/finish"), json!({ "outcome": "ok" })).await.ok();
         assert_eq!(bench.get("/api/v1/deployments/1").await.ok()["drain"]["drained"], true);
+        assert_eq!(bench.get("/api/v1/deployments/1").await.ok()["drain"]["more"], 0);
         bench.get("/api/v1/deployments/9").await.problem("not_found");
         bench.get("/api/v1/deployments/x").await.problem("bad_name");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_many_blocking_runs_the_oldest_come_first() {
+        let bench = Bench::open().await;
+        bench.deploy_now().await;
+        let mut runs = Vec::new();
+        for _ in 0..25 {
+            runs.push(json!(bench.run("acme").await));
+        }
+        let pause = json!({ "events": [{ "type": "paused", "why": "w" }] });
+        let oldest = runs[0].as_str().unwrap();
+        bench.post(&format!("/api/v1/runs/{oldest}/events"), pause).await.ok();
+        let drain = bench.get("/api/v1/deployments/1").await.ok()["drain"].clone();
+        let blocking = drain["blocking"].as_array().unwrap();
+        let listed: Vec<_> = blocking.iter().map(|run| run["run"].clone()).collect();
+        assert_eq!((&listed[..], &drain["more"]), (&runs[..listed.len()], &json!(25 - listed.len())));
     }
 }

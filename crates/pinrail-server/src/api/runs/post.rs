@@ -54,8 +54,7 @@ fn begin(error: BeginError, detail: String) -> Problem {
             Ok(agent) => no_agent(&agent),
             Err(_) => problem::not_found(
                 format!("agent `{agent}`"),
-                "list the agents: `pinrail agent \
-             list` (GET /api/v1/agents)",
+                "list the agents: `pinrail agent list` (GET /api/v1/agents)",
             ),
         },
         BeginError::NothingActive { agent, segment } => Problem::new(Code::NothingActive, detail)
