@@ -32,9 +32,15 @@ impl Control {
         let known = self.head();
         let mut head = Head::START;
         let mut at_known = head;
+        let mut at_once = READ_ENTRIES;
         loop {
-            let entries = match self.inner.store.ledger_read(head.seq, READ_ENTRIES).await {
+            let entries = match self.inner.store.ledger_read(head.seq, at_once).await {
                 Ok(entries) => entries,
+                // One of them is damaged, but one before it may be broken: from here on they are read singly.
+                Err(StoreError::Damaged(_)) if at_once > 1 => {
+                    at_once = 1;
+                    continue;
+                }
                 Err(StoreError::Damaged(what)) => return Ok(Verdict::Unreadable { after: head.seq, what }),
                 Err(error) => return Err(error),
             };

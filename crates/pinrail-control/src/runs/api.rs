@@ -299,19 +299,37 @@ impl Runs {
         if let Some(event) = events.iter().find(|event| live.stamp.single && moves_run(event)) {
             return Err(AppendRefused::NotYours(event.kind()));
         }
+        let written = self.write_anew(run, expected, events, idempotency.as_ref()).await;
+        let (Err(AppendRefused::Moved { .. } | AppendRefused::Illegal(_)), Some(_)) =
+            (&written, &idempotency)
+        else {
+            return written;
+        };
+        // It may be this very request, sent twice, that moved the run since we looked.
+        match self.earlier(idempotency.as_ref()).await.map_err(store)? {
+            Some(answer) => RunChange::again(&answer, idempotency.as_ref()),
+            None => written,
+        }
+    }
+
+    async fn write_anew(
+        &self,
+        run: RunId,
+        expected: Option<EventSeq>,
+        events: Vec<Event>,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<RunChange, AppendRefused> {
         let now = self.parts.clock.now();
         let events: Vec<_> = events.into_iter().map(|event| (now, event)).collect();
         for _ in 0..APPEND_ATTEMPTS_MAX {
-            let (at, answer) = match &idempotency {
+            let (at, answer) = match idempotency {
                 Some(idempotency) => self.predict(run, expected, &events, idempotency).await?,
                 None => (expected, None),
             };
             let append = Append { run, expected: at, events: events.clone(), answer };
             match self.recorder.durably(Write::Append(append)).await {
                 Ok(Written { summary }) => return Ok(RunChange { run, summary, replayed: false }),
-                Err(WriteError::Answered(answer)) => {
-                    return RunChange::again(&answer, idempotency.as_ref());
-                }
+                Err(WriteError::Answered(answer)) => return RunChange::again(&answer, idempotency),
                 Err(WriteError::Moved { next }) => {
                     if let Some(expected) = expected {
                         return Err(AppendRefused::Moved { expected, next });

@@ -100,6 +100,8 @@ pub struct Gated {
     pub memory: Memory,
     pub ledger: Gate,
     pub journal: Gate,
+    /// While it is shut, nobody hears whether a key has its answer.
+    pub answers: Gate,
     tamper: Mutex<Option<Tamper>>,
     unreadable: AtomicBool,
     /// How many batches of journal writes came, and how long the longest was.
@@ -212,7 +214,9 @@ impl Journal for Gated {
 #[async_trait]
 impl Answers for Gated {
     async fn answer_get(&self, key: &AnswerKey) -> Result<Option<Answer>, StoreError> {
-        self.memory.answer_get(key).await
+        let answer = self.memory.answer_get(key).await;
+        self.answers.pass().await;
+        answer
     }
 
     async fn answers_expire(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -235,6 +239,7 @@ impl Bench {
             memory: Memory::new(),
             ledger: Gate::new(),
             journal: Gate::new(),
+            answers: Gate::new(),
             tamper: Mutex::default(),
             unreadable: AtomicBool::new(false),
             batches: AtomicU64::new(0),

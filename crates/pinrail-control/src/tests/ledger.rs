@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use pinrail_domain::id::LedgerSeq;
-use pinrail_domain::ledger::Fault;
+use pinrail_domain::ledger::{Actor, Body, Draft, Entry, Fault, Head};
 use pinrail_domain::tier::Tier;
+use pinrail_store::Ledger as _;
+use pinrail_store::ledger::Append;
 
 use super::bench::*;
 use crate::ledger::Verdict;
@@ -41,4 +43,31 @@ async fn a_ledger_is_whole_until_somebody_touches_it() {
     bench.store.memory.damage_entry(LedgerSeq(2));
     let Verdict::Unreadable { what, .. } = verify().await else { panic!("damage must be found") };
     assert!(what.contains("entry 2"), "{what}");
+}
+
+#[tokio::test]
+async fn of_a_broken_and_a_damaged_entry_the_first_is_named() {
+    let bench = Bench::new(Tier::Standard).await;
+    let memory = &bench.store.memory;
+    let mut head = bench.control.snapshot().world.head;
+    for reason in ["as written", "as changed", "as written"] {
+        let provider = "p".parse().unwrap();
+        let draft = Draft {
+            at: START,
+            actor: Actor::Open,
+            reason: "as written".to_owned(),
+            body: Body::ProviderRemoved { provider },
+        };
+        let entry = Entry { reason: reason.to_owned(), ..head.seal(draft).unwrap() };
+        head = Head { seq: entry.seq, hash: entry.hash };
+        memory.ledger_append(Append { entries: vec![entry], answer: None }).await.unwrap();
+    }
+    let verify = async || bench.control.ledger_verify().await.unwrap();
+    memory.damage_entry(head.seq);
+    let Verdict::Broken(broken) = verify().await else { panic!("a changed entry must be found") };
+    assert_eq!(broken.seq.next(), head.seq);
+    memory.damage_entry(broken.seq);
+    let Verdict::Unreadable { after, what } = verify().await else { panic!("damage must be found") };
+    assert_eq!(after.next(), broken.seq);
+    assert!(what.contains(&format!("entry {}", broken.seq)), "{what}");
 }

@@ -1,5 +1,7 @@
 //! The life of a run: stamped once, joined, grown, parked, ended, and counted.
 
+use std::sync::Arc;
+
 use pinrail_domain::begin::{BeginError, Call};
 use pinrail_domain::deploy::Traffic;
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
@@ -7,9 +9,10 @@ use pinrail_domain::journal::{Event, Outcome, RunStatus};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::routes::Via;
 use pinrail_domain::tier::Tier;
-use pinrail_store::journal::{OpenRuns, WriteError};
+use pinrail_domain::time::Clock as _;
+use pinrail_store::journal::{Append, OpenRuns, Write, WriteError};
 use pinrail_store::memory::Strike;
-use pinrail_store::{Journal as _, StoreError};
+use pinrail_store::{Answer, Journal as _, StoreError};
 
 use super::bench::*;
 use crate::runs::{AppendRefused, Create, CreateRefused, EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX, RunChange};
@@ -196,6 +199,52 @@ async fn appends_are_compared_and_set_and_happen_once_per_key() {
     assert!(matches!(lost, Err(AppendRefused::Write(WriteError::Store(StoreError::Unavailable(_))))));
     assert_eq!(append(None, "k3", Some("k3")).await.unwrap().summary.next, EventSeq(5));
     assert_eq!(bench.kinds(run).await.len(), 5);
+}
+
+/// A client that asks again while its first request is under way.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_its_own_repetition_overtakes_gets_the_same_answer() {
+    let bench = Bench::new(Tier::Standard).await;
+    let run = bench.created(None).await;
+    for (expected, event) in
+        [(Some(1), note("a")), (None, Event::Finished { outcome: Outcome::Ok, why: None })]
+    {
+        let key = event.kind();
+        bench.store.answers.shut();
+        let (control, idempotency) = (bench.control.clone(), idempotency(key, "x"));
+        let asked = (event.clone(), Some(idempotency.clone()));
+        let slow = tokio::spawn(async move {
+            let (event, idempotency) = asked;
+            match (event, expected) {
+                (Event::Finished { outcome, why }, _) => {
+                    control.runs().finish(run, &Tenants::All, outcome, why, idempotency).await
+                }
+                (event, expected) => {
+                    let expected = expected.map(EventSeq);
+                    control.runs().append(run, &Tenants::All, expected, vec![event], idempotency).await
+                }
+            }
+        });
+        settle().await;
+        // The repetition gets through, in another process for example.
+        let mut summary = bench.stored(run).await.unwrap().summary;
+        summary.apply(bench.clock.now(), &event).unwrap();
+        let change = RunChange { run, summary, replayed: false };
+        let answer = Answer {
+            key: idempotency.key,
+            request: idempotency.request,
+            status: 200,
+            body: serde_json::to_string(&change).unwrap(),
+            at: bench.clock.now(),
+        };
+        let events = vec![(bench.clock.now(), event)];
+        let append = Append { run, expected: None, events, answer: Some(answer) };
+        let written = bench.store.memory.journal_write(Arc::new(vec![Write::Append(append)])).await;
+        assert!(written[0].is_ok());
+        bench.store.answers.unlock();
+        assert_eq!(slow.await.unwrap().unwrap(), RunChange { replayed: true, ..change });
+    }
+    assert_eq!(bench.kinds(run).await, ["plan", "note", "finished"]);
 }
 
 #[tokio::test(start_paused = true)]
