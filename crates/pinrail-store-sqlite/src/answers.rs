@@ -11,15 +11,25 @@ use crate::Sqlite;
 use crate::failure::{Failure, integer};
 use crate::writer::{Kind, Operation};
 
+/// Answers forgotten in one transaction: some milliseconds, which is what a rollback may have to wait for (I7).
+const EXPIRE_ROWS: u64 = 1_000;
+
 #[async_trait]
 impl Answers for Sqlite {
     async fn answer_get(&self, key: &AnswerKey) -> Result<Option<Answer>, StoreError> {
         let key = key.clone();
-        Ok(self.readers.ask(move |db| given(db, &key)).await?)
+        Ok(self.quick.ask(move |db| given(db, &key)).await?)
     }
 
     async fn answers_expire(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.writer.carry_out(|reply| Expire { before, outcome: Ok(0), reply }).await?
+        let mut forgotten = 0;
+        loop {
+            let some = self.writer.carry_out(|reply| Expire { before, outcome: Ok(0), reply }).await??;
+            forgotten += some;
+            if some < EXPIRE_ROWS {
+                return Ok(forgotten);
+            }
+        }
     }
 }
 
@@ -74,6 +84,30 @@ impl Operation for Expire {
 }
 
 fn expire(db: &Connection, before: Timestamp) -> Result<u64, Failure> {
-    let mut delete = db.prepare_cached("DELETE FROM answers WHERE at < ?1")?;
-    Ok(delete.execute([integer(before.0)])? as u64)
+    let mut delete = db.prepare_cached(
+        "DELETE FROM answers WHERE number IN (SELECT number FROM answers WHERE at < ?1 ORDER BY at LIMIT ?2)",
+    )?;
+    Ok(delete.execute([integer(before.0), integer(EXPIRE_ROWS)])? as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Options;
+
+    #[tokio::test]
+    async fn however_many_answers_expire_each_transaction_is_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pinrail.db");
+        let store = Sqlite::open(Options::new(&path)).unwrap();
+        let db = Connection::open(path).unwrap();
+        let insert = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 3500) \
+             INSERT INTO answers (caller, key, request, status, body, at) SELECT 'c', n, x'00', 200, '', n FROM n";
+        assert_eq!(db.execute(insert, ()).unwrap(), 3_500);
+        assert_eq!(expire(&db, Timestamp(u64::MAX)).unwrap(), EXPIRE_ROWS);
+        assert_eq!(store.answers_expire(Timestamp(3_001)).await.unwrap(), 2_000);
+        let left =
+            db.query_row("SELECT count(*), min(at) FROM answers", (), |row| Ok((row.get(0)?, row.get(1)?)));
+        assert_eq!(left, Ok((500, 3_001)));
+    }
 }

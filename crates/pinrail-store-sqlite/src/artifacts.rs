@@ -19,7 +19,7 @@ impl Artifacts for Sqlite {
     }
 
     async fn artifact_get(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
-        let bytes = self.readers.ask(move |db| read(db, digest)).await?;
+        let bytes = self.quick.ask(move |db| read(db, digest)).await?;
         if bytes.as_ref().is_some_and(|bytes| Digest::of(bytes) != digest) {
             let why = "its bytes have another digest";
             return Err(Failure::damaged(format_args!("artifact {digest}"), why).into());

@@ -32,7 +32,7 @@ impl Journal for Sqlite {
     }
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError> {
-        Ok(self.readers.ask(move |db| read::run(db, run)).await?)
+        Ok(self.quick.ask(move |db| read::run(db, run)).await?)
     }
 
     async fn run_events(
@@ -64,7 +64,7 @@ impl Journal for Sqlite {
 
     async fn session_get(&self, key: &SessionKey) -> Result<Option<DeploymentId>, StoreError> {
         let key = key.clone();
-        Ok(self.readers.ask(move |db| read::binding(db, &key)).await?)
+        Ok(self.quick.ask(move |db| read::binding(db, &key)).await?)
     }
 
     async fn sessions_recent(&self, limit: usize) -> Result<Vec<(SessionKey, DeploymentId)>, StoreError> {

@@ -16,7 +16,7 @@ use crate::{Sqlite, answers};
 #[async_trait]
 impl Ledger for Sqlite {
     async fn ledger_head(&self) -> Result<Head, StoreError> {
-        Ok(self.readers.ask(head).await?)
+        Ok(self.quick.ask(head).await?)
     }
 
     async fn ledger_append(&self, append: Append) -> Result<(), AppendError> {
@@ -27,7 +27,7 @@ impl Ledger for Sqlite {
     }
 
     async fn ledger_read(&self, after: LedgerSeq, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        Ok(self.readers.ask(move |db| read(db, after, limit)).await?)
+        Ok(self.quick.ask(move |db| read(db, after, limit)).await?)
     }
 }
 

@@ -24,6 +24,9 @@ use writer::Writer;
 pub struct Sqlite {
     // Closed before the writer, whose connection then tidies the write-ahead log up.
     readers: Readers,
+    /// For questions about one thing that an index finds: they never wait behind lists, so that nobody's list is in
+    /// the way of a call or a rollback (I7, I13).
+    quick: Readers,
     writer: Writer,
     recovered_bytes: u64,
 }

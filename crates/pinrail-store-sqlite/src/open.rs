@@ -21,7 +21,8 @@ pub struct Options {
     pub probe: Arc<dyn Probe>,
     /// How large the database may grow. The write-ahead log comes on top.
     pub size_bytes_max: Option<u64>,
-    /// How many reads run at once; at least one.
+    /// How many lists and pages are read at once; at least one. Questions about one thing have connections of
+    /// their own.
     pub readers: usize,
     /// How long to wait for another process that holds the file, a backup for example.
     pub busy_ms: u64,
@@ -68,6 +69,8 @@ const CACHE_KIB: i64 = 8 * 1024;
 const CHECKPOINT_PAGES: i64 = 4_096;
 /// What the log keeps of its size after a burst.
 const LOG_BYTES_KEPT: i64 = 64 << 20;
+/// Connections for questions about one thing: each takes microseconds, so two keep two cores busy.
+const QUICK_READERS: usize = 2;
 /// More statements than the code has; run lists with unusual filters take turns.
 const STATEMENTS_CACHED: usize = 64;
 
@@ -102,10 +105,11 @@ impl Sqlite {
             reader.pragma_update(None, "query_only", true)?;
             Ok(reader)
         };
+        let quick = (0..QUICK_READERS).map(reader).collect::<Result<_, _>>().map_err(explain)?;
         let readers = (0..readers.max(1)).map(reader).collect::<Result<_, _>>().map_err(explain)?;
         let writer = Writer::start(writer, probe)
             .map_err(|source| OpenError::Other { path: path.clone(), source: source.into() })?;
-        Ok(Sqlite { readers: Readers::new(readers), writer, recovered_bytes })
+        Ok(Sqlite { readers: Readers::new(readers), quick: Readers::new(quick), writer, recovered_bytes })
     }
 }
 

@@ -67,3 +67,32 @@ impl Drop for Lent {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).extend(self.connection.take());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use pinrail_domain::id::{LedgerSeq, RunId};
+    use pinrail_store::conformance::sample::answer;
+    use pinrail_store::{Answers as _, Journal as _, Ledger as _};
+
+    use crate::{Options, Sqlite};
+
+    /// I7, I13: what a call or a rollback asks is answered while every list takes its time.
+    #[tokio::test]
+    async fn long_lists_are_in_nobodys_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { readers: 1, ..Options::new(folder.path().join("pinrail.db")) };
+        let store = Sqlite::open(options).unwrap();
+        let (end, ended) = mpsc::channel::<()>();
+        let long = store.readers.ask(move |_| Ok(ended.recv()));
+        let quick = async {
+            assert_eq!(store.answer_get(&answer("key", "k", 0).key).await.unwrap(), None);
+            assert_eq!(store.run_get(RunId(1)).await.unwrap(), None);
+            assert!(store.ledger_read(LedgerSeq(0), 1).await.unwrap().is_empty());
+            end.send(()).unwrap();
+        };
+        let (long, ()) = tokio::join!(long, quick);
+        long.unwrap().unwrap();
+    }
+}
