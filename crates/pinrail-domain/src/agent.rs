@@ -80,6 +80,8 @@ pub const SEGMENT_TENANTS_MAX: usize = 10_000;
 pub const ATTRIBUTES_MAX: usize = 32;
 /// Longest attribute name or value.
 pub const ATTRIBUTE_BYTES_MAX: usize = 256;
+/// Values that one condition accepts: each is compared in turn on every run.
+pub const ATTRIBUTE_VALUES_MAX: usize = 100;
 /// A description is a sentence or two.
 pub const DESCRIPTION_BYTES_MAX: usize = 2_000;
 
@@ -114,6 +116,12 @@ impl Segment {
         }
         at_most("the number of a segment's tenants", self.tenants.len(), SEGMENT_TENANTS_MAX)?;
         at_most("the number of a segment's attributes", self.attributes.len(), ATTRIBUTES_MAX)?;
+        for (attribute, values) in &self.attributes {
+            at_most("the number of an attribute's values", values.len(), ATTRIBUTE_VALUES_MAX)?;
+            for text in values.iter().chain([attribute]) {
+                at_most("the length of an attribute in bytes", text.len(), ATTRIBUTE_BYTES_MAX)?;
+            }
+        }
         if let Some((attribute, _)) = self.attributes.iter().find(|(_, values)| values.is_empty()) {
             return Err(BadAgent::NoValue { segment: self.name.clone(), attribute: attribute.clone() });
         }
@@ -145,6 +153,10 @@ mod tests {
             "[[segments]]\nname = 'a'\ntenants = ['x']\n[[segments]]\nname = 'a'\ntenants = ['y']",
             "listed twice",
         );
+        let many = vec!["'v'"; ATTRIBUTE_VALUES_MAX + 1].join(",");
+        let values = |values: &str| format!("[[segments]]\nname = 'a'\nattributes = {{ plan = [{values}] }}");
+        check(&values(&many), "number of an attribute's values is 101; at most 100");
+        check(&values(&format!("'{}'", "x".repeat(257))), "length of an attribute in bytes is 257");
         check("teir = 'standard'", "unknown field `teir`");
         check("tier = 'urgent'", "unknown variant `urgent`");
     }

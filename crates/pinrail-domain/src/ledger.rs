@@ -20,7 +20,8 @@ use crate::release::Manifest;
 use crate::share::Share;
 use crate::time::Timestamp;
 
-/// One change. Stored: never rename a field. A field that isn't known is refused when an entry is read, as the
+/// One change. Stored: never rename a field. A field that is added, anywhere in an entry, must be left out of the
+/// JSON where it has its default, or the hashes of the entries before it change. A field that isn't known is refused when an entry is read, as the
 /// hash couldn't vouch for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

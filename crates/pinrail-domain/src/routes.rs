@@ -21,7 +21,7 @@ use crate::assign::{Salt, bucket, on_candidate};
 use crate::deployment::{Deployment, Pointer, Status};
 use crate::id::{AgentName, DeploymentId, Epoch, LedgerSeq, ReleaseId, SegmentName, TenantId};
 use crate::share::Share;
-use crate::world::World;
+use crate::world::{Shared, World};
 
 /// All routes as of one ledger entry; replaced as a whole.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub struct Routes {
     pub epoch: Epoch,
     pub seq: LedgerSeq,
     agents: HashMap<AgentName, AgentRoute>,
-    deployments: BTreeMap<DeploymentId, Arc<Deployment>>,
+    deployments: Shared<BTreeMap<DeploymentId, Arc<Deployment>>>,
 }
 
 /// One agent's routes.

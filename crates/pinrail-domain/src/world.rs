@@ -4,7 +4,8 @@
 //! before it, so an impossible ledger is found at the entry that makes it impossible. What *may* happen is
 //! decided before an entry is written, in [`crate::deploy`] and its neighbours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::agent::AgentSpec;
@@ -17,21 +18,26 @@ use crate::release::Manifest;
 use crate::share::Share;
 use crate::time::Timestamp;
 
-/// Everything the control plane knows. Cheap to copy: the parts are shared.
+/// Everything the control plane knows. Cheap to copy: copies share each part until one of them changes it.
 #[derive(Clone, Debug)]
 pub struct World {
     pub head: Head,
     pub epoch: Epoch,
-    pub providers: BTreeMap<ProviderName, Arc<ProviderSpec>>,
-    pub agents: BTreeMap<AgentName, Arc<AgentSpec>>,
-    pub releases: BTreeMap<ReleaseId, Arc<Release>>,
-    pub deployments: BTreeMap<DeploymentId, Arc<Deployment>>,
-    pub pointers: BTreeMap<PointerKey, Pointer>,
+    pub providers: Shared<BTreeMap<ProviderName, Arc<ProviderSpec>>>,
+    pub agents: Shared<BTreeMap<AgentName, Arc<AgentSpec>>>,
+    pub releases: Shared<BTreeMap<ReleaseId, Arc<Release>>>,
+    pub deployments: Shared<BTreeMap<DeploymentId, Arc<Deployment>>>,
+    pub pointers: Shared<BTreeMap<PointerKey, Pointer>>,
     /// Keys that work; a revoked key is gone from here.
-    pub keys: BTreeMap<KeyId, Arc<Key>>,
+    pub keys: Shared<BTreeMap<KeyId, Arc<Key>>>,
     /// Whether any key was ever made: then the server never counts as open again.
     pub keyed: bool,
 }
+
+/// A part of the world that copies share until one of them changes it: so a change costs what it touches, and
+/// not all that was ever published.
+#[derive(Clone, Debug, Default)]
+pub struct Shared<T>(Arc<T>);
 
 /// Which pointer.
 pub type PointerKey = (AgentName, SegmentName);
@@ -63,12 +69,12 @@ impl Default for World {
         World {
             head: Head::START,
             epoch: Epoch(0),
-            providers: BTreeMap::new(),
-            agents: BTreeMap::new(),
-            releases: BTreeMap::new(),
-            deployments: BTreeMap::new(),
-            pointers: BTreeMap::new(),
-            keys: BTreeMap::new(),
+            providers: Shared::default(),
+            agents: Shared::default(),
+            releases: Shared::default(),
+            deployments: Shared::default(),
+            pointers: Shared::default(),
+            keys: Shared::default(),
             keyed: false,
         }
     }
@@ -118,12 +124,19 @@ impl World {
     /// Whether anything still points at the release.
     #[must_use]
     pub fn is_live(&self, release: ReleaseId) -> bool {
-        self.pointers.iter().any(|((agent, _), pointer)| {
-            [pointer.active, pointer.candidate]
-                .into_iter()
-                .flatten()
-                .filter_map(|id| self.deployments.get(&id))
-                .any(|deployment| deployment.releases.get(agent) == Some(&release))
+        self.pointed_at().any(|pointed| pointed == release)
+    }
+
+    /// The releases that something still points at.
+    #[must_use]
+    pub fn live_releases(&self) -> HashSet<ReleaseId> {
+        self.pointed_at().collect()
+    }
+
+    fn pointed_at(&self) -> impl Iterator<Item = ReleaseId> + '_ {
+        self.pointers.iter().flat_map(move |((agent, _), pointer)| {
+            let deployments = [pointer.active, pointer.candidate].into_iter().flatten();
+            deployments.filter_map(move |id| self.deployments.get(&id)?.releases.get(agent).copied())
         })
     }
 
@@ -302,6 +315,20 @@ impl World {
         deployment.status = Status::Candidate { weight };
         self.deployments.insert(id, Arc::new(deployment));
         Ok(())
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Clone> DerefMut for Shared<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        Arc::make_mut(&mut self.0)
     }
 }
 

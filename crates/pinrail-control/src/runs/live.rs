@@ -162,7 +162,8 @@ impl Kept {
             self.runs.retain(|_, live| {
                 n = n.wrapping_add(1);
                 // A run that a call holds must keep its call counter.
-                Arc::strong_count(live) > 1 || !n.is_multiple_of(8)
+                let held = Arc::strong_count(live) > 1 || Arc::strong_count(&live.stamp) > 1;
+                held || !n.is_multiple_of(8)
             });
         }
         // Whoever kept it first has the counter that calls already used.

@@ -218,7 +218,7 @@ proptest! {
             play.append(vec![body]);
             prop_assert!(play.world.deployments[&id].is_rolled_back());
             prop_assert!(roll_back(&play.world, id).is_err());
-            for (key, after) in &play.world.pointers {
+            for (key, after) in play.world.pointers.iter() {
                 let pointer = &before.pointers[key];
                 let moved = [pointer.active, pointer.candidate].contains(&Some(id));
                 prop_assert!(![after.active, after.candidate].contains(&Some(id)));

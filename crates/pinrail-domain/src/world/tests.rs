@@ -101,7 +101,7 @@ impl Model {
 
 /// What holds in every world that decisions led to.
 fn check_world(world: &World) {
-    for ((agent, segment), pointer) in &world.pointers {
+    for ((agent, segment), pointer) in world.pointers.iter() {
         for (id, is_active) in [(pointer.active, true), (pointer.candidate, false)] {
             let Some(id) = id else { continue };
             let deployment = &world.deployments[&id];
@@ -321,4 +321,19 @@ fn the_same_release_for_a_second_agent_is_one_release() {
     assert_eq!(release.agents.len(), play::AGENTS.len());
     assert_eq!(play.world.releases.len(), play::RELEASES as usize);
     assert_eq!(release.seq, LedgerSeq(3));
+}
+
+/// I6: what was ever published costs a change nothing.
+#[test]
+fn a_change_copies_only_what_it_touches() {
+    let before = World::default();
+    let mut after = before.clone();
+    after.epoch = after.epoch.next();
+    after.pointers.insert(
+        ("a".parse().unwrap(), SegmentName::default_segment()),
+        Pointer { weight: Share::ALL, ..Pointer::default() },
+    );
+    assert!(Arc::ptr_eq(&before.releases.0, &after.releases.0));
+    assert!(Arc::ptr_eq(&before.deployments.0, &after.deployments.0));
+    assert!(before.pointers.is_empty() && after.pointers.len() == 1);
 }
