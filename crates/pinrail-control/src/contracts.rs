@@ -31,8 +31,8 @@ pub enum ContractError {
     Store(#[from] StoreError),
 }
 
-/// Some hundred agents with a few warm releases each; a contract is mostly its prompt, some kilobytes.
-const LOADED_MAX: usize = 2_000;
+/// Some hundred agents with a few warm releases each; a contract is mostly its prompt, some kilobytes. Tests fill it.
+const LOADED_MAX: usize = if cfg!(test) { 16 } else { 2_000 };
 
 impl Contracts {
     pub(crate) fn new(store: Arc<dyn Store>, snapshot: Arc<ArcSwap<Snapshot>>) -> Contracts {
@@ -64,11 +64,45 @@ impl Contracts {
         self.loaded.rcu(|loaded| {
             let mut loaded = HashMap::clone(loaded);
             if loaded.len() >= LOADED_MAX {
-                let world = &self.snapshot.load().world;
-                loaded.retain(|id, _| world.is_live(*id));
+                let live = self.snapshot.load().world.live_releases();
+                loaded.retain(|id, _| live.contains(id));
+            }
+            if loaded.len() >= LOADED_MAX {
+                let mut n = 0_u32;
+                // All are served: whichever goes is read again when it is used.
+                loaded.retain(|_, _| {
+                    n = n.wrapping_add(1);
+                    !n.is_multiple_of(8)
+                });
             }
             loaded.insert(contract.id, Arc::clone(contract));
             loaded
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pinrail_domain::agent::AgentSpec;
+    use pinrail_domain::deploy::Traffic;
+    use pinrail_domain::tier::Tier;
+
+    use super::*;
+    use crate::tests::bench::{Bench, agent, by, manifest};
+
+    #[tokio::test(start_paused = true)]
+    async fn more_served_releases_than_fit_are_loaded_in_turn() {
+        let bench = Bench::new(Tier::Throwaway).await;
+        let contracts = bench.control.contracts();
+        let models: Vec<String> = (0..2 * LOADED_MAX).map(|n| format!("model-{n}")).collect();
+        for model in &models {
+            bench.control.agent_put(by("a"), &agent(model), &AgentSpec::default()).await.unwrap();
+            bench.deploy(&[model], model, Traffic::Now).await;
+            assert!(contracts.loaded.load().len() <= LOADED_MAX);
+        }
+        for model in &models {
+            let id = manifest(model).id().unwrap();
+            assert_eq!(contracts.get(id).await.unwrap().id, id);
+        }
     }
 }

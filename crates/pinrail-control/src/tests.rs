@@ -1,6 +1,6 @@
 //! The control plane over the in-memory store, with a clock and randomness that the tests drive.
 
-mod bench;
+pub(crate) mod bench;
 mod commit;
 mod deployments;
 mod journal;

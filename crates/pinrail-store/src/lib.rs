@@ -5,7 +5,8 @@
 //! then [`ledger`] and [`journal`].
 //!
 //! What every backend promises: an operation that returned `Ok` survives a crash and power loss (I9);
-//! one that returned an error changed nothing; a batch's effects on one run appear in the batch's order.
+//! one that returned an error changed nothing, except that after [`StoreError::Unavailable`] nobody knows (the
+//! acknowledgement may have been lost); a batch's effects on one run appear in the batch's order.
 
 use std::sync::Arc;
 
@@ -28,7 +29,9 @@ pub trait Store: Artifacts + Ledger + Journal + Answers {}
 
 impl<T: Artifacts + Ledger + Journal + Answers> Store for T {}
 
-/// Why a store couldn't do its work. What was asked for has not happened.
+/// Why a store couldn't do its work. What was asked for has not happened, unless it is [`Unavailable`].
+///
+/// [`Unavailable`]: StoreError::Unavailable
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk or the store's size limit; writing works again when there is room.
@@ -36,7 +39,8 @@ pub enum StoreError {
     Full(#[source] Cause),
     #[error("the store is read-only")]
     ReadOnly(#[source] Cause),
-    /// It can't be reached or doesn't answer; trying again may help.
+    /// It can't be reached or doesn't answer; trying again may help. Whether it did what was asked is not known:
+    /// look before doing it again.
     #[error("the store is unavailable")]
     Unavailable(#[source] Cause),
     /// What was read is not what was written.
