@@ -72,7 +72,7 @@ fn unauthenticated(error: Unauthenticated) -> Problem {
 }
 
 const HOW_TO_AUTHENTICATE: &str =
-    "send `Authorization: Bearer <key>`; an admin makes keys with `pinrail key create`";
+    "set PINRAIL_KEY, or send `Authorization: Bearer <key>`; an admin makes keys with `pinrail key create`";
 
 /// While nobody needs a key, a web page in the operator's browser could speak for them: it is told apart by its
 /// `Origin`, or, where a name of its own leads to this machine, by its `Host`.

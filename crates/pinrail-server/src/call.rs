@@ -130,7 +130,7 @@ impl Call {
             Some(limit) if (1..=max).contains(&limit) => Ok(limit),
             Some(limit) => {
                 Err(Problem::new(Code::BadRequest, format!("limit is {limit}; it must be 1 to {max}"))
-                    .next_step("ask for less, and follow `next` for the rest"))
+                    .next_step("stay within that, and follow `next` for the rest (--before, --after)"))
             }
         }
     }
@@ -161,5 +161,5 @@ pub fn bad_name(detail: String) -> Problem {
 
 fn tenant_refused(refused: TenantRefused) -> Problem {
     Problem::new(Code::Forbidden, refused.to_string())
-        .next_step("name a tenant of this key in x-pinrail-tenant, or use a key of that tenant")
+        .next_step("name a tenant of this key (--tenant, or x-pinrail-tenant), or use a key of that tenant")
 }

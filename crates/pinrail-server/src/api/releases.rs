@@ -9,7 +9,6 @@ use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{AgentName, ReleaseId};
 use pinrail_domain::world::{Release, World};
 
-use crate::call::bad_name;
 use crate::problem;
 
 pub mod diff;
@@ -31,7 +30,8 @@ pub fn named(world: &World, text: &str, agent: Option<&AgentName>) -> Result<Rel
         let shown = &text[..text.floor_char_boundary(100)];
         let rule =
             format!("`{shown}` names no release: give {PREFIX_DIGITS_MIN} to {DIGITS} hex digits of its id");
-        return Err(bad_name(rule));
+        return Err(Problem::new(Code::BadName, rule)
+            .next_step("`pinrail release list` shows the ids (GET /api/v1/releases)"));
     }
     let bound = |fill: char| {
         let text = format!("sha256:{digits}{}", fill.to_string().repeat(DIGITS - digits.len()));
@@ -52,7 +52,9 @@ pub fn named(world: &World, text: &str, agent: Option<&AgentName>) -> Result<Rel
         _ => {
             let matches: Vec<String> = matching.iter().map(ToString::to_string).collect();
             Err(Problem::new(Code::Ambiguous, format!("several releases begin with {digits}"))
-                .next_step("give more digits; `matches` has the ids")
+                .next_step(
+                    "give more digits: `pinrail release list` shows them, and `matches` has the whole ids",
+                )
                 .fact("matches", matches))
         }
     }
