@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use pinrail_api::Page;
-use pinrail_api::problem::{Code, Problem};
+use pinrail_api::problem::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -210,14 +210,25 @@ impl Client {
 }
 
 impl ClientError {
+    /// What went wrong, for programs: the server's code, or one of this program's own.
+    pub fn code(&self) -> &str {
+        match self {
+            ClientError::Refused(problem) => code(problem),
+            ClientError::Unreachable { .. } => "unreachable",
+            ClientError::BadAddress { .. } => "bad_address",
+            ClientError::BadKey => "bad_key",
+            ClientError::NotPinrail { .. } => "not_pinrail",
+        }
+    }
+
     /// What failed, why, and what to do: for a person.
     pub fn describe(&self) -> String {
         let mut text = match self {
-            ClientError::Refused(problem) => format!("error[{}]: {}", code(problem), problem.detail),
-            ClientError::Unreachable { source, .. } => format!("error: {self}: {source}"),
-            ClientError::BadAddress { .. } | ClientError::BadKey | ClientError::NotPinrail { .. } => {
-                format!("error: {self}")
-            }
+            ClientError::Unreachable { source, .. } => format!("error[{}]: {self}: {source}", self.code()),
+            ClientError::Refused(_)
+            | ClientError::BadAddress { .. }
+            | ClientError::BadKey
+            | ClientError::NotPinrail { .. } => format!("error[{}]: {self}", self.code()),
         };
         if let Some(next) = self.next_step() {
             let _ = write!(text, "\n  next: {next}");
@@ -228,10 +239,6 @@ impl ClientError {
     /// What to do about it.
     pub fn next_step(&self) -> Option<String> {
         match self {
-            // The server speaks of addresses, to all its clients; here there is a command.
-            ClientError::Refused(problem) if problem.code == Code::Held => Some(
-                "when the cause is mended: `pinrail hold lift AGENT --reason …`, or --lift-hold".to_owned(),
-            ),
             ClientError::Refused(problem) => problem.next_step.clone(),
             ClientError::Unreachable { .. } => Some(
                 "start one with `pinrail up`, or say where it is with --server or PINRAIL_URL".to_owned(),

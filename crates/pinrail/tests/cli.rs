@@ -6,7 +6,8 @@
 #[path = "cli/stub.rs"]
 mod stub;
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
 
 use stub::{Reply, Stub};
 
@@ -49,7 +50,7 @@ fn the_exit_code_says_how_it_ended() {
         Reply::new(409, problem),
         &deploy,
         1,
-        "error[held]: support is held\n  next: when the cause is mended: `pinrail hold lift",
+        "error[held]: support is held\n  next: pinrail hold lift support",
     );
     check(
         Reply::new(502, "<html>bad gateway"),
@@ -63,6 +64,9 @@ fn the_exit_code_says_how_it_ended() {
     check(verified(true), &["ledger", "verify", "--expect-head", DIGEST], 0, "is entry 2");
     check(verified(true), &["run", "list", "--since", "yesterday"], 2, "is not a time");
     check(verified(true), &["deploy", "support"], 2, "expected AGENT=RELEASE");
+    check(verified(true), &["deploy", "support=4f1c22"], 2, "<--now|--weight <SHARE>>");
+    check(verified(true), &["deploy", "support=4f1c22", "--weight", "-5%"], 2, "from 0% to 100%");
+    check(verified(true), &["key", "revoke", "pr_4f1c_x"], 2, "error[usage]: a key's id is 12 hex digits");
     check(verified(true), &["--help"], 0, "Exit codes:");
     let output = pinrail(NOBODY, &["pointers"]);
     assert_eq!(output.status.code(), Some(3));
@@ -175,6 +179,71 @@ fn files_are_checked_before_a_server_is_asked() {
     );
     std::fs::write(dir.path().join("pinrail.toml"), "[providers.sim]\nbase_url = 'sim:'\n").unwrap();
     assert_eq!(pinrail(NOBODY, &["apply", "-f", path]).status.code(), Some(3));
+}
+
+#[test]
+fn a_model_that_the_tier_refuses_is_named_with_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    pinrail(NOBODY, &["init", path]);
+    let release = dir.path().join("agents/support/release.toml");
+    let floating = std::fs::read_to_string(&release).unwrap().replace("sim-1-2026-01-15", "sim-1");
+    std::fs::write(&release, &floating).unwrap();
+    let line = floating.lines().position(|line| line.starts_with("snapshot")).unwrap() + 1;
+    let missing = r#"{"type":"urn:pinrail:problem:not_found","title":"t","status":404,"code":"not_found","detail":"no"}"#;
+    // No providers, no agents, no such release.
+    let stub = Stub::new(move |count| {
+        Some(if count < 2 { Reply::ok(r#"{"items":[]}"#) } else { Reply::new(404, missing) })
+    });
+    let output = pinrail(&stub.url, &["apply", "-f", path]);
+    let said = text(&output.stderr);
+    let expected = format!("agents/support/release.toml:{line}: model.snapshot: tier standard refuses");
+    assert!(said.contains(&expected) && said.contains("error[bad_files]"), "{said}");
+}
+
+#[test]
+fn a_run_says_in_words_how_it_got_its_deployment() {
+    let run = r#"{"run":"run_01k0zv7v8m4t1x9n3q2b5d6f7h","stamp":{"run":"run_01k0zv7v8m4t1x9n3q2b5d6f7h",
+        "agent":"support","tenant":"default","deployment":3,"release":"DIGEST","segment":"default","epoch":6,
+        "via":{"bucket":380},"provider":"sim","snapshot":"sim-1"},"summary":{"status":"running","next":1,
+        "started_at":1,"last_at":1,"calls":0,"input_tokens":0,"output_tokens":0,"cost_nano_usd":0,"drifted":false}}"#;
+    let run = run.replace("DIGEST", DIGEST);
+    let none = r#"{"run":"run_01k0zv7v8m4t1x9n3q2b5d6f7h","events":[],"next":0,"status":"running"}"#;
+    let stub = Stub::new(move |count| Some(Reply::ok(if count == 0 { &run } else { none })));
+    let output = pinrail(&stub.url, &["run", "show", "run_01k0zv7v8m4t1x9n3q2b5d6f7h"]);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("3 (segment default, epoch 6, bucket 380)"), "{shown}{}", text(&output.stderr));
+}
+
+#[test]
+fn a_drain_lists_what_blocks_it_and_how_many_more() {
+    let body = r#"{"deployment":3,"state":"superseded","releases":{},"segment":"default","reason":"","opened_at":1,
+        "replaced":{},"drain":{"open":{"queued":0,"running":21,"paused":0,"parked":0},"drained":false,"more":20,
+        "blocking":[{"run":"run_01k0zv7v8m4t1x9n3q2b5d6f7h","agent":"support","status":"running","since":1}]}}"#;
+    let stub = Stub::new(move |_| Some(Reply::ok(body)));
+    let output = pinrail(&stub.url, &["deployment", "show", "3"]);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("support  running, began ") && !shown.contains("since"), "{shown}");
+    assert!(shown.contains("… and 20 more: pinrail run list --deployment 3"), "{shown}");
+}
+
+#[test]
+fn a_server_whose_stdout_nobody_reads_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (reader, nobody) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut up = command(NOBODY, &["up", "--listen", "127.0.0.1:0", "--dir", dir.path().to_str().unwrap()])
+        .env("PINRAIL_LOG", "debug")
+        .stdout(nobody)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(up.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("nobody reads stdout")));
+    let id = up.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert!(said.any(|line| line.unwrap().contains("stopped")));
+    assert_eq!(up.wait().unwrap().code(), Some(0));
 }
 
 #[test]

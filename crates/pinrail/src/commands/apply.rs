@@ -75,7 +75,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let mut apply = Apply { context, args, project, there, steps: Vec::new() };
     let result = apply.providers().and_then(|()| apply.agents()).and_then(|()| apply.releases());
     let result = result.and_then(|()| apply.extras());
-    apply.report()?;
+    apply.report(result.is_ok())?;
     result
 }
 
@@ -105,7 +105,7 @@ impl There {
 fn check_models(project: &Project, there: &There) -> Result<(), BadFiles> {
     let mut faults = Vec::new();
     for (name, agent) in &project.agents {
-        let Some(Prepared { id, manifest, .. }) = &agent.release else { continue };
+        let Some(Prepared { id, manifest, snapshot_line, .. }) = &agent.release else { continue };
         let Some(provider) = project.providers.get(&manifest.model.provider) else { continue };
         if there.has_release(name, *id) {
             continue;
@@ -119,7 +119,11 @@ fn check_models(project: &Project, there: &There) -> Result<(), BadFiles> {
                 false => String::new(),
             };
             let file = Path::new("agents").join(name.as_str()).join("release.toml");
-            faults.push(Fault { file, line: None, what: format!("model.snapshot: {refused}{hint}") });
+            faults.push(Fault {
+                file,
+                line: *snapshot_line,
+                what: format!("model.snapshot: {refused}{hint}"),
+            });
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(BadFiles(faults)) }
@@ -209,12 +213,16 @@ impl Apply<'_> {
         Ok(())
     }
 
-    fn report(&self) -> anyhow::Result<()> {
+    fn report(&self, complete: bool) -> anyhow::Result<()> {
         let is_change = |step: &&Step| step.change != "unchanged" && step.change != "extra";
         let changed = self.steps.iter().filter(is_change).count();
         if self.context.out.is_json() {
             let all = json!({ "steps": self.steps, "changed": changed, "dry_run": self.args.dry_run });
             return Ok(self.context.out.value(&all, String::new)?);
+        }
+        if !complete {
+            talk(&format!("{changed} changed before this one was refused; the next apply goes on from here"));
+            return Ok(());
         }
         talk(&match (changed, self.args.dry_run) {
             (0, _) => "nothing to change: the server is as the files say".to_owned(),

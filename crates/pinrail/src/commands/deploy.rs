@@ -20,6 +20,7 @@ use crate::exit::Usage;
 
 Release ids may be cut to 6 or more hex digits. `pinrail deployment promote ID` gives a candidate all traffic,
 `pinrail deployment rollback ID` takes it back.")]
+#[command(group = clap::ArgGroup::new("traffic").required(true))]
 pub struct Args {
     /// An agent and its release
     #[arg(required = true, value_name = "AGENT=RELEASE", value_parser = parse_pair)]
@@ -28,10 +29,10 @@ pub struct Args {
     #[arg(long)]
     segment: Option<SegmentName>,
     /// All traffic at once
-    #[arg(long, required_unless_present = "weight", conflicts_with = "weight")]
+    #[arg(long, group = "traffic")]
     now: bool,
     /// A canary's share of traffic, such as 5% or 0.25%
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", group = "traffic", allow_hyphen_values = true)]
     weight: Option<Share>,
     /// Why; the ledger keeps it
     #[arg(long, default_value = "")]

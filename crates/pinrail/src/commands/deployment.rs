@@ -97,8 +97,9 @@ fn flip(context: &Context, id: u64, verb: &str, body: &impl Serialize) -> anyhow
 /// What a change to a deployment led to, for a person. `weight` is the share that was asked for.
 pub fn show_flip(flip: &Flip, weight: Option<Share>) -> String {
     let weight = weight.map(|weight| format!(" at {weight}")).unwrap_or_default();
+    let article = if flip.state == "candidate" { "a " } else { "" };
     let mut text = format!(
-        "deployment {} is {}{weight} in segment {} (epoch {}, ledger entry {}, took {})\n",
+        "deployment {} is {article}{}{weight} in segment {} (epoch {}, ledger entry {}, took {})\n",
         flip.deployment,
         flip.state,
         flip.segment,
@@ -153,18 +154,22 @@ fn show(deployment: &Deployment, context: &Context) -> String {
         ("replaced", Some(replaced).filter(|text| !text.is_empty())),
     ]);
     match &deployment.drain {
-        Some(drain) => text + &show_drain(drain, context),
+        Some(drain) => text + &show_drain(drain, deployment.deployment, context),
         None => text,
     }
 }
 
-fn show_drain(drain: &Drain, context: &Context) -> String {
+fn show_drain(drain: &Drain, deployment: DeploymentId, context: &Context) -> String {
     if drain.drained {
         return "drained: no run needs it any more\n".to_owned();
     }
     let mut text = format!("not drained: {}\n", runs(drain.open));
     for Blocking { run, agent, status, since } in &drain.blocking {
-        text.push_str(&format!("  {run}  {agent}  {status} since {}\n", time::both(context.now, *since)));
+        text.push_str(&format!("  {run}  {agent}  {status}, began {}\n", time::both(context.now, *since)));
+    }
+    if drain.more > 0 {
+        let more = drain.more;
+        text.push_str(&format!("  … and {more} more: pinrail run list --deployment {deployment}\n"));
     }
     text
 }

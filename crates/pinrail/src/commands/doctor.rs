@@ -100,7 +100,7 @@ fn files(args: &Args, checks: &mut Vec<Check>) -> Option<Project> {
             let (agents, providers) = (project.agents.len(), project.providers.len());
             checks.push(Check::ok(
                 "files",
-                format!("pinrail.toml is good: {agents} agents, {providers} providers"),
+                format!("pinrail.toml is good; agents: {agents}, providers: {providers}"),
             ));
             Some(project)
         }

@@ -9,6 +9,7 @@ use pinrail_domain::key::{KeyId, Scope};
 
 use super::paging::{After, with_next};
 use crate::cli::Context;
+use crate::exit::Usage;
 use crate::output::table::table;
 use crate::output::talk;
 
@@ -45,8 +46,12 @@ enum What {
     },
     /// List the keys, without their secrets
     List(After),
-    /// Revoke a key
-    Revoke { id: KeyId },
+    /// Revoke a key at once
+    Revoke {
+        /// Its id, or the whole token
+        // A text, since a refusal of the parser would show a mistyped token (I15).
+        id: String,
+    },
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -71,6 +76,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             context.out.reply(&reply, |page| with_next(list(&page.items), "--after", page.next.as_ref()))?;
         }
         What::Revoke { id } => {
+            let id = key_id(&id)?;
             let reply = context.client.delete::<KeyRevoked>(&format!("/api/v1/keys/{id}"))?;
             context.out.reply(&reply, |revoked| format!("key {} is revoked", revoked.key))?;
         }
@@ -92,4 +98,23 @@ fn list(keys: &[Key]) -> String {
 
 fn words<T: ToString>(set: &BTreeSet<T>) -> String {
     set.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The id of the key that a text names. The refusal doesn't show the text: it may be a secret (I15).
+fn key_id(text: &str) -> Result<KeyId, Usage> {
+    let id = text.strip_prefix("pr_").and_then(|rest| rest.split('_').next()).unwrap_or(text);
+    id.parse().map_err(|_| Usage("a key's id is 12 hex digits; `pinrail key list` shows them".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_named_by_id_or_token_and_never_shown_when_it_is_neither() {
+        assert_eq!(key_id("4f1c22aa9b03").unwrap().to_string(), "4f1c22aa9b03");
+        assert_eq!(key_id("pr_4f1c22aa9b03_0123").unwrap().to_string(), "4f1c22aa9b03");
+        let refused = key_id("pr_4f1c22_secret").unwrap_err().to_string();
+        assert!(!refused.contains("secret") && refused.contains("pinrail key list"), "{refused}"); // I15
+    }
 }

@@ -35,7 +35,10 @@ enum What {
     /// Store the artifacts and create the release that names them
     Create(Create),
     /// Show one release
-    Show { id: String },
+    Show {
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        id: String,
+    },
     /// List releases
     List {
         /// Only this agent's
@@ -48,7 +51,12 @@ enum What {
         before: Option<u64>,
     },
     /// Show what changes from release A to release B
-    Diff { a: String, b: String },
+    Diff {
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        a: String,
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        b: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]

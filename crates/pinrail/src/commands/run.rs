@@ -4,6 +4,7 @@ use pinrail_api::Page;
 use pinrail_api::runs::{CreateRun, Events, FinishRun, Run, RunChanged, RunCreated, RunResumed};
 use pinrail_domain::id::{AgentName, RunId, SessionId, TenantId};
 use pinrail_domain::journal::{Outcome, RunStatus, Summary};
+use pinrail_domain::routes::Via;
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -212,7 +213,7 @@ fn head(run: &Run, context: &Context) -> String {
     let tokens =
         format!("{} calls, {} tokens in, {} out", summary.calls, summary.input_tokens, summary.output_tokens);
     let drift = "something else than the pin answered at least once".to_owned();
-    let via = serde_json::to_string(&stamp.via).unwrap_or_default().replace('"', "");
+    let via = via(stamp.via);
     pairs(&[
         ("run", Some(run.to_string())),
         ("agent", Some(stamp.agent.to_string())),
@@ -269,6 +270,16 @@ fn resume(id: RunId, context: &Context) -> anyhow::Result<()> {
         text
     })?;
     Ok(())
+}
+
+/// How the run got its deployment.
+fn via(via: Via) -> String {
+    match via {
+        Via::Active => "active".to_owned(),
+        Via::Bucket(bucket) => format!("bucket {bucket}"),
+        Via::Session => "session".to_owned(),
+        Via::Parent => "parent".to_owned(),
+    }
 }
 
 fn status(summary: &Summary) -> String {

@@ -23,12 +23,14 @@ use pinrail_store_sqlite::Sqlite;
 use tokio::net::TcpListener;
 
 use crate::config;
+use crate::exit::Failed;
 use crate::system::{CRASH_AT, CrashPoint, EnvSecrets, OsEntropy, SystemClock};
 
 mod first;
 mod lock;
 
 use lock::Lock;
+pub use lock::LockError;
 
 /// Run the server: gateway, API and simulated provider in one process.
 #[derive(Debug, clap::Args)]
@@ -121,19 +123,32 @@ impl Up {
     async fn serve(self, listen: &str, data: &Path) -> anyhow::Result<ExitCode> {
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host(listen)
             .await
-            .with_context(|| format!("cannot resolve {listen}"))?
+            .map_err(|error| Failed {
+                code: "cannot_listen",
+                what: format!("cannot resolve {listen}"),
+                next_step: "pass --listen with an address and a port, such as 127.0.0.1:7070".to_owned(),
+                source: Some(Box::new(error)),
+            })?
             .collect();
         let beyond_loopback = addresses.iter().any(|address| !address.ip().is_loopback());
         if beyond_loopback && !self.control.is_keyed() {
-            anyhow::bail!(
-                "refusing to listen on {listen} without keys: anyone who reaches it could do anything. \
-                 Start on 127.0.0.1, run `pinrail key create ops --scope admin`, then listen here again"
-            );
+            anyhow::bail!(Failed {
+                code: "no_keys",
+                what: format!(
+                    "refusing to listen on {listen} without keys: anyone who reaches it could do anything"
+                ),
+                next_step:
+                    "start on 127.0.0.1, run `pinrail key create ops --scope admin`, then listen there"
+                        .to_owned(),
+                source: None,
+            });
         }
-        let listener = TcpListener::bind(&addresses[..]).await;
-        let listener = listener.with_context(|| format!("cannot listen on {listen}"))?;
+        let listener =
+            TcpListener::bind(&addresses[..]).await.map_err(|error| cannot_listen(listen, error))?;
         let address = listener.local_addr()?;
-        self.welcome(address, data)?;
+        // Before anyone is told that the server is up: whoever starts it may stop it at once.
+        let stop = stop_asked();
+        self.welcome(address, data);
         let control = self.control.clone();
         let gateway = self.gateway.clone();
         let server = Server::new(pinrail_server::Options {
@@ -144,7 +159,7 @@ impl Up {
             limits: pinrail_server::Limits::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         });
-        let drained = server.serve(listener, stop_asked()).await?;
+        let drained = server.serve(listener, stop).await?;
         if drained.requests_cut > 0 {
             tracing::warn!(
                 requests = drained.requests_cut,
@@ -158,23 +173,25 @@ impl Up {
     }
 
     /// Says where it listens and what to try next: the address on stdout, the talk on stderr.
-    fn welcome(&self, address: SocketAddr, data: &Path) -> anyhow::Result<()> {
+    fn welcome(&self, address: SocketAddr, data: &Path) {
         let url = format!("http://{address}");
-        let snapshot = self.control.snapshot();
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "pinrail {} listens on {url}", env!("CARGO_PKG_VERSION"))?;
-        writeln!(out, "  data in {}", data.display())?;
-        if !snapshot.world.keyed {
-            writeln!(
-                out,
-                "  open: anyone on this machine may do anything; `pinrail key create ops --scope admin` closes it"
-            )?;
+        let mut text = format!("pinrail {} listens on {url}\n", env!("CARGO_PKG_VERSION"));
+        text.push_str(&format!("  data in {}\n", data.display()));
+        if !self.control.snapshot().world.keyed {
+            text.push_str(
+                "  open: anyone on this machine may do anything; `pinrail key create ops --scope admin` closes it\n",
+            );
         }
-        writeln!(out)?;
+        text.push('\n');
         for line in self.next_steps(&url) {
-            writeln!(out, "{line}")?;
+            text.push_str(&line);
+            text.push('\n');
         }
-        Ok(out.flush()?)
+        let mut out = std::io::stdout().lock();
+        // Who has seen enough (`pinrail up | head -1`) doesn't stop the server with it.
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            tracing::debug!(%error, "nobody reads stdout");
+        }
     }
 
     fn next_steps(&self, url: &str) -> Vec<String> {
@@ -196,20 +213,45 @@ impl Up {
             ];
         }
         if snapshot.world.releases.is_empty() {
-            return vec![
-                "Try next, in another terminal:".to_owned(),
-                "  pinrail init                       scaffold an agent, unless you have one".to_owned(),
-                format!(
-                    "  pinrail apply{server}                      make agents and releases equal to the files"
-                ),
-                format!("  pinrail release list{server}               the ids to deploy"),
-            ];
+            let steps = in_columns(&[
+                ("pinrail init".to_owned(), "scaffold an agent, unless you have one"),
+                (format!("pinrail apply{server}"), "make agents and releases equal to the files"),
+                (format!("pinrail release list{server}"), "the ids to deploy"),
+            ]);
+            return [vec!["Try next, in another terminal:".to_owned()], steps].concat();
         }
-        vec![
-            format!("  pinrail status{server}    what every agent runs"),
-            format!("  pinrail run tail{server}  runs as they happen"),
-        ]
+        in_columns(&[
+            (format!("pinrail pointers{server}"), "what every agent runs"),
+            (format!("pinrail run tail{server}"), "runs as they happen"),
+        ])
     }
+}
+
+/// Commands, and behind them, aligned, what each is for.
+fn in_columns(steps: &[(String, &str)]) -> Vec<String> {
+    let width = steps.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
+    steps.iter().map(|(command, what)| format!("  {command:width$}  {what}")).collect()
+}
+
+fn cannot_listen(listen: &str, error: std::io::Error) -> Failed {
+    use std::io::ErrorKind;
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "of the standard library's many kinds, two are usual here"
+    )]
+    let next_step = match error.kind() {
+        ErrorKind::AddrInUse => {
+            let port = listen.rsplit_once(':').map_or(listen, |(_, port)| port);
+            format!(
+                "another server listens on {listen} (`ss -ltnp 'sport = :{port}'` or `lsof -i :{port}` names its \
+                 process): stop it, or pass --listen with another port"
+            )
+        }
+        ErrorKind::PermissionDenied => "pass --listen with a port of 1024 or above".to_owned(),
+        _ => "pass --listen with an address of this machine, such as 127.0.0.1:7070".to_owned(),
+    };
+    let what = format!("cannot listen on {listen}");
+    Failed { code: "cannot_listen", what, next_step, source: Some(Box::new(error)) }
 }
 
 /// The simulated provider on a loopback port of its own. Returns its base URL.
@@ -262,16 +304,46 @@ fn start_logging(json: bool) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(colours)
+        // A stderr that nobody reads must not stop the server.
+        .log_internal_errors(false)
         .with_target(false);
     if json { logs.json().init() } else { logs.init() }
 }
 
-async fn stop_asked() {
+/// Ends with the first SIGTERM or ctrl-c after this call.
+fn stop_asked() -> impl Future<Output = ()> + Send + 'static {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("a handler for SIGTERM can be installed");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+    let mut interrupt = signal(SignalKind::interrupt()).expect("a handler for SIGINT can be installed");
+    async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: no new connections, requests in flight finish");
     }
-    tracing::info!("stopping: no new connections, requests in flight finish");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_aligned_whatever_is_appended() {
+        let steps =
+            in_columns(&[("pinrail init".to_owned(), "a"), ("pinrail apply --server x".to_owned(), "b")]);
+        assert_eq!(steps, ["  pinrail init              a", "  pinrail apply --server x  b"]);
+    }
+
+    #[test]
+    fn an_address_that_is_taken_comes_with_what_to_do() {
+        let taken = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+        let failed = cannot_listen("127.0.0.1:7070", taken);
+        assert!(
+            failed.next_step.starts_with("another server listens on 127.0.0.1:7070"),
+            "{}",
+            failed.next_step
+        );
+        assert!(format!("{:#}", anyhow::Error::from(failed)).contains("in use"));
+    }
 }

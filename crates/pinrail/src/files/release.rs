@@ -18,6 +18,8 @@ pub struct Prepared {
     pub id: ReleaseId,
     pub manifest: Manifest,
     pub artifacts: BTreeMap<Digest, Artifact>,
+    /// The line that names the model's snapshot.
+    pub snapshot_line: Option<usize>,
 }
 
 /// A file's bytes as they are stored.
@@ -34,7 +36,11 @@ pub fn read(file: &Section<'_>, folder: &Path) -> Option<Prepared> {
     if !file.has("model") {
         file.refuse_whole("the table [model] is missing: it names provider and snapshot");
     }
-    let model = file.table("model", model);
+    let mut snapshot_line = None;
+    let model = file.table("model", |section| {
+        snapshot_line = section.line("snapshot");
+        model(section)
+    });
     let prompt = file.table("prompt", |section| prompt(section, folder, &mut artifacts));
     let tools = file.table("tools", |section| tools_of(section, folder, &mut artifacts));
     let state = file.table("state", state);
@@ -50,7 +56,7 @@ pub fn read(file: &Section<'_>, folder: &Path) -> Option<Prepared> {
         return None;
     }
     let id = manifest.id().ok()?;
-    Some(Prepared { id, manifest, artifacts })
+    Some(Prepared { id, manifest, artifacts, snapshot_line })
 }
 
 fn model(section: &Section<'_>) -> Option<ModelPin> {

@@ -170,6 +170,11 @@ impl<'s> Section<'s> {
         self.find(key).is_some()
     }
 
+    /// The line of a key, counted from 1.
+    pub fn line(&self, key: &'static str) -> Option<usize> {
+        Some(self.sheet.line(&self.find(key)?.span()))
+    }
+
     /// Notes a fault at a key, or at the table where the key is missing.
     pub fn refuse(&self, key: &'static str, what: &str) {
         let span = self.find(key).map_or_else(|| self.span.clone(), Spanned::span);
@@ -235,11 +240,13 @@ impl<'s> Section<'s> {
 }
 
 impl Sheet<'_> {
+    fn line(&self, span: &Range<usize>) -> usize {
+        let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
+        before.iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
     fn fault(&self, span: Option<Range<usize>>, what: String) {
-        let line = span.map(|span| {
-            let before = &self.text.as_bytes()[..span.start.min(self.text.len())];
-            before.iter().filter(|byte| **byte == b'\n').count() + 1
-        });
+        let line = span.map(|span| self.line(&span));
         self.faults.borrow_mut().push(Fault { file: self.file.to_owned(), line, what });
     }
 }

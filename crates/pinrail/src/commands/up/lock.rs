@@ -15,7 +15,7 @@ pub struct Lock {
 /// Why the folder isn't ours.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("another pinrail (process {pid}) uses {}; stop it, or give this one another --dir", path.display())]
+    #[error("another pinrail (process {pid}) uses {}", path.display())]
     Taken { path: PathBuf, pid: String },
     #[error("cannot lock {}", path.display())]
     Io {
