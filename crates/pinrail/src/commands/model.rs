@@ -156,3 +156,30 @@ pub fn lifecycle(lifecycle: Lifecycle, now: Timestamp) -> String {
         Lifecycle::Unlisted => "not listed: nothing is known".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Readers copy what the examples say, so those must name models that stay.
+    #[test]
+    fn examples_name_models_that_are_pinned_and_have_no_end_date() {
+        let texts = [
+            include_str!("../../../../README.md"),
+            include_str!("../../../../docs/api.md"),
+            include_str!("init/release.toml"),
+        ];
+        let marks = ["snapshot = \"", "\"snapshot\": \"", "\"snapshot\":\""];
+        let ids = texts.iter().flat_map(|text| marks.iter().flat_map(|mark| text.split(mark).skip(1)));
+        let ids: Vec<&str> = ids.filter_map(|rest| rest.split('"').next()).collect();
+        assert!(ids.len() >= 5, "{ids:?}");
+        let catalogue = Catalogue::embedded();
+        // The last day of 2026: an end that is announced by then is in the catalogue of these examples.
+        let then = Timestamp(1_798_675_200_000);
+        for id in ids {
+            let provider = if id.starts_with("sim-") { "sim" } else { "openai" };
+            assert!(matches!(catalogue.judge(provider, id), Identity::Pinned { .. }), "{id}");
+            assert_eq!(catalogue.lifecycle(provider, id, then), Lifecycle::Active, "{id}");
+        }
+    }
+}
