@@ -5,9 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pinrail_domain::id::LedgerSeq;
+use pinrail_domain::id::{LedgerSeq, RunId};
 use pinrail_domain::journal::{Event, Outcome, RunStatus};
-use pinrail_domain::time::Timestamp;
+use pinrail_domain::time::{Clock, Timestamp};
 use pinrail_domain::world::{Corrupt, World};
 use pinrail_store::journal::{Append, RunFilter, Write, WriteError};
 use pinrail_store::{Store, StoreError};
@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::append::READ_ENTRIES;
 use crate::contracts::Contracts;
-use crate::runs::Runs;
+use crate::runs::{QUEUE_MAX, Runs};
 use crate::{Control, Inner, Options, Snapshot, tasks};
 
 /// What opening found and mended.
@@ -37,8 +37,19 @@ pub enum OpenError {
     Close(#[source] WriteError),
 }
 
+/// What became of the calls that were cut off.
+#[derive(Default)]
+struct CutOff {
+    closed: u64,
+    /// The store couldn't be written: these wait in the journal's queue until it can.
+    left: Vec<RunId>,
+}
+
 /// Runs closed per batch.
 const CLOSE_RUNS: usize = 500;
+/// Calls that may wait to be closed: half of the journal's queue, so that new ones have room. More than a gateway
+/// takes at once were never cut off together.
+const LEFT_MAX: usize = QUEUE_MAX / 2;
 /// Idempotency answers are kept for a week: longer than any client retries.
 const ANSWERS_KEPT_MS: u64 = 7 * 24 * 3_600_000;
 /// How often old answers are forgotten.
@@ -51,7 +62,7 @@ impl Control {
         let Options { store, clock, entropy, catalogue } = options;
         let world = read_world(&*store).await?;
         let entries = world.head.seq.0;
-        let calls_closed = close_cut_off_calls(&*store, &*clock).await?;
+        let CutOff { closed, left } = close_cut_off_calls(&*store, &*clock).await?;
 
         let (epoch, _) = watch::channel(world.epoch);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::of(world)));
@@ -79,7 +90,10 @@ impl Control {
         };
         let inner = Arc::new(inner);
         tasks::spawn(forget_old_answers(Arc::downgrade(&inner)));
-        Ok((Control { inner }, Recovered { entries, calls_closed }))
+        for run in left {
+            inner.runs.record(run, vec![(inner.clock.now(), cut_off())]).await;
+        }
+        Ok((Control { inner }, Recovered { entries, calls_closed: closed }))
     }
 }
 
@@ -111,36 +125,39 @@ async fn read_world(store: &dyn Store) -> Result<World, OpenError> {
 }
 
 /// A gateway call that was a run of its own can't go on after a restart: its client is gone.
-async fn close_cut_off_calls(
-    store: &dyn Store,
-    clock: &dyn pinrail_domain::time::Clock,
-) -> Result<u64, OpenError> {
+async fn close_cut_off_calls(store: &dyn Store, clock: &dyn Clock) -> Result<CutOff, OpenError> {
     let filter = RunFilter { status: Some(RunStatus::Running), single: Some(true), ..RunFilter::default() };
-    let mut closed = 0;
+    let mut cut_off_calls = CutOff::default();
     loop {
         let runs = store.run_list(&filter, None, CLOSE_RUNS).await?;
         if runs.is_empty() {
-            return Ok(closed);
+            return Ok(cut_off_calls);
         }
-        let finished = |why: &str| Event::Finished { outcome: Outcome::Error, why: Some(why.to_owned()) };
         let writes = runs.iter().map(|run| {
             Write::Append(Append {
                 run: run.stamp.run,
                 expected: Some(run.summary.next),
-                events: vec![(clock.now(), finished("pinrail stopped before the answer ended"))],
+                events: vec![(clock.now(), cut_off())],
                 answer: None,
             })
         });
         for written in store.journal_write(Arc::new(writes.collect())).await {
             match written {
-                Ok(_) => closed += 1,
-                // Reading still works, so the server starts; the next start closes them.
+                Ok(_) => cut_off_calls.closed += 1,
                 Err(WriteError::Store(error @ (StoreError::Full(_) | StoreError::ReadOnly(_)))) => {
-                    tracing::warn!(%error, "calls that were cut off cannot be closed yet");
-                    return Ok(closed);
+                    let left = store.run_list(&filter, None, LEFT_MAX).await?;
+                    cut_off_calls.left = left.into_iter().map(|run| run.stamp.run).collect();
+                    let calls = cut_off_calls.left.len();
+                    tracing::warn!(%error, calls, "calls that were cut off wait to be closed");
+                    return Ok(cut_off_calls);
                 }
                 Err(error) => return Err(OpenError::Close(error)),
             }
         }
     }
+}
+
+fn cut_off() -> Event {
+    let why = Some("pinrail stopped before the answer ended".to_owned());
+    Event::Finished { outcome: Outcome::Error, why }
 }

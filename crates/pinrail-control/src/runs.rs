@@ -63,7 +63,7 @@ struct Wish<'a> {
     tenant: TenantId,
     session: Option<SessionId>,
     attributes: BTreeMap<String, String>,
-    parent: Option<&'a Stamp>,
+    parent: Option<&'a LiveRun>,
     single: bool,
 }
 
@@ -311,8 +311,8 @@ impl Runs {
         let bound = bound.map_err(|error| BeginError::Journal(Arc::new(error)))?;
         // A call without a session is a unit of its own.
         let unit = session.as_ref().map_or_else(|| run.to_string(), SessionId::to_string);
-        let parent_deployment = parent.map(|parent| parent.deployment);
-        let question = Question { tenant, attributes, unit: &unit, bound, parent: parent_deployment };
+        let inherited = parent.and_then(|parent| inheritance(snapshot, parent));
+        let question = Question { tenant, attributes, unit: &unit, bound, parent: inherited };
         let decision = snapshot.routes.resolve(agent, question).map_err(no_route)?;
         let bind = match &key {
             // An inherited deployment is the parent's, not the session's own choice.
@@ -330,7 +330,7 @@ impl Runs {
             agent: name.clone(),
             tenant: tenant.clone(),
             session: session.clone(),
-            parent: parent.map(|parent| parent.run),
+            parent: parent.map(|parent| parent.stamp.run),
             attributes: attributes.clone(),
             single: *single,
             deployment: decision.target.deployment,
@@ -404,6 +404,13 @@ impl StartFailed {
 
 fn contended() -> BeginError {
     BeginError::Busy { what: "re-binding of one session", limit: PLAN_ATTEMPTS_MAX as u64 }
+}
+
+/// The deployment that a sub-agent gets from its parent: while the parent is open, whatever was rolled back since;
+/// after it, only one that still counts, so that an old run's id can't bring a rolled-back deployment back.
+fn inheritance(snapshot: &Snapshot, parent: &LiveRun) -> Option<DeploymentId> {
+    let deployment = snapshot.routes.deployment(parent.stamp.deployment)?;
+    (parent.status().is_open() || !deployment.is_rolled_back()).then_some(deployment.id)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,8 @@
 //!
 //! In this order (design: resolution), and nothing else decides:
 //! 1. a sub-agent run inherits its parent's deployment when that covers its agent, even if it was rolled back
-//!    since: the parent finishes on what it started with;
+//!    since: the parent finishes on what it started with. (The caller
+//!    leaves the parent out once that run has finished and its deployment was rolled back.)
 //! 2. the first segment that matches tenant and attributes, else `default`. A segment where nothing was ever
 //!    promoted is served by what is active in `default` (and, without a candidate of its own, by the
 //!    candidate there too);

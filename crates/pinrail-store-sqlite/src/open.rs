@@ -33,7 +33,8 @@ pub struct Options {
 pub enum OpenError {
     #[error("there is no folder {}", folder.display())]
     NoFolder { folder: PathBuf },
-    #[error("{} is not a database", path.display())]
+    /// Something else lies there, or a database whose pages are damaged.
+    #[error("{} is not a database, or is damaged; restore it from a backup", path.display())]
     NotADatabase { path: PathBuf },
     #[error("{} is another program's database", path.display())]
     Foreign { path: PathBuf },

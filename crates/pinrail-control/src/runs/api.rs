@@ -158,7 +158,7 @@ impl Runs {
             }
             None => None,
         };
-        let parent = parent.as_ref().map(|parent| &*parent.stamp);
+        let parent = parent.as_deref();
         let wish = Wish { agent: agent.as_str(), tenant, session, attributes, parent, single: false };
         let planned = self.plan(&wish).await?;
         if let Some(why) = self.pin_gone(&planned.stamp) {

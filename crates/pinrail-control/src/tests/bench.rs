@@ -121,6 +121,12 @@ impl Gated {
         self.memory.fail_next(writes, strike, &unplugged());
     }
 
+    /// Refuses the next writes for want of room.
+    pub fn fill(&self, writes: usize) {
+        let full = StoreError::Full(Arc::new(std::io::Error::other("no room")));
+        self.memory.fail_next(writes, Strike::BeforeEffect, &full);
+    }
+
     /// Makes the ledger unreadable, or readable again.
     pub fn unreadable(&self, unreadable: bool) {
         self.unreadable.store(unreadable, Ordering::SeqCst);

@@ -79,3 +79,18 @@ async fn answers_are_forgotten_after_a_week_while_the_server_runs() {
         assert_eq!(kept().await, still_there);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_keeps_no_server_from_starting_and_cut_off_calls_are_closed_when_there_is_room() {
+    let bench = Bench::new(Tier::Critical).await;
+    let call = bench.begin(None).await.unwrap().stamp.run;
+    bench.control.drain().await;
+    bench.store.fill(2);
+    let (again, recovered) = bench.another().await;
+    assert_eq!(recovered.calls_closed, 0);
+    assert_eq!(again.stored(call).await.unwrap().summary.status, RunStatus::Running);
+    // The journal's queue tries again until there is room.
+    again.control.drain().await;
+    let closed = again.stored(call).await.unwrap().summary;
+    assert_eq!((closed.status, closed.outcome), (RunStatus::Finished, Some(Outcome::Error)));
+}

@@ -126,6 +126,10 @@ async fn a_sub_agent_inherits_and_never_from_another_tenant() {
     // What is inherited is the parent's choice, not the session's.
     let key = pinrail_store::journal::SessionKey { agent: agent("executor"), ..session_key("s") };
     assert_eq!(bench.store.session_get(&key).await.unwrap(), None);
+    // A finished parent hands on only what still counts.
+    bench.finish(parent).await.unwrap();
+    let late = bench.create(child("acme")).await.unwrap().stamp;
+    assert_eq!((late.deployment, late.parent), (DeploymentId(1), Some(parent)));
     // I11
     let runs = bench.control.runs();
     for refused in [
@@ -143,7 +147,7 @@ async fn a_sub_agent_inherits_and_never_from_another_tenant() {
     assert!(matches!(runs.resume(parent, &globex()).await, Err(AppendRefused::NoRun(_))));
     let foreign = runs.finish(parent, &globex(), Outcome::Ok, None, None).await;
     assert!(matches!(foreign, Err(AppendRefused::NoRun(_))));
-    assert_eq!(bench.kinds(parent).await, ["plan"]);
+    assert_eq!(bench.kinds(parent).await, ["plan", "finished"]);
 }
 
 /// A pin that is gone is never answered by something else.
