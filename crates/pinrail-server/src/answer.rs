@@ -13,9 +13,11 @@ use axum::extract::{RawPathParams, Request};
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
+use http::request::Parts;
 use http::{HeaderValue, Method};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use pinrail_api::problem::{Code, Problem};
+use pinrail_control::keys::Caller;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::call::{Call, bad_name};
@@ -24,7 +26,7 @@ use crate::problem;
 use crate::reply::Answer;
 use crate::routes::{Access, Route, Takes};
 use crate::state::State;
-use crate::{auth, routes};
+use crate::{auth, routes, unread};
 
 /// Says how many changes of pointers this server has seen.
 pub const EPOCH: HeaderName = HeaderName::from_static("x-pinrail-epoch");
@@ -57,12 +59,14 @@ pub async fn answer(
 }
 
 /// The answer to an address that there isn't.
-pub fn no_route(state: &State, request: &Request) -> Response {
-    let path = request.uri().path();
+pub async fn no_route(state: Arc<State>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    unread::discard(body).await;
+    let path = head.uri.path();
     let path = &path[..path.floor_char_boundary(128)];
     let problem = Problem::new(Code::NoRoute, format!("there is no address {path}"))
         .next_step("GET /openapi.json lists every address");
-    finish(state, Err(problem))
+    finish(&state, Err(problem))
 }
 
 fn finish(state: &State, answered: Answer) -> Response {
@@ -78,18 +82,14 @@ async fn attempt(
     request: Request,
     who: &mut String,
 ) -> Answer {
-    let route =
-        routes::by_method(routes, request.method()).ok_or_else(|| wrong_method(routes, request.method()))?;
     let (head, body) = request.into_parts();
-    let caller = match &route.access {
-        Access::Public => None,
-        Access::Key { .. } => Some(auth::caller(&state.control, &head.headers, &head.uri)?),
+    let (route, caller, params) = match admit(state, routes, params, &head, who) {
+        Ok(admitted) => admitted,
+        Err(problem) => {
+            unread::discard(body).await;
+            return Err(problem);
+        }
     };
-    if let Some(caller) = &caller {
-        *who = caller.id();
-        auth::authorize(caller, &route.access)?;
-    }
-    let params = params.map_err(bad_name)?;
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let body = read(route, &head.headers, body, &state.limits).await?;
     let call = Call { state: Arc::clone(state), caller, params, head, body };
@@ -102,6 +102,26 @@ async fn attempt(
         task.join_next().await.expect("the set holds one task")
     };
     ended.unwrap_or_else(|error| Err(internal(route, error)))
+}
+
+/// What can be said of a request by its head alone: whether there is such a route, and whether the caller may use it.
+fn admit(
+    state: &State,
+    routes: &[&'static Route],
+    params: Result<RawPathParams, String>,
+    head: &Parts,
+    who: &mut String,
+) -> Result<(&'static Route, Option<Caller>, RawPathParams), Problem> {
+    let route = routes::by_method(routes, &head.method).ok_or_else(|| wrong_method(routes, &head.method))?;
+    let caller = match &route.access {
+        Access::Public => None,
+        Access::Key { .. } => Some(auth::caller(&state.control, &head.headers, &head.uri)?),
+    };
+    if let Some(caller) = &caller {
+        *who = caller.id();
+        auth::authorize(caller, &route.access)?;
+    }
+    Ok((route, caller, params.map_err(bad_name)?))
 }
 
 /// Our own mistake: the log has its cause, the client learns only that it wasn't theirs.

@@ -19,6 +19,7 @@ use crate::auth;
 use crate::body::Body;
 use crate::in_flight::{Flight, InFlight};
 use crate::state::State;
+use crate::unread;
 
 /// Knows both sides.
 pub struct Dispatch {
@@ -49,7 +50,10 @@ impl Dispatch {
                 let response = self.gateway.handle(request, &caller.tenants).await;
                 response.map(|body| Body::gateway(body, flight))
             }
-            Err(problem) => refuse(&problem, flight),
+            Err(problem) => {
+                unread::discard(request.into_body()).await;
+                refuse(&problem, flight)
+            }
         }
     }
 }

@@ -31,6 +31,7 @@ mod server;
 mod state;
 #[cfg(test)]
 mod testing;
+mod unread;
 
 pub use limits::Limits;
 pub use port::Port;

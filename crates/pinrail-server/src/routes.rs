@@ -92,7 +92,7 @@ pub fn router(state: Arc<State>) -> Router {
         };
         router = router.route(path, any(handler));
     }
-    router.fallback(move |request: Request| std::future::ready(answer::no_route(&state, &request)))
+    router.fallback(move |request: Request| answer::no_route(Arc::clone(&state), request))
 }
 
 #[cfg(test)]

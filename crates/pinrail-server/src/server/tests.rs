@@ -276,3 +276,20 @@ async fn http2_without_tls_is_spoken_too() {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["status"], "ok");
 }
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_sends_its_body_late() {
+    let running = start(Limits::default()).await;
+    let mut stream = running.connect().await;
+    let key = json!({ "name": "ops", "scopes": ["admin"] });
+    ask(&mut stream, "POST", "/api/v1/keys", Some(key)).await;
+    for (path, status) in [("/api/v1/keys", 401), ("/v1/chat/completions", 401), ("/api/v1/keys/x/y", 404)] {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        tokio::task::yield_now().await;
+        stream.write_all(&[b' '; 100_000]).await.unwrap();
+        // The connection goes on: nothing of the body is taken for the next request.
+        assert_eq!(receive(&mut stream).await.0, status, "{path}");
+    }
+    assert_eq!(running.stop().await, Drained::default());
+}
