@@ -7,7 +7,7 @@ use pinrail_store::StoreError;
 use serde_json::json;
 
 use crate::client::ClientError;
-use crate::commands::up::LockError;
+use crate::data::LockError;
 use crate::files::BadFiles;
 use crate::output;
 

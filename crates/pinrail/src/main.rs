@@ -9,6 +9,7 @@ mod cli;
 mod client;
 mod commands;
 mod config;
+mod data;
 mod exit;
 mod files;
 mod output;

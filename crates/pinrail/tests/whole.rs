@@ -95,7 +95,7 @@ fn files_become_releases_and_a_rollback_takes_one_back() {
 
     assert!(
         up.done(&["deploy", &format!("support={b}"), "--weight", "5%"])
-            .contains("deployment 2 is candidate at 5%")
+            .contains("deployment 2 is a candidate at 5%")
     );
     up.done(&["deployment", "weight", "2", "100%"]);
     let run = up.json(&["run", "create", "support", "--session", "s-1", "--attribute", "plan=gold"]);
@@ -107,7 +107,7 @@ fn files_become_releases_and_a_rollback_takes_one_back() {
         back.contains("deployment 2 is rolled back") && back.contains("active is deployment 1"),
         "{back}"
     );
-    assert!(back.contains("1 open runs (1 running"), "{back}");
+    assert!(back.contains("1 open run"), "{back}");
     // I2: the run finishes on what it started with.
     assert_eq!(up.json(&["run", "resume", run])["stamp"]["deployment"], 2);
     up.done(&["run", "finish", run, "--outcome", "ok"]);
@@ -183,4 +183,34 @@ fn a_key_closes_the_server() {
         .output()
         .unwrap();
     assert!(listed.status.success() && String::from_utf8(listed.stdout).unwrap().contains("admin"));
+}
+
+#[test]
+fn the_first_key_can_be_made_before_any_server_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let make = || {
+        Command::new(env!("CARGO_BIN_EXE_pinrail"))
+            .env_clear()
+            .args(["key", "create", "ops", "--scope", "admin", "--offline"])
+            .arg(dir.path())
+            .output()
+            .unwrap()
+    };
+    let made = make();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let token = String::from_utf8(made.stdout).unwrap();
+    let up = Up::start(dir.path());
+    assert_eq!(up.pinrail(&["key", "list"]).status.code(), Some(1));
+    let listed = Command::new(env!("CARGO_BIN_EXE_pinrail"))
+        .env_clear()
+        .env("PINRAIL_URL", &up.url)
+        .env("PINRAIL_KEY", token.trim())
+        .args(["key", "list"])
+        .output()
+        .unwrap();
+    assert!(listed.status.success());
+    // A running server's folder is its own.
+    let refused = make();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(1) && said.contains("another pinrail"), "{said}");
 }

@@ -1,14 +1,19 @@
 //! `pinrail key`: bearer keys.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use pinrail_api::Page;
 use pinrail_api::keys::{CreateKey, Key, KeyCreated, KeyRevoked};
+use pinrail_control::By;
+use pinrail_control::keys::NewKey;
 use pinrail_domain::id::TenantId;
-use pinrail_domain::key::{KeyId, Scope};
+use pinrail_domain::key::{KeyId, Scope, Tenants};
 
 use super::paging::{After, with_next};
 use crate::cli::Context;
+use crate::config;
+use crate::data::{self, Data};
 use crate::exit::Usage;
 use crate::output::table::table;
 use crate::output::talk;
@@ -19,6 +24,7 @@ use crate::output::talk;
   pinrail key create ops --scope admin
   pinrail key create shop --scope run --tenant acme --tenant globex
   export PINRAIL_KEY=$(pinrail key create ci --scope deploy)
+  pinrail key create ops --scope admin --offline /srv/pinrail
   pinrail key revoke 4f1c22aa9b03
 
 A token is shown once: the server keeps only its hash. With the first key the server is no longer open to everyone
@@ -43,6 +49,10 @@ enum What {
         /// Why; the ledger keeps it
         #[arg(long, default_value = "")]
         reason: String,
+        /// Make it in the data folder of DIR while no server runs there: before the first start, or when no admin
+        /// key is left
+        #[arg(long, value_name = "DIR")]
+        offline: Option<PathBuf>,
     },
     /// List the keys, without their secrets
     List(After),
@@ -56,10 +66,14 @@ enum What {
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     match args.what {
-        What::Create { name, scopes, tenants, reason } => {
+        What::Create { name, scopes, tenants, reason, offline } => {
             let tenants: BTreeSet<TenantId> = tenants.into_iter().collect();
             let tenants = Some(tenants).filter(|tenants| !tenants.is_empty());
             let wish = CreateKey { name, scopes: scopes.into_iter().collect(), tenants, reason };
+            if let Some(dir) = offline {
+                let made = create_offline(&dir, wish)?;
+                return Ok(context.out.value(&made, || made.token.clone().unwrap_or_default())?);
+            }
             let reply = context.client.post::<KeyCreated>("/api/v1/keys", &wish)?;
             match &reply.value.token {
                 Some(_) if context.out.is_json() => {}
@@ -82,6 +96,22 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes a key without a server: whoever may write the data folder may do anything anyway.
+fn create_offline(dir: &Path, wish: CreateKey) -> anyhow::Result<KeyCreated> {
+    let CreateKey { name, scopes, tenants, reason } = wish;
+    let reason = if reason.is_empty() { "made offline, in the data folder".to_owned() } else { reason };
+    let new = NewKey { name, scopes, tenants: tenants.map_or(Tenants::All, Tenants::Only) };
+    let settings = config::server(dir)?;
+    let lock = data::lock(dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let control = Data::open(&lock, &settings).await?.control;
+        let (made, token) = control.key_create(By::system(&reason), new).await?;
+        control.drain().await;
+        Ok(KeyCreated { key: made.value.key, token: token.map(|token| token.reveal()) })
+    })
 }
 
 fn list(keys: &[Key]) -> String {

@@ -10,34 +10,27 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use pinrail_api::status::MissingKey;
 use pinrail_control::Control;
-use pinrail_domain::model::Catalogue;
 use pinrail_domain::time::Clock as _;
 use pinrail_gateway::Gateway;
 use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
 use pinrail_server::{MissingKeys, Server};
-use pinrail_store::{NoProbe, Probe};
-use pinrail_store_sqlite::Sqlite;
 use tokio::net::TcpListener;
 
-use crate::config;
+use crate::config::{self, Settings};
+use crate::data::{self, Data, Lock};
 use crate::exit::Failed;
-use crate::system::{CRASH_AT, CrashPoint, EnvSecrets, OsEntropy, SystemClock};
+use crate::system::{EnvSecrets, SystemClock};
 
 mod first;
-mod lock;
-
-use lock::Lock;
-pub use lock::LockError;
 
 /// Run the server: gateway, API and simulated provider in one process.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail up                                  in an empty folder: an example agent to try
   pinrail up --dir /srv/pinrail               data in /srv/pinrail/.pinrail
-  pinrail up --listen 0.0.0.0:7070            needs a key first: `pinrail key create ops --scope admin`
+  pinrail up --listen 0.0.0.0:7070            needs a key first: `pinrail key create ops --scope admin --offline .`
 
 The store is a SQLite database in DIR/.pinrail. Stop with ctrl-c or SIGTERM: requests in flight finish first.")]
 pub struct Args {
@@ -54,26 +47,22 @@ pub struct Args {
 
 /// Where `up` listens unless told otherwise.
 const LISTEN_DEFAULT: &str = "127.0.0.1:7070";
-/// Reads of the store at once: lists and pages; requests to the gateway read memory.
-const READERS: usize = 4;
 
 /// Runs the server until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     start_logging(args.log_json);
     let settings = config::server(&args.dir)?;
-    let listen = args.listen.clone().or(settings.listen).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
-    let data = args.dir.join(".pinrail");
-    make_private_folder(&data)?;
-    let _lock = Lock::take(&data)?;
+    let listen = args.listen.or(settings.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
+    let lock = data::lock(&args.dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let up = Up::open(&data, settings.store_bytes_max, settings.catalogue).await?;
+        let up = Up::open(&lock, &settings).await?;
         let example = !settings.has_file && up.control.snapshot().world.agents.is_empty();
         first::register_simulator(&up.control).await?;
         if example {
             first::make_example(&up.control).await?;
         }
-        up.serve(&listen, &data).await
+        up.serve(&listen, lock.folder()).await
     })
 }
 
@@ -85,22 +74,8 @@ struct Up {
 }
 
 impl Up {
-    async fn open(data: &Path, size_bytes_max: Option<u64>, catalogue: Catalogue) -> anyhow::Result<Up> {
-        let clock = Arc::new(SystemClock::start());
-        let catalogue = Arc::new(catalogue);
-        let store = Sqlite::open(pinrail_store_sqlite::Options {
-            probe: probe()?,
-            size_bytes_max,
-            readers: READERS,
-            ..pinrail_store_sqlite::Options::new(data.join("pinrail.db"))
-        })?;
-        let options = pinrail_control::Options {
-            store: Arc::new(store),
-            clock: Arc::clone(&clock) as _,
-            entropy: Arc::new(OsEntropy),
-            catalogue: Arc::clone(&catalogue),
-        };
-        let (control, recovered) = Control::open(options).await?;
+    async fn open(lock: &Lock, settings: &Settings) -> anyhow::Result<Up> {
+        let Data { control, clock, catalogue, recovered } = Data::open(lock, settings).await?;
         if recovered.entries > 0 {
             tracing::info!(
                 ledger_entries = recovered.entries,
@@ -138,7 +113,7 @@ impl Up {
                     "refusing to listen on {listen} without keys: anyone who reaches it could do anything"
                 ),
                 next_step:
-                    "start on 127.0.0.1, run `pinrail key create ops --scope admin`, then listen there"
+                    "make one with `pinrail key create ops --scope admin --offline DIR`, then listen there"
                         .to_owned(),
                 source: None,
             });
@@ -276,24 +251,6 @@ fn missing_keys(control: Control) -> MissingKeys {
             .map(|(name, key_env)| MissingKey { provider: name.to_string(), key_env: key_env.clone() })
             .collect()
     })
-}
-
-fn probe() -> anyhow::Result<Arc<dyn Probe>> {
-    match config::variable(CRASH_AT) {
-        None => Ok(Arc::new(NoProbe)),
-        Some(text) => {
-            let point = CrashPoint::parse(&text)
-                .with_context(|| format!("{CRASH_AT}={text} is not POINT or POINT:N"))?;
-            tracing::warn!(at = %text, "this process will kill itself: {CRASH_AT} is set");
-            Ok(Arc::new(point))
-        }
-    }
-}
-
-fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.with_context(|| format!("cannot make the data folder {}", folder.display()))
 }
 
 fn start_logging(json: bool) {

@@ -9,6 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 /// Held while this process owns the data folder; the kernel lets go of it however the process ends.
 #[derive(Debug)]
 pub struct Lock {
+    folder: PathBuf,
     _file: File,
 }
 
@@ -43,7 +44,12 @@ impl Lock {
         }
         file.set_len(0).and_then(|()| file.rewind()).map_err(io)?;
         writeln!(file, "{}", std::process::id()).map_err(io)?;
-        Ok(Lock { _file: file })
+        Ok(Lock { folder: folder.to_owned(), _file: file })
+    }
+
+    /// The folder that is ours.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 }
 

@@ -1,0 +1,75 @@
+//! The data folder, `DIR/.pinrail`: made, locked and opened, by the server or by a command that works on a stopped one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use pinrail_control::{Control, Recovered};
+use pinrail_domain::model::Catalogue;
+use pinrail_store::{NoProbe, Probe};
+use pinrail_store_sqlite::Sqlite;
+
+use crate::config::{self, Settings};
+use crate::system::{CRASH_AT, CrashPoint, OsEntropy, SystemClock};
+
+mod lock;
+
+pub use lock::{Lock, LockError};
+
+/// The control plane over a data folder. Its lock must live longer.
+pub struct Data {
+    pub control: Control,
+    pub clock: Arc<SystemClock>,
+    pub catalogue: Arc<Catalogue>,
+    pub recovered: Recovered,
+}
+
+/// Reads of the store at once: lists and pages; requests to the gateway read memory.
+const READERS: usize = 4;
+
+/// Takes the data folder of `dir`, making it if need be.
+pub fn lock(dir: &Path) -> anyhow::Result<Lock> {
+    let folder = dir.join(".pinrail");
+    make_private(&folder)?;
+    Ok(Lock::take(&folder)?)
+}
+
+impl Data {
+    /// Opens the store and recovers what a crash left. Needs a tokio runtime.
+    pub async fn open(lock: &Lock, settings: &Settings) -> anyhow::Result<Data> {
+        let clock = Arc::new(SystemClock::start());
+        let catalogue = Arc::new(settings.catalogue.clone());
+        let store = Sqlite::open(pinrail_store_sqlite::Options {
+            probe: probe()?,
+            size_bytes_max: settings.store_bytes_max,
+            readers: READERS,
+            ..pinrail_store_sqlite::Options::new(lock.folder().join("pinrail.db"))
+        })?;
+        let options = pinrail_control::Options {
+            store: Arc::new(store),
+            clock: Arc::clone(&clock) as _,
+            entropy: Arc::new(OsEntropy),
+            catalogue: Arc::clone(&catalogue),
+        };
+        let (control, recovered) = Control::open(options).await?;
+        Ok(Data { control, clock, catalogue, recovered })
+    }
+}
+
+fn probe() -> anyhow::Result<Arc<dyn Probe>> {
+    match config::variable(CRASH_AT) {
+        None => Ok(Arc::new(NoProbe)),
+        Some(text) => {
+            let point = CrashPoint::parse(&text)
+                .with_context(|| format!("{CRASH_AT}={text} is not POINT or POINT:N"))?;
+            tracing::warn!(at = %text, "this process will kill itself: {CRASH_AT} is set");
+            Ok(Arc::new(point))
+        }
+    }
+}
+
+fn make_private(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make the data folder {}", folder.display()))
+}
