@@ -54,7 +54,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = config::server(&args.dir)?;
     let listen = args.listen.or(settings.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
     let lock = data::lock(&args.dir)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
     runtime.block_on(async {
         let up = Up::open(&lock, &settings).await?;
         let example = !settings.has_file && up.control.snapshot().world.agents.is_empty();
@@ -64,6 +65,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         up.serve(&listen, lock.folder()).await
     })
+}
+
+/// Threads that answer requests: one core less than there are, which the store's writer needs. A request that stays on
+/// one thread also costs less than one that is handed to and fro (docs/bench.md).
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }
 
 /// The assembled parts.
