@@ -99,7 +99,7 @@ fn friendly(request: &ChatRequest, checkpoint: &Checkpoint) -> String {
         Verbosity::Terse | Verbosity::Normal => "",
         Verbosity::Chatty => " It is a pleasure to talk to you, simulated as I am.",
     };
-    styled(checkpoint, format!("{heard} {told} I am a simulated model: ask me \"What is 17 + 25?\".{chat}"))
+    styled(checkpoint, format!("{heard} {told} I am a simulated model: ask me \"What is 12 + 30?\".{chat}"))
 }
 
 fn styled(checkpoint: &Checkpoint, text: String) -> String {
