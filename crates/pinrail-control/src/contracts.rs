@@ -53,6 +53,11 @@ impl Contracts {
         Ok(contract)
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_loaded(&self, id: ReleaseId) -> bool {
+        self.loaded.load().contains_key(&id)
+    }
+
     async fn text(&self, digest: Option<Digest>) -> Result<Option<Arc<str>>, ContractError> {
         let Some(digest) = digest else { return Ok(None) };
         let bytes = self.store.artifact_get(digest).await?.ok_or(ContractError::Missing(digest))?;

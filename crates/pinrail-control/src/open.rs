@@ -90,10 +90,20 @@ impl Control {
         };
         let inner = Arc::new(inner);
         tasks::spawn(forget_old_answers(Arc::downgrade(&inner)));
+        tasks::spawn(load_live_releases(Arc::clone(&inner)));
         for run in left {
             inner.runs.record(run, vec![(inner.clock.now(), cut_off())]).await;
         }
         Ok((Control { inner }, Recovered { entries, calls_closed: closed }))
+    }
+}
+
+/// Loads what pointers name, so that no first call waits for the store, and what can't be loaded is said now.
+async fn load_live_releases(control: Arc<Inner>) {
+    for release in control.snapshot.load_full().world.live_releases() {
+        if let Err(error) = control.contracts.get(release).await {
+            tracing::error!(release = %release.short(), %error, "a release that serves traffic cannot be loaded");
+        }
     }
 }
 

@@ -94,3 +94,15 @@ async fn a_full_disk_keeps_no_server_from_starting_and_cut_off_calls_are_closed_
     let closed = again.stored(call).await.unwrap().summary;
     assert_eq!((closed.status, closed.outcome), (RunStatus::Finished, Some(Outcome::Error)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_serves_traffic_is_loaded_before_the_first_call() {
+    let bench = Bench::new(Tier::Standard).await;
+    let old = bench.begin(None).await.unwrap().stamp.release;
+    bench.deploy(&AGENTS, "m2-2026-01-01", Traffic::Now).await;
+    let new = bench.begin(None).await.unwrap().stamp.release;
+    let (again, _) = bench.another().await;
+    settle().await;
+    let loaded = |release| again.control.contracts().is_loaded(release);
+    assert!(loaded(new) && !loaded(old));
+}
