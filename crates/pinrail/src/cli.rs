@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use pinrail_domain::time::Timestamp;
+use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
@@ -13,6 +13,7 @@ use crate::commands::{
 use crate::config;
 use crate::exit;
 use crate::output::Output;
+use crate::system::SystemClock;
 
 /// Pins, stamps, routes and takes back the releases of AI agents.
 #[derive(Debug, Parser)]
@@ -131,8 +132,7 @@ fn verdict(good: anyhow::Result<bool>) -> anyhow::Result<ExitCode> {
 
 /// The wall clock, for showing how long ago things were.
 fn now() -> Timestamp {
-    let ms = jiff::Timestamp::now().as_millisecond();
-    Timestamp(u64::try_from(ms).unwrap_or_default())
+    SystemClock::start().now()
 }
 
 #[cfg(test)]

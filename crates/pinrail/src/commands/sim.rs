@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use pinrail_domain::time::Clock as _;
 use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
 use serde_json::json;
 
 use crate::files::SETTINGS_BYTES_MAX;
 use crate::files::section::read_text;
 use crate::output::{Output, talk};
+use crate::system::SystemClock;
 
 /// Run the simulated model provider alone, in OpenAI's format
 ///
@@ -44,8 +46,8 @@ pub fn run(args: &Args, out: Output) -> anyhow::Result<()> {
             Script::from_toml(&text).with_context(|| format!("{shown} cannot be used"))?
         }
     };
-    let clock = Arc::new(|| u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default());
-    let sim = Sim::new(script, args.seed, clock);
+    let clock = SystemClock::start();
+    let sim = Sim::new(script, args.seed, Arc::new(move || clock.now().0 / 1_000));
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(sim, args.listen, out))
 }
 

@@ -53,10 +53,13 @@ pub async fn make_example(control: &Control) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The example agent's release that isn't deployed yet, if the example is as it was made.
+/// The example agent's release that isn't deployed yet, while nobody has deployed anything since the first start.
 pub fn undeployed_release(control: &Control) -> Option<ReleaseId> {
     let snapshot = control.snapshot();
     let world = &snapshot.world;
+    if world.deployments.len() != 1 {
+        return None;
+    }
     let agent = world.agents.get_key_value(EXAMPLE)?.0;
     let own = world.releases.values().filter(|release| release.agents.contains(agent));
     own.map(|release| release.id).find(|id| !world.is_live(*id))
