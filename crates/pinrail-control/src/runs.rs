@@ -35,6 +35,8 @@ pub use api::{
 };
 pub use recorder::QUEUE_MAX;
 
+#[cfg(test)]
+pub(crate) use live::OPEN_MAX;
 use live::{LiveRun, LiveRuns};
 use recorder::{Listeners, Recorder, Unclaimed};
 use sessions::Sessions;

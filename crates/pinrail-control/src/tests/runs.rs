@@ -15,7 +15,9 @@ use pinrail_store::memory::Strike;
 use pinrail_store::{Answer, Journal as _, StoreError};
 
 use super::bench::*;
-use crate::runs::{AppendRefused, Create, CreateRefused, EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX, RunChange};
+use crate::runs::{
+    AppendRefused, Create, CreateRefused, EVENT_BYTES_MAX, EVENTS_PER_APPEND_MAX, OPEN_MAX, RunChange,
+};
 
 fn acme() -> Tenants {
     Tenants::Only([tenant("acme")].into())
@@ -328,4 +330,18 @@ async fn open_runs_are_counted_exactly() {
     assert!(matches!(bench.join(queued).await, Err(BeginError::NotRunning { .. })));
     bench.begin(None).await.unwrap();
     check(OpenRuns { running: 1, ..OpenRuns::default() }).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_beyond_the_open_limit_are_refused_until_one_ends() {
+    let bench = Bench::new(Tier::Standard).await;
+    let first = bench.created(None).await;
+    for _ in 1..OPEN_MAX {
+        bench.created(None).await;
+    }
+    let refused = bench.create(creating(None)).await;
+    let at_limit = BeginError::Busy { what: "the number of open runs", limit: OPEN_MAX }.to_string();
+    assert_eq!(refused.unwrap_err().to_string(), at_limit);
+    bench.finish(first).await.unwrap();
+    bench.created(None).await;
 }
