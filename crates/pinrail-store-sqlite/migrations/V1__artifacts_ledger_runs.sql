@@ -39,6 +39,8 @@ CREATE INDEX runs_by_agent ON runs (agent, id);
 CREATE INDEX runs_by_deployment ON runs (deployment, id);
 -- A session's runs. Runs without a session cost it nothing.
 CREATE INDEX runs_by_session ON runs (session, id) WHERE session IS NOT NULL;
+-- A tenant's runs. Callers that name no tenant share `default` and cost it nothing.
+CREATE INDEX runs_by_tenant ON runs (tenant, id) WHERE tenant <> 'default';
 -- Exact drain counts. Holds the open runs only (status 4 is finished), so it stays small.
 CREATE INDEX runs_open ON runs (deployment, status) WHERE status <> 4;
 

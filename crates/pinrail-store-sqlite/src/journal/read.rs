@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
+use pinrail_domain::id::{DeploymentId, EventSeq, RunId, TenantId};
 use pinrail_domain::journal::{Event, Recorded, RunStatus, Stamp};
 use pinrail_domain::time::Timestamp;
 use pinrail_store::journal::{OpenRuns, Run, RunFilter, SessionKey};
@@ -115,7 +115,7 @@ pub(super) fn bindings(db: &Connection, limit: usize) -> Result<Vec<(SessionKey,
 
 /// The filter as SQL, with a value for every `?` but the last, which is the limit.
 ///
-/// Walks runs newest first along the index of the agent, the deployment or the session; open runs are few
+/// Walks runs newest first along the index of the agent, the deployment, the session or the one tenant; open runs are few
 /// (their number has a limit) and are sorted. Everything else is looked at run by run.
 fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>) {
     let RunFilter { agent, release, deployment, status, session, tenants, single, since, until } = filter;
@@ -145,7 +145,13 @@ fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>)
             values.push(value);
         }
     }
-    if let Some(tenants) = tenants {
+    if let Some([tenant]) = tenants.as_deref()
+        && *tenant != TenantId::shared()
+    {
+        // The index leaves the shared tenant out, and SQLite must see that this is another.
+        sql.push_str(" AND tenant <> 'default' AND tenant = ?");
+        values.push(text(tenant.as_str()));
+    } else if let Some(tenants) = tenants {
         // One parameter for any number of tenants, so that the statement stays the same (I11).
         sql.push_str(" AND tenant IN (SELECT value FROM json_each(?))");
         let names: Vec<&str> = tenants.iter().map(|tenant| tenant.as_str()).collect();

@@ -31,6 +31,12 @@ fn lists_walk_their_index() {
     check(RunFilter { session: Some(session("s")), ..any() }, &["runs_by_session"], false);
     check(RunFilter { tenants: tenants.clone(), ..any() }, &["runs_by_id"], false);
     check(RunFilter { tenants, agent: Some(agent("a")), ..any() }, &["runs_by_agent"], false);
+    let one = || Some(vec![tenant("acme")]);
+    check(RunFilter { tenants: one(), ..any() }, &["runs_by_tenant"], false);
+    let shared = Some(vec![TenantId::shared()]);
+    check(RunFilter { tenants: shared, ..any() }, &["runs_by_id"], false);
+    let of_session = RunFilter { tenants: one(), session: Some(session("s")), ..any() };
+    check(of_session, &["runs_by_session", "runs_by_tenant"], false);
     check(RunFilter { release: Some(release("r")), ..any() }, &["runs_by_id"], false);
     check(RunFilter { since: Some(Timestamp(5)), single: Some(true), ..any() }, &["runs_by_id"], false);
     check(RunFilter { status: Some(RunStatus::Finished), ..any() }, &["runs_by_id"], false);
