@@ -55,7 +55,8 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let token = value.to_str().ok().and_then(|text| {
-        let (scheme, token) = text.split_once(' ')?;
+        // Clients that were given an empty key send the scheme alone.
+        let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
     match (token, values.next()) {
@@ -131,6 +132,7 @@ mod tests {
         check(&[], Ok(None));
         check(&["Bearer abc"], Ok(Some("abc")));
         check(&["bearer  abc"], Ok(Some("abc")));
+        check(&["Bearer"], Ok(Some("")));
         check(&["Basic abc"], Err(Code::Unauthenticated));
         check(&["abc"], Err(Code::Unauthenticated));
         check(&["Bearer a", "Bearer b"], Err(Code::Unauthenticated));
