@@ -46,7 +46,13 @@ pub enum KeyRefused {
     NoKey(KeyId),
     #[error("this is the last key with the scope admin; create another first")]
     LastAdmin,
+    #[error("there are {KEYS_MAX} keys already")]
+    TooMany,
 }
+
+/// The snapshot that every request reads holds all keys that work. A key per developer and service is some hundreds.
+/// Tests fill it.
+pub const KEYS_MAX: usize = if cfg!(test) { 20 } else { 10_000 };
 
 /// A call that carries no key that works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +136,9 @@ impl Control {
         let decide = |world: &World| {
             if !world.keyed && !is_full_admin(&key) {
                 return Err(KeyRefused::FirstNotAdmin);
+            }
+            if world.keys.len() >= KEYS_MAX {
+                return Err(KeyRefused::TooMany);
             }
             Ok((vec![Body::KeyCreated { key: key.clone() }], ()))
         };

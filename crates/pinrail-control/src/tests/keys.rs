@@ -10,7 +10,7 @@ use pinrail_store::Answers as _;
 
 use super::bench::*;
 use crate::CommitError;
-use crate::keys::{KeyRefused, NewKey, Unauthenticated};
+use crate::keys::{KEYS_MAX, KeyRefused, NewKey, Unauthenticated};
 
 fn new(scopes: &[Scope], tenants: Tenants) -> NewKey {
     NewKey { name: "ci".to_owned(), scopes: scopes.iter().copied().collect(), tenants }
@@ -46,6 +46,10 @@ async fn keys_that_would_lock_out_or_let_in_are_refused() {
     let gone = bench.control.key_revoke(by("out"), &first.id).await.unwrap_err();
     assert!(matches!(gone, CommitError::Refused(KeyRefused::NoKey(_))));
     assert!(bench.control.authenticate(Some(&first.reveal())).is_err());
+    while bench.control.snapshot().world.keys.len() < KEYS_MAX {
+        made(&bench, &[Scope::Read], Tenants::All).await;
+    }
+    refuse(new(&[Scope::Read], Tenants::All), KeyRefused::TooMany).await;
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ fn refused(error: CommitError<KeyRefused>) -> Problem {
             KeyRefused::NoKey(id) => {
                 problem::not_found(format!("key {id}"), "list them: `pinrail key list` (GET /api/v1/keys)")
             }
+            KeyRefused::TooMany => Problem::new(Code::LimitReached, detail)
+                .next_step("revoke keys that nobody uses: `pinrail key list`, `pinrail key revoke ID`"),
             KeyRefused::LastAdmin => Problem::new(Code::InUse, detail)
                 .next_step("make another admin key first: `pinrail key create NAME --scope admin`"),
         }
