@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A child that dies with its owner.
 pub struct Process {
@@ -39,7 +40,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Asked and not killed: nginx takes its workers along only then.
+        let asked = i32::try_from(self.child.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .map(|pid| kill_process(pid, Signal::TERM));
+        if !matches!(asked, Some(Ok(()))) {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }
