@@ -59,6 +59,8 @@ impl Prompt {
         }
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        // Else errors name the missing variable in builds for debugging only.
+        environment.set_debug(true);
         environment.set_fuel(Some(limits.prompt_fuel));
         // A prompt's last line feed is part of what was pinned.
         environment.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build()?);
