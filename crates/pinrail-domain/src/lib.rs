@@ -20,6 +20,7 @@ pub mod provider;
 pub mod release;
 pub mod routes;
 pub mod share;
+pub mod state;
 pub mod tier;
 pub mod time;
 pub mod world;

@@ -1,0 +1,3 @@
+//! State that belongs to deployments: memory, shared context and vectors.
+
+pub mod bits;
