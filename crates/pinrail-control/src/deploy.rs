@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pinrail_domain::assign::Salt;
 use pinrail_domain::deploy::{
-    self, NotHeld, Open, OpenRefused, PromoteRefused, RollBackRefused, WeightRefused,
+    self, NotHeld, Open, OpenRefused, PromoteRefused, RollBackRefused, TakeBack, WeightRefused,
 };
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, LedgerSeq, SegmentName};
 use pinrail_domain::share::Share;
@@ -89,8 +89,9 @@ impl Control {
         &self,
         by: By,
         id: DeploymentId,
+        what: TakeBack,
     ) -> Result<Committed<Flipped>, CommitError<RollBackRefused>> {
-        let decide = |world: &World| Ok((vec![deploy::roll_back(world, id)?], id));
+        let decide = |world: &World| Ok((vec![deploy::roll_back(world, id, &what)?], id));
         self.commit(by, decide, flipped).await
     }
 

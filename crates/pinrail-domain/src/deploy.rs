@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 
 use crate::assign::Salt;
 use crate::deployment::{Deployment, Hold, Status};
-use crate::id::{AgentName, DeploymentId, ReleaseId, SegmentName};
+use crate::id::{AgentName, DeploymentId, IngestName, ReleaseId, SegmentName};
 use crate::ledger::Body;
 use crate::model::Identity;
 use crate::release::Manifest;
 use crate::share::Share;
+use crate::state::view::Ranges;
 use crate::tier::ModelRefused;
 use crate::world::World;
 
@@ -35,6 +36,20 @@ pub enum Traffic {
     /// All, at once: opened and promoted together.
     Now,
 }
+
+/// What goes back with a deployment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TakeBack {
+    /// Move pointers only: what it wrote counts on, if it was committed.
+    pub keep_state: bool,
+    /// Records of others that were derived from its own, to go with them.
+    pub derived: Ranges,
+}
+
+/// Jobs that nobody ends pile up uncommitted data; more than this at once is a leak.
+pub const INGESTS_OPEN_MAX: usize = 100;
+/// A ledger entry holds them, and an entry is read whole: some hundred kilobytes.
+pub const DERIVED_RANGES_MAX: usize = 20_000;
 
 /// An agent may be planner and executor and a few more; a deployment is not a fleet.
 pub const AGENTS_PER_DEPLOYMENT_MAX: usize = 64;
@@ -82,6 +97,20 @@ pub enum RollBackRefused {
     NoDeployment(DeploymentId),
     #[error("deployment {id} is rolled back already: {why}")]
     AlreadyRolledBack { id: DeploymentId, why: String },
+    #[error(
+        "{records} records were derived from what deployment {id} wrote, in more than {DERIVED_RANGES_MAX} separate \
+         ranges"
+    )]
+    TooManyDerived { id: DeploymentId, records: u64 },
+}
+
+/// Why a data job isn't opened.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum IngestRefused {
+    #[error("data job `{name}` is open already, as deployment {deployment}")]
+    Open { name: IngestName, deployment: DeploymentId },
+    #[error("{INGESTS_OPEN_MAX} data jobs are open; no more can be")]
+    TooMany,
 }
 
 /// Why a weight isn't set.
@@ -135,6 +164,7 @@ pub fn open(
         segment: segment.clone(),
         weight,
         salt,
+        ingest: None,
     });
     if *traffic == Traffic::Now {
         bodies.push(Body::DeploymentPromoted { deployment });
@@ -171,15 +201,47 @@ pub fn promote(
     Ok(bodies)
 }
 
-/// Takes a deployment back, candidate or promoted: one entry (I5, I6, I7).
-pub fn roll_back(world: &World, id: DeploymentId) -> Result<Body, RollBackRefused> {
-    let deployment = world.deployments.get(&id).ok_or(RollBackRefused::NoDeployment(id))?;
-    match &deployment.status {
-        Status::Candidate { .. } | Status::Promoted { .. } => {
-            Ok(Body::DeploymentRolledBack { deployment: id })
-        }
-        Status::RolledBack { why, .. } => Err(RollBackRefused::AlreadyRolledBack { id, why: why.clone() }),
+/// Opens a deployment for a data job: what is written in its name commits or aborts as one.
+pub fn open_ingest(
+    world: &World,
+    name: &IngestName,
+    salt: Salt,
+) -> Result<(DeploymentId, Body), IngestRefused> {
+    let jobs = world.deployments.values().filter(|deployment| deployment.ingest.is_some());
+    let mut open = jobs.filter(|job| matches!(job.status, Status::Candidate { .. }));
+    if let Some(same) = open.clone().find(|job| job.ingest.as_ref() == Some(name)) {
+        return Err(IngestRefused::Open { name: name.clone(), deployment: same.id });
     }
+    if open.nth(INGESTS_OPEN_MAX - 1).is_some() {
+        return Err(IngestRefused::TooMany);
+    }
+    let deployment = world.next_deployment();
+    let opened = Body::DeploymentOpened {
+        deployment,
+        releases: BTreeMap::new(),
+        segment: SegmentName::default_segment(),
+        weight: Share::NONE,
+        salt,
+        ingest: Some(name.clone()),
+    };
+    Ok((deployment, opened))
+}
+
+/// Takes a deployment back, candidate or promoted: one entry (I5, I6, I7).
+pub fn roll_back(world: &World, id: DeploymentId, what: &TakeBack) -> Result<Body, RollBackRefused> {
+    let deployment = world.deployments.get(&id).ok_or(RollBackRefused::NoDeployment(id))?;
+    let TakeBack { keep_state, derived } = what;
+    if derived.ranges().len() > DERIVED_RANGES_MAX {
+        return Err(RollBackRefused::TooManyDerived { id, records: derived.len() });
+    }
+    match &deployment.status {
+        Status::RolledBack { kept_state: true, .. } if !keep_state => {}
+        Status::Candidate { .. } | Status::Promoted { .. } => {}
+        Status::RolledBack { why, .. } => {
+            return Err(RollBackRefused::AlreadyRolledBack { id, why: why.clone() });
+        }
+    }
+    Ok(Body::DeploymentRolledBack { deployment: id, keep_state: *keep_state, derived: derived.clone() })
 }
 
 /// Sets a candidate's share of its segment's traffic.
@@ -202,7 +264,8 @@ pub fn lift_hold(world: &World, agent: &AgentName, segment: &SegmentName) -> Res
     }
 }
 
-/// A deployment's state in a word: `candidate`, `active`, `superseded` or `rolled back`.
+/// A deployment's state in a word: `candidate`, `active`, `superseded` or `rolled back`; of a data job `open`,
+/// `committed` or `rolled back`.
 ///
 /// One that is active for any of its agents counts as active.
 #[must_use]
@@ -210,8 +273,10 @@ pub fn state(world: &World, deployment: &Deployment) -> &'static str {
     let is_active =
         |agent: &AgentName| world.pointer(agent, &deployment.segment).active == Some(deployment.id);
     match &deployment.status {
+        Status::Candidate { .. } if deployment.ingest.is_some() => "open",
         Status::Candidate { .. } => "candidate",
         Status::Promoted { .. } if deployment.releases.keys().any(is_active) => "active",
+        Status::Promoted { .. } if deployment.ingest.is_some() => "committed",
         Status::Promoted { .. } => "superseded",
         Status::RolledBack { .. } => "rolled back",
     }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::assign::Salt;
-use crate::id::{AgentName, DeploymentId, LedgerSeq, ReleaseId, SegmentName};
+use crate::digest::Digest;
+use crate::id::{AgentName, DeploymentId, IngestName, LedgerSeq, ReleaseId, SegmentName};
 use crate::share::Share;
 use crate::time::Timestamp;
 
@@ -16,7 +17,10 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
     pub id: DeploymentId,
-    /// What each agent it covers runs.
+    /// The data job's name: none for a deployment of releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingest: Option<IngestName>,
+    /// What each agent it covers runs; nothing for a data job.
     pub releases: BTreeMap<AgentName, ReleaseId>,
     pub segment: SegmentName,
     pub salt: Salt,
@@ -26,6 +30,9 @@ pub struct Deployment {
     pub status: Status,
     /// What was active at each of its pointers when it was promoted: where a rollback returns to.
     pub replaced: BTreeMap<AgentName, Option<DeploymentId>>,
+    /// The state as it was when the deployment was opened, once that is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
 }
 
 /// Where a deployment is in its life.
@@ -37,7 +44,16 @@ pub enum Status {
     /// Committed. Active where a pointer names it, superseded elsewhere.
     Promoted { at: Timestamp, seq: LedgerSeq },
     /// Aborted, or taken back after a promotion.
-    RolledBack { at: Timestamp, seq: LedgerSeq, why: String, was_promoted: bool },
+    RolledBack {
+        at: Timestamp,
+        seq: LedgerSeq,
+        why: String,
+        was_promoted: bool,
+        /// Only pointers went back: what a promoted deployment wrote counts still, until it is rolled back again with
+        /// its state.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        kept_state: bool,
+    },
 }
 
 impl Deployment {

@@ -84,6 +84,12 @@ name!(
     /// A model provider, as `pinrail.toml` names it.
     ProviderName, "provider name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
 name!(
+    /// A data job, as `deploy open --ingest` names it.
+    IngestName, "ingest name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
+name!(
+    /// A collection of shared context or of vectors, as releases and callers name it.
+    CollectionName, "space name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
+name!(
     /// Whose data it is. Callers that know no tenants share [`TenantId::shared`].
     TenantId, "tenant", is_token, "1 to 128 printable ASCII characters without spaces");
 name!(
@@ -161,6 +167,9 @@ number!(
 number!(
     /// An event's place in its run's journal; the `plan` event is 0.
     EventSeq);
+number!(
+    /// A record's place in the order of all state; the first is 1, so 0 is "before everything".
+    StateSeq);
 
 /// A release: the digest of its manifest's canonical JSON.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

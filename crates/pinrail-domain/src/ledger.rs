@@ -13,11 +13,15 @@ use crate::agent::AgentSpec;
 use crate::assign::Salt;
 use crate::canonical::{self, NotCanonical};
 use crate::digest::Digest;
-use crate::id::{AgentName, DeploymentId, LedgerSeq, ProviderName, ReleaseId, SegmentName};
+use crate::id::{
+    AgentName, DeploymentId, IngestName, LedgerSeq, ProviderName, ReleaseId, SegmentName, TenantId,
+};
 use crate::key::{Key, KeyId};
 use crate::provider::ProviderSpec;
 use crate::release::Manifest;
 use crate::share::Share;
+use crate::state::Moment;
+use crate::state::view::Ranges;
 use crate::time::Timestamp;
 
 /// One change. Stored: never rename a field. A field that is added, anywhere in an entry, must be left out of the
@@ -81,12 +85,43 @@ pub enum Body {
         segment: SegmentName,
         weight: Share,
         salt: Salt,
+        /// The name of a data job: then the deployment holds no release and moves no pointer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ingest: Option<IngestName>,
     },
+    /// A release deployment was promoted, or an ingest deployment committed.
     DeploymentPromoted {
         deployment: DeploymentId,
     },
     DeploymentRolledBack {
         deployment: DeploymentId,
+        /// Only pointers moved: what it wrote counts as before.
+        #[serde(default, skip_serializing_if = "is_false")]
+        keep_state: bool,
+        /// Records of others that were derived from its own and go with them.
+        #[serde(default, skip_serializing_if = "Ranges::is_empty")]
+        derived: Ranges,
+    },
+    /// The state as it was when a deployment was opened, in an artifact.
+    ManifestRecorded {
+        deployment: DeploymentId,
+        manifest: Digest,
+    },
+    /// Retracted data was removed for good: nothing at or before `floor` can be read as of then any more.
+    StateCollected {
+        deployments: Vec<DeploymentId>,
+        records: u64,
+        floor: Moment,
+    },
+    /// A person's or a tenant's content was removed for good; the records' places and digests stay.
+    StateErased {
+        tenant: TenantId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+        records: u64,
+        runs: u64,
+        /// The digest of the list of what was erased, an artifact.
+        proof: Digest,
     },
     WeightSet {
         deployment: DeploymentId,
@@ -120,6 +155,9 @@ impl Body {
             | Body::ProviderRemoved { .. }
             | Body::ReleaseCreated { .. }
             | Body::HoldLifted { .. }
+            | Body::ManifestRecorded { .. }
+            | Body::StateCollected { .. }
+            | Body::StateErased { .. }
             | Body::KeyCreated { .. }
             | Body::KeyRevoked { .. } => false,
         }
@@ -137,6 +175,9 @@ impl Body {
             Body::DeploymentOpened { .. } => "deployment_opened",
             Body::DeploymentPromoted { .. } => "deployment_promoted",
             Body::DeploymentRolledBack { .. } => "deployment_rolled_back",
+            Body::ManifestRecorded { .. } => "manifest_recorded",
+            Body::StateCollected { .. } => "state_collected",
+            Body::StateErased { .. } => "state_erased",
             Body::WeightSet { .. } => "weight_set",
             Body::HoldLifted { .. } => "hold_lifted",
             Body::KeyCreated { .. } => "key_created",
@@ -263,6 +304,10 @@ impl fmt::Display for Actor {
             Actor::System => f.write_str("pinrail"),
         }
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A reason is a sentence, not a document.

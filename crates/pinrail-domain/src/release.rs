@@ -93,13 +93,32 @@ pub struct StateContract {
     pub context: Option<ContextContract>,
 }
 
-/// What makes two vectors comparable (I12).
+/// What makes two vectors comparable (I12): all of it, as the same dimensions don't make the same space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Embedder {
+    /// The embedding model.
     pub embedder: String,
     pub dims: u32,
     pub metric: Metric,
+    /// Who runs the model; may name a provider of `pinrail.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// Where it answers, if the same model differs by place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The model's revision: a commit, a date, a digest of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// How token vectors became one: `mean`, `cls`, `last`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<String>,
+    /// What was done to the length: `l2`, `none`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalisation: Option<String>,
+    /// What is put before each text, such as `query: `.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
 }
 
 /// How the distance between two vectors is measured.
@@ -198,6 +217,13 @@ impl Manifest {
     /// The artifacts that the release cannot run without.
     pub fn artifacts(&self) -> impl Iterator<Item = Digest> + '_ {
         self.prompt.system.iter().chain(self.tools.schema.iter()).copied()
+    }
+}
+
+impl Embedder {
+    /// What names the embedder: the digest of its canonical JSON.
+    pub fn id(&self) -> Result<Digest, NotCanonical> {
+        canonical::digest(self)
     }
 }
 

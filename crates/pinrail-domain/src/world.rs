@@ -16,6 +16,8 @@ use crate::ledger::{Body, Broken, Entry, Head};
 use crate::provider::ProviderSpec;
 use crate::release::Manifest;
 use crate::share::Share;
+use crate::state::Moment;
+use crate::state::view::{Commits, Ranges};
 use crate::time::Timestamp;
 
 /// Everything the control plane knows. Cheap to copy: copies share each part until one of them changes it.
@@ -28,6 +30,10 @@ pub struct World {
     pub releases: Shared<BTreeMap<ReleaseId, Arc<Release>>>,
     pub deployments: Shared<BTreeMap<DeploymentId, Arc<Deployment>>>,
     pub pointers: Shared<BTreeMap<PointerKey, Pointer>>,
+    /// Which deployments' state counts, and since when.
+    pub commits: Arc<Commits>,
+    /// Nothing at or before it can be read as of then any more: retracted data was removed.
+    pub floor: Moment,
     /// Keys that work; a revoked key is gone from here.
     pub keys: Shared<BTreeMap<KeyId, Arc<Key>>>,
     /// Whether any key was ever made: then the server never counts as open again.
@@ -74,6 +80,8 @@ impl Default for World {
             releases: Shared::default(),
             deployments: Shared::default(),
             pointers: Shared::default(),
+            commits: Arc::default(),
+            floor: Moment::default(),
             keys: Shared::default(),
             keyed: false,
         }
@@ -158,12 +166,10 @@ impl World {
             Body::ReleaseCreated { release, agent, manifest, identity, model_override } => {
                 self.create_release(entry, *release, agent, manifest, identity, model_override.as_ref())?;
             }
-            Body::DeploymentOpened { deployment, releases, segment, weight, salt } => {
-                if *deployment != self.next_deployment() {
-                    return Err(format!("the next deployment is {}", self.next_deployment()));
-                }
+            Body::DeploymentOpened { deployment, releases, segment, weight, salt, ingest } => {
                 let opened = Deployment {
                     id: *deployment,
+                    ingest: ingest.clone(),
                     releases: releases.clone(),
                     segment: segment.clone(),
                     salt: *salt,
@@ -172,11 +178,27 @@ impl World {
                     reason: entry.reason.clone(),
                     status: Status::Candidate { weight: *weight },
                     replaced: BTreeMap::new(),
+                    manifest: None,
                 };
                 self.open(opened, *weight)?;
             }
             Body::DeploymentPromoted { deployment } => self.promote(entry, *deployment)?,
-            Body::DeploymentRolledBack { deployment } => self.roll_back(entry, *deployment)?,
+            Body::DeploymentRolledBack { deployment, keep_state, derived } => {
+                self.roll_back(entry, *deployment, *keep_state, derived)?;
+            }
+            Body::ManifestRecorded { deployment, manifest } => {
+                let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
+                let recorded = Arc::make_mut(deployment).manifest.replace(*manifest);
+                if recorded.is_some() {
+                    return Err("its manifest is recorded".to_owned());
+                }
+            }
+            Body::StateCollected { floor, .. } => {
+                let Moment { state, ledger } = *floor;
+                self.floor =
+                    Moment { state: self.floor.state.max(state), ledger: self.floor.ledger.max(ledger) };
+            }
+            Body::StateErased { .. } => {}
             Body::WeightSet { deployment, weight } => self.set_weight(*deployment, *weight)?,
             Body::HoldLifted { agent, segment } => {
                 let pointer = self.pointers.get_mut(&(agent.clone(), segment.clone()));
@@ -229,6 +251,12 @@ impl World {
     }
 
     fn open(&mut self, opened: Deployment, weight: Share) -> Result<(), String> {
+        if opened.id != self.next_deployment() {
+            return Err(format!("the next deployment is {}", self.next_deployment()));
+        }
+        if opened.ingest.is_some() != opened.releases.is_empty() {
+            return Err("a deployment holds releases or is a data job".to_owned());
+        }
         for (agent, release) in &opened.releases {
             if !self.agents.contains_key(agent) {
                 return Err(format!("no such agent: {agent}"));
@@ -272,17 +300,31 @@ impl World {
             pointer.weight = Share::NONE;
         }
         deployment.status = Status::Promoted { at: entry.at, seq: entry.seq };
+        Arc::make_mut(&mut self.commits).commit(id, entry.seq);
         self.deployments.insert(id, Arc::new(deployment));
         Ok(())
     }
 
-    fn roll_back(&mut self, entry: &Entry, id: DeploymentId) -> Result<(), String> {
+    fn roll_back(
+        &mut self,
+        entry: &Entry,
+        id: DeploymentId,
+        keep_state: bool,
+        derived: &Ranges,
+    ) -> Result<(), String> {
         let deployment = self.deployments.get(&id).ok_or("no such deployment")?;
         let was_promoted = match deployment.status {
             Status::Candidate { .. } => false,
             Status::Promoted { .. } => true,
+            // Its pointers went back before; now its state goes too.
+            Status::RolledBack { was_promoted, kept_state: true, .. } if !keep_state => was_promoted,
             Status::RolledBack { .. } => return Err("it is rolled back".to_owned()),
         };
+        if !derived.is_sound() || keep_state && !derived.is_empty() {
+            return Err("the derived records are no set".to_owned());
+        }
+        // What was never committed can't go on counting.
+        let kept_state = keep_state && was_promoted;
         let mut deployment = Deployment::clone(deployment);
         let hold = Hold { deployment: id, since: entry.at, seq: entry.seq, why: entry.reason.clone() };
         for key in pointer_keys(&deployment) {
@@ -298,8 +340,11 @@ impl World {
             }
             pointer.hold = Some(hold.clone());
         }
-        deployment.status =
-            Status::RolledBack { at: entry.at, seq: entry.seq, why: entry.reason.clone(), was_promoted };
+        let (at, seq, why) = (entry.at, entry.seq, entry.reason.clone());
+        deployment.status = Status::RolledBack { at, seq, why, was_promoted, kept_state };
+        if !kept_state {
+            Arc::make_mut(&mut self.commits).retract(id, seq, derived);
+        }
         self.deployments.insert(id, Arc::new(deployment));
         Ok(())
     }

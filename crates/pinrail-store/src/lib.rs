@@ -2,7 +2,7 @@
 //! conformance suite that every backend passes.
 //!
 //! Nothing here decides what may happen (that is `pinrail-domain`) or knows SQL. Start reading at [`Store`],
-//! then [`ledger`] and [`journal`].
+//! then [`ledger`], [`journal`] and [`state`].
 //!
 //! What every backend promises: an operation that returned `Ok` survives a crash and power loss (I9);
 //! one that returned an error changed nothing, except that after [`StoreError::Unavailable`] nobody knows (the
@@ -17,17 +17,19 @@ pub mod conformance;
 pub mod journal;
 pub mod ledger;
 pub mod memory;
+pub mod state;
 
 pub use answers::{Answer, AnswerKey, Answers};
 pub use artifacts::Artifacts;
 pub use journal::Journal;
 pub use ledger::Ledger;
 pub use memory::Memory;
+pub use state::State;
 
 /// Everything that Pinrail keeps.
-pub trait Store: Artifacts + Ledger + Journal + Answers {}
+pub trait Store: Artifacts + Ledger + Journal + State + Answers {}
 
-impl<T: Artifacts + Ledger + Journal + Answers> Store for T {}
+impl<T: Artifacts + Ledger + Journal + State + Answers> Store for T {}
 
 /// Why a store couldn't do its work. What was asked for has not happened, unless it is [`Unavailable`].
 ///

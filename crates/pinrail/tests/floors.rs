@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("pinrail-api", 0, &["pinrail-domain"]),
     ("pinrail-store", 1, &["pinrail-domain"]),
     ("pinrail-store-sqlite", 1, &["pinrail-domain", "pinrail-store"]),
+    ("pinrail-vectors", 1, &["pinrail-domain"]),
     ("pinrail-provider-sim", 1, &["pinrail-wire"]),
     ("pinrail-control", 2, &["pinrail-domain", "pinrail-store"]),
     ("pinrail-gateway", 2, &["pinrail-domain", "pinrail-wire"]),

@@ -299,7 +299,7 @@ impl Bench {
     }
 
     pub async fn roll_back(&self, id: DeploymentId) {
-        self.control.roll_back(by("bad"), id).await.unwrap();
+        self.control.roll_back(by("bad"), id, TakeBack::default()).await.unwrap();
     }
 
     pub async fn begin(&self, session: Option<&str>) -> Result<Begun, BeginError> {

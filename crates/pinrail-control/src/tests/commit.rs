@@ -17,7 +17,7 @@ async fn a_client_that_goes_away_leaves_no_rollback_that_is_not_in_force() {
     let bench = Bench::new(Tier::Standard).await;
     let two = bench.deploy(&AGENTS, "m2-2026-01-01", Traffic::Now).await;
     bench.store.ledger.shut();
-    let rolling_back = bench.control.roll_back(by("bad"), two);
+    let rolling_back = bench.control.roll_back(by("bad"), two, TakeBack::default());
     assert!(tokio::time::timeout(std::time::Duration::from_millis(5), rolling_back).await.is_err());
     bench.store.ledger.unlock();
     settle().await;
@@ -31,11 +31,11 @@ async fn a_lost_acknowledgement_gives_one_effect_and_it_is_in_force() {
     let two = bench.deploy(&AGENTS, "m2-2026-01-01", Traffic::Now).await;
     let before = bench.control.snapshot().world.head.seq;
     bench.store.fail(1, Strike::AfterEffect);
-    let lost = bench.control.roll_back(keyed("k", "roll back 2"), two).await;
+    let lost = bench.control.roll_back(keyed("k", "roll back 2"), two, TakeBack::default()).await;
     assert!(matches!(lost, Err(CommitError::Store(_))));
     assert_eq!(bench.control.snapshot().world.head.seq, before.next());
     assert_eq!(bench.begin(None).await.unwrap().stamp.deployment, DeploymentId(1));
-    let again = bench.control.roll_back(keyed("k", "roll back 2"), two).await.unwrap();
+    let again = bench.control.roll_back(keyed("k", "roll back 2"), two, TakeBack::default()).await.unwrap();
     assert!(again.replayed);
     assert_eq!(bench.control.ledger_read(before, 9).await.unwrap().len(), 1);
 }
@@ -47,8 +47,11 @@ async fn the_world_follows_a_ledger_that_was_away() {
     let two = bench.deploy(&AGENTS, "m2-2026-01-01", Traffic::Now).await;
     bench.store.fail(1, Strike::AfterEffect);
     bench.store.unreadable(true);
-    assert!(bench.control.roll_back(by("bad"), two).await.is_err());
-    assert!(matches!(bench.control.roll_back(by("bad"), two).await, Err(CommitError::Store(_))));
+    assert!(bench.control.roll_back(by("bad"), two, TakeBack::default()).await.is_err());
+    assert!(matches!(
+        bench.control.roll_back(by("bad"), two, TakeBack::default()).await,
+        Err(CommitError::Store(_))
+    ));
     bench.store.unreadable(false);
     let mut epochs = bench.control.epochs();
     epochs.mark_unchanged();
@@ -62,7 +65,7 @@ async fn a_store_that_fails_leaves_the_world_as_it_was() {
     let epochs = bench.control.epochs();
     let before = bench.control.snapshot();
     bench.store.fail(1, Strike::BeforeEffect);
-    let failed = bench.control.roll_back(by("bad"), DeploymentId(1)).await;
+    let failed = bench.control.roll_back(by("bad"), DeploymentId(1), TakeBack::default()).await;
     assert!(matches!(failed, Err(CommitError::Store(_))));
     assert!(std::sync::Arc::ptr_eq(&before, &bench.control.snapshot()));
     assert!(!epochs.has_changed().unwrap());
@@ -88,10 +91,10 @@ async fn a_key_gives_one_answer_for_one_request_also_after_a_restart() {
         assert_eq!(bench.control.snapshot().world.head, head);
     }
     // The same key on another operation, whose answer looks different.
-    let other = bench.control.roll_back(keyed("k", "three"), DeploymentId(1)).await;
+    let other = bench.control.roll_back(keyed("k", "three"), DeploymentId(1), TakeBack::default()).await;
     assert!(matches!(other, Err(CommitError::KeyReused)));
     let long = by(&"x".repeat(REASON_BYTES_MAX + 1));
-    let refused = bench.control.roll_back(long, DeploymentId(1)).await;
+    let refused = bench.control.roll_back(long, DeploymentId(1), TakeBack::default()).await;
     assert!(matches!(refused, Err(CommitError::ReasonTooLong(2_001))));
 }
 
@@ -108,10 +111,10 @@ async fn of_two_that_decide_at_once_one_wins_and_the_other_catches_up() {
     let again = bench.control.promote(by("again"), two, false).await;
     let Err(CommitError::Refused(why)) = again else { panic!("{again:?}") };
     assert_eq!(why.to_string(), "deployment 2 is active, so there is nothing to promote");
-    bench.control.roll_back(by("bad"), two).await.unwrap();
+    bench.control.roll_back(by("bad"), two, TakeBack::default()).await.unwrap();
     let (ours, theirs) = (bench.control.snapshot(), replica.control.snapshot());
     assert!(ours.world.deployments[&two].is_rolled_back() && ours.world.head.seq > theirs.world.head.seq);
-    let gone = replica.control.roll_back(by("bad"), two).await;
+    let gone = replica.control.roll_back(by("bad"), two, TakeBack::default()).await;
     assert!(matches!(gone, Err(CommitError::Refused(_))));
     assert_eq!(replica.control.snapshot().world.head, bench.control.snapshot().world.head);
 }

@@ -227,16 +227,16 @@ async fn a_deployment_moves_its_agents_together_and_back_and_holds() {
     refused(control.set_weight(by("w"), unknown, share("5%")).await, "there is no deployment 9");
     refused(control.promote(by("p"), unknown, false).await, "there is no deployment 9");
     refused(control.promote(by("p"), ONE, false).await, "nothing to promote");
-    refused(control.roll_back(by("r"), unknown).await, "there is no deployment 9");
+    refused(control.roll_back(by("r"), unknown, TakeBack::default()).await, "there is no deployment 9");
 
     let epoch = control.snapshot().world.epoch;
     let promoted = control.promote(by("good"), two, false).await.unwrap().value;
     assert!(promoted.active.len() == 2 && promoted.active.values().all(|active| *active == Some(two)));
     assert_eq!((promoted.state.as_str(), promoted.epoch), ("active", epoch.next()));
-    let back = control.roll_back(by("it lied"), two).await.unwrap().value;
+    let back = control.roll_back(by("it lied"), two, TakeBack::default()).await.unwrap().value;
     assert!(back.active.len() == 2 && back.active.values().all(|active| *active == Some(ONE)));
     assert_eq!(back.epoch, epoch.next().next());
-    refused(control.roll_back(by("again"), two).await, "rolled back already: it lied");
+    refused(control.roll_back(by("again"), two, TakeBack::default()).await, "rolled back already: it lied");
     refused(
         control.deploy(by("d"), &in_the_way).await,
         "is held since deployment 2 was rolled back: it lied",

@@ -82,7 +82,7 @@ impl Play {
                 let _refused_or_done = control.promote(by("promote"), pick(which), true).await;
             }
             Step::RollBack { which } => {
-                let _refused_or_done = control.roll_back(by("bad"), pick(which)).await;
+                let _refused_or_done = control.roll_back(by("bad"), pick(which), TakeBack::default()).await;
                 let pointers: Vec<_> = control.snapshot().world.pointers.keys().cloned().collect();
                 for (agent, segment) in pointers {
                     let _refused_or_done = control.lift_hold(by("lift"), &agent, &segment).await;

@@ -97,7 +97,7 @@ fn the_tier_is_asked_again_at_every_deployment_and_promotion() {
     play.append(bodies);
     play.append(vec![put(Tier::Standard)]);
     assert_eq!(promoted(&play, id, false), refused(refusal));
-    assert!(roll_back(&play.world, id).is_ok()); // I7
+    assert!(roll_back(&play.world, id, &TakeBack::default()).is_ok()); // I7
     play.roll_back(id);
 
     play.append(vec![put(Tier::Critical)]);
@@ -157,7 +157,7 @@ fn only_what_is_taken_back_already_or_never_was_is_not_rolled_back() {
     let id = play.open(&["planner"], 1, "default", CANARY);
     play.roll_back(id);
     let why = play.entries.last().unwrap().reason.clone();
-    let refusal = |id| roll_back(&play.world, id).unwrap_err().to_string();
+    let refusal = |id| roll_back(&play.world, id, &TakeBack::default()).unwrap_err().to_string();
     assert_eq!(refusal(id), format!("deployment 1 is rolled back already: {why}"));
     assert_eq!(refusal(DeploymentId(0)), "there is no deployment 0"); // The ground stays.
     assert_eq!(refusal(DeploymentId(7)), "there is no deployment 7");
@@ -173,7 +173,7 @@ fn a_hold_stops_promotion_until_someone_lifts_it_and_never_a_rollback() {
     let held = format!("planner/default is held since deployment 1 was rolled back: {why}");
     assert_eq!(promoted(&play, candidate, false), refused(&held));
     assert_eq!(promoted(&play, candidate, true), Ok(vec!["hold_lifted", "deployment_promoted"]));
-    assert!(roll_back(&play.world, candidate).is_ok()); // I7
+    assert!(roll_back(&play.world, candidate, &TakeBack::default()).is_ok()); // I7
 
     let default = SegmentName::default_segment();
     let lifted = lift_hold(&play.world, &agent("planner"), &default).unwrap();
@@ -211,13 +211,13 @@ proptest! {
         left.sort_by_key(|id| crate::assign::bucket(Salt(seed), &id.to_string()));
         for id in left {
             let before = play.world.clone();
-            let Ok(body) = roll_back(&before, id) else {
+            let Ok(body) = roll_back(&before, id, &TakeBack::default()) else {
                 prop_assert!(before.deployments[&id].is_rolled_back());
                 continue;
             };
             play.append(vec![body]);
             prop_assert!(play.world.deployments[&id].is_rolled_back());
-            prop_assert!(roll_back(&play.world, id).is_err());
+            prop_assert!(roll_back(&play.world, id, &TakeBack::default()).is_err());
             for (key, after) in play.world.pointers.iter() {
                 let pointer = &before.pointers[key];
                 let moved = [pointer.active, pointer.candidate].contains(&Some(id));

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::deploy::{self, Traffic};
+use crate::deploy::{self, TakeBack, Traffic};
 use crate::ledger::Body;
 use crate::world::tests::play::{
     self, AGENTS, Play, agent, played, release_id, segment, share, spec, tenant,
@@ -179,9 +179,9 @@ proptest! {
 
             let promoted = deploy::promote(world, id, true, play::judge).unwrap().pop().unwrap();
             prop_assert_eq!(asked.ask(&after(world, promoted)).unwrap().1, candidate.target);
-            let aborted = asked.ask(&after(world, deploy::roll_back(world, id).unwrap()));
+            let aborted = asked.ask(&after(world, deploy::roll_back(world, id, &TakeBack::default()).unwrap()));
             prop_assert!(aborted.is_err() || aborted.unwrap().1.deployment != id);
-            let taken_back = after(world, deploy::roll_back(world, first.deployment).unwrap());
+            let taken_back = after(world, deploy::roll_back(world, first.deployment, &TakeBack::default()).unwrap());
             let moved = asked.ask(&taken_back);
             prop_assert!(moved.is_err() || moved.unwrap().1.deployment != first.deployment);
         }

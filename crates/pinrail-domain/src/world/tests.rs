@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use self::play::{Play, Wish, agent, created, manifest, segment, share, wish};
 use super::*;
 use crate::assign::Salt;
-use crate::deploy::{self, Traffic};
+use crate::deploy::{self, TakeBack, Traffic};
 use crate::digest::Digest;
 
 mod golden;
@@ -44,7 +44,7 @@ impl Model {
                     track.candidate = None;
                 }
             }
-            Body::DeploymentRolledBack { deployment } => {
+            Body::DeploymentRolledBack { deployment, .. } => {
                 let moved: Vec<PointerKey> = self.named(*deployment);
                 self.rolled_back.insert(*deployment);
                 for key in moved {
@@ -66,6 +66,9 @@ impl Model {
             | Body::ProviderRemoved { .. }
             | Body::AgentPut { .. }
             | Body::ReleaseCreated { .. }
+            | Body::ManifestRecorded { .. }
+            | Body::StateCollected { .. }
+            | Body::StateErased { .. }
             | Body::KeyCreated { .. }
             | Body::KeyRevoked { .. } => {}
         }
@@ -117,7 +120,7 @@ fn check_world(world: &World) {
     }
     for deployment in world.deployments.values() {
         // I7: held or not, whatever else is open, and I5: with one entry.
-        let refusal = deploy::roll_back(world, deployment.id).err();
+        let refusal = deploy::roll_back(world, deployment.id, &TakeBack::default()).err();
         assert_eq!(refusal.is_some(), deployment.is_rolled_back());
         let named = world.pointers.values().any(|p| p.active == Some(deployment.id));
         assert_eq!(deploy::state(world, deployment) == "active", named, "{deployment:?}");
@@ -260,7 +263,8 @@ fn an_entry_that_contradicts_the_ones_before_it_is_named_and_changes_nothing() {
     check(&play, promoted(active), &contradicts("deployment_promoted", "it is no candidate"));
     check(&play, promoted(gone), &contradicts("deployment_promoted", "it is no candidate"));
     check(&play, promoted(DeploymentId(9)), &contradicts("deployment_promoted", "no such deployment"));
-    let rolled_back = |deployment| Body::DeploymentRolledBack { deployment };
+    let rolled_back =
+        |deployment| Body::DeploymentRolledBack { deployment, keep_state: false, derived: Ranges::default() };
     check(&play, rolled_back(gone), &contradicts("deployment_rolled_back", "it is rolled back"));
     check(&play, rolled_back(DeploymentId(0)), &contradicts("deployment_rolled_back", "no such deployment"));
     let weight = |deployment| Body::WeightSet { deployment, weight: Share::ALL };
@@ -272,6 +276,7 @@ fn an_entry_that_contradicts_the_ones_before_it_is_named_and_changes_nothing() {
         segment: SegmentName::default_segment(),
         weight: Share::NONE,
         salt: Salt(0),
+        ingest: None,
     };
     let (next, known) = (play.world.next_deployment(), play::release_id(1));
     let kind = "deployment_opened";

@@ -58,7 +58,7 @@ fn shown(world: &World, deployment: &Deployment) -> pinrail_api::deployments::De
     match &deployment.status {
         Status::Candidate { weight: share } => weight = Some(*share),
         Status::Promoted { at, seq: _ } => promoted_at = Some(*at),
-        Status::RolledBack { at, seq: _, why, was_promoted } => {
+        Status::RolledBack { at, seq: _, why, was_promoted, kept_state: _ } => {
             rolled_back = Some(RolledBack { at: *at, why: why.clone(), was_promoted: *was_promoted });
         }
     }

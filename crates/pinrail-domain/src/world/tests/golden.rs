@@ -137,7 +137,7 @@ fn story() -> (World, Vec<Entry>) {
     let canary = open(&new, Traffic::Canary(share(500)), u64::MAX, "try the new model");
     teller.tell(
         "refuses refunds – \u{201c}Größe\u{201d} \u{1f6d1}\n",
-        vec![deploy::roll_back(&teller.world, canary).unwrap()],
+        vec![deploy::roll_back(&teller.world, canary, &deploy::TakeBack::default()).unwrap()],
     );
     assert_eq!(canary, DeploymentId(2));
     (teller.world, teller.entries)

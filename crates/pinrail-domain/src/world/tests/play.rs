@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::agent::{AgentSpec, Segment};
 use crate::assign::Salt;
-use crate::deploy::{self, Open, Traffic};
+use crate::deploy::{self, Open, TakeBack, Traffic};
 use crate::deployment::Status;
 use crate::id::{AgentName, DeploymentId, ReleaseId, SegmentName, TenantId};
 use crate::ledger::{Actor, Body, Draft, Entry};
@@ -124,9 +124,9 @@ impl Play {
             Wish::Promote { which, lift_hold } => {
                 deploy::promote(world, self.pick(which), *lift_hold, judge).map_err(|r| r.to_string())
             }
-            Wish::RollBack { which } => {
-                deploy::roll_back(world, self.pick(which)).map(|b| vec![b]).map_err(|r| r.to_string())
-            }
+            Wish::RollBack { which } => deploy::roll_back(world, self.pick(which), &TakeBack::default())
+                .map(|b| vec![b])
+                .map_err(|r| r.to_string()),
             Wish::SetWeight { which, bps } => deploy::set_weight(world, self.pick(which), share(*bps))
                 .map(|body| vec![body])
                 .map_err(|r| r.to_string()),
@@ -184,7 +184,7 @@ impl Play {
     }
 
     pub(crate) fn roll_back(&mut self, id: DeploymentId) {
-        self.append(vec![deploy::roll_back(&self.world, id).unwrap()]);
+        self.append(vec![deploy::roll_back(&self.world, id, &TakeBack::default()).unwrap()]);
     }
 }
 

@@ -23,7 +23,7 @@ pub async fn roll_back(call: Call) -> Answer {
         )
         .next_step(format!("`pinrail deployment rollback {id} --reason …` ({{\"reason\": \"…\"}})")));
     }
-    let done = call.control().roll_back(call.by(reason)?, id).await;
+    let done = call.control().roll_back(call.by(reason)?, id, TakeBack::default()).await;
     let done = done.map_err(|error| problem::commit(error, refused))?;
     flip(&call, done).await
 }

@@ -69,7 +69,7 @@ async fn take_back(control: &Control, agent: &AgentName, release: ReleaseId) -> 
         lift_hold: true,
     };
     let opened = control.deploy(By::system("bench"), &wish).await?;
-    let taken_back = control.roll_back(By::system("bench"), opened.value.deployment).await?;
+    let taken_back = control.roll_back(By::system("bench"), opened.value.deployment, TakeBack::default()).await?;
     Ok(taken_back.took_us)
 }
 

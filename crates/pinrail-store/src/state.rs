@@ -1,0 +1,241 @@
+//! The state's store: records of memory, shared context and vectors, in one sequence.
+//!
+//! A batch gets consecutive places at the end of the sequence and the ledger's head of that instant, in one
+//! transaction: so records and ledger entries are in one order, and a [`Moment`] names a point in it. Nothing is
+//! ever overwritten; what somebody sees is `pinrail_domain::state`'s to say, never SQL's.
+//!
+//! Content leaves the store in two ways only, both audited by the ledger (I8): [`State::state_remove`] takes whole
+//! records of retracted deployments (gc), [`State::state_erase`] takes the content and leaves the record.
+
+use async_trait::async_trait;
+use pinrail_domain::digest::Digest;
+use pinrail_domain::id::{AgentName, DeploymentId, LedgerSeq, RunId, StateSeq, TenantId};
+use pinrail_domain::state::{Author, Content, Layer, Moment, Op, Operation, Record, Space, StateKey};
+use pinrail_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{Answer, AnswerKey, StoreError};
+
+/// Records to append together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub author: Author,
+    pub at: Timestamp,
+    /// At least one, at most [`BATCH_MAX`].
+    pub puts: Vec<Put>,
+    /// Append only if this is still so.
+    pub expect: Option<Expect>,
+    /// Keep the outcome, a [`Appended`] as JSON, as the answer to this request.
+    pub answer: Option<Keep>,
+}
+
+/// One record to append: a put or a delete.
+#[derive(Clone, Debug)]
+pub struct Put {
+    pub space: Space,
+    pub key: StateKey,
+    pub op: Op,
+    pub parents: Vec<StateSeq>,
+    pub content: Content,
+    pub content_digest: Digest,
+    /// `pinrail_domain::state::digest` of all that.
+    pub digest: Digest,
+}
+
+/// What a decision was made on: the newest operation on a key, of whatever deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expect {
+    pub space: Space,
+    pub key: StateKey,
+    pub newest: Option<StateSeq>,
+}
+
+/// Under which idempotency key an outcome is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    pub key: AnswerKey,
+    pub request: Digest,
+}
+
+/// What an append did: the batch's records are `first` to `last`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Appended {
+    pub first: StateSeq,
+    pub last: StateSeq,
+    /// The ledger's head that the records carry.
+    pub ledger: LedgerSeq,
+}
+
+/// Why nothing was appended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody wrote the key meanwhile: decide again.
+    #[error("the key's newest record is {newest:?}")]
+    Moved { newest: Option<StateSeq> },
+    #[error("the idempotency key was used before")]
+    Answered(Box<Answer>),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Records that a batch holds at most: some hundred kilobytes of text, or 1.5 MB of vectors, per sync.
+pub const BATCH_MAX: usize = 1_000;
+
+/// A space, and what it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpaceFacts {
+    pub space: Space,
+    pub puts: u64,
+    pub deletes: u64,
+    /// Its newest record.
+    pub newest: StateSeq,
+}
+
+/// Which spaces. Everything set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpaceFilter {
+    pub layer: Option<Layer>,
+    /// Only spaces of these tenants (I11).
+    pub tenants: Option<Vec<TenantId>>,
+    /// What the name begins with.
+    pub prefix: Option<String>,
+}
+
+/// What one deployment wrote in one space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub space: Space,
+    pub puts: u64,
+    pub deletes: u64,
+}
+
+/// What a run read, in one go: proof for "who may have been misled".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    pub run: RunId,
+    pub agent: AgentName,
+    pub space: Space,
+    /// The view's moment.
+    pub at: Moment,
+    pub what: Seen,
+}
+
+/// Which records a read showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// All that was visible to the run then.
+    All,
+    /// These, ascending.
+    Records(Vec<StateSeq>),
+}
+
+/// How an agent uses a space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    pub agent: AgentName,
+    pub space: Space,
+    pub reads: u64,
+    pub writes: u64,
+    pub last_at: Timestamp,
+}
+
+impl Batch {
+    /// Panics where the caller broke the contract: an empty or too large batch.
+    pub fn assert_whole(&self) {
+        assert!((1..=BATCH_MAX).contains(&self.puts.len()), "a batch holds 1 to {BATCH_MAX} records");
+    }
+}
+
+/// Keeps state.
+#[async_trait]
+pub trait State: Send + Sync {
+    /// Appends all records or none. Durable on return (I9). The answer's key is looked at first, then what is
+    /// expected.
+    async fn state_append(&self, batch: Batch) -> Result<Appended, AppendError>;
+
+    /// The newest record and the newest ledger entry.
+    async fn state_head(&self) -> Result<Moment, StoreError>;
+
+    /// The last record and ledger entry whose time is not after `at`; zero where there is none.
+    async fn state_moment(&self, at: Timestamp) -> Result<Moment, StoreError>;
+
+    /// The last record appended while the ledger's head was at or before `ledger`.
+    async fn state_until(&self, ledger: LedgerSeq) -> Result<StateSeq, StoreError>;
+
+    /// Up to `limit` matching spaces after `after`, ordered by tenant, layer and name.
+    async fn space_list(
+        &self,
+        filter: &SpaceFilter,
+        after: Option<&Space>,
+        limit: usize,
+    ) -> Result<Vec<SpaceFacts>, StoreError>;
+
+    /// Up to `limit` operations of a space after `after`, in sequence order.
+    async fn state_operations(
+        &self,
+        space: &Space,
+        after: StateSeq,
+        limit: usize,
+    ) -> Result<Vec<Operation>, StoreError>;
+
+    /// Whole records, in the order asked for; one that isn't there is left out.
+    async fn state_records(&self, seqs: &[StateSeq]) -> Result<Vec<Record>, StoreError>;
+
+    /// Up to `limit` whole records of a space after `after`, in sequence order.
+    async fn state_scan(
+        &self,
+        space: &Space,
+        after: StateSeq,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError>;
+
+    /// What a deployment wrote, per space.
+    async fn state_written(&self, deployment: DeploymentId) -> Result<Vec<Written>, StoreError>;
+
+    /// Up to `limit` operations of a deployment after `after`, in sequence order, with their spaces.
+    async fn state_of_deployment(
+        &self,
+        deployment: DeploymentId,
+        after: StateSeq,
+        limit: usize,
+    ) -> Result<Vec<(Space, Operation)>, StoreError>;
+
+    /// Up to `limit` operations of a run after `after`, in sequence order, with their spaces.
+    async fn state_of_run(
+        &self,
+        run: RunId,
+        after: StateSeq,
+        limit: usize,
+    ) -> Result<Vec<(Space, Operation)>, StoreError>;
+
+    /// Records that name one of `parents`, ascending.
+    async fn state_children(&self, parents: &[StateSeq]) -> Result<Vec<StateSeq>, StoreError>;
+
+    /// Notes reads; all or none. Durable on return.
+    async fn reads_note(&self, reads: &[Read]) -> Result<(), StoreError>;
+
+    /// Up to `limit` reads of a space whose moment is at or after record `from`, in the order in which they were
+    /// noted, after the first `skip` of them.
+    async fn reads_of_space(
+        &self,
+        space: &Space,
+        from: StateSeq,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<Read>, StoreError>;
+
+    /// Which agents use which spaces.
+    async fn state_uses(&self, tenants: Option<&[TenantId]>) -> Result<Vec<Use>, StoreError>;
+
+    /// Removes up to `limit` records of a deployment at or before `until`, with their content; returns how many.
+    async fn state_remove(
+        &self,
+        deployment: DeploymentId,
+        until: StateSeq,
+        limit: usize,
+    ) -> Result<u64, StoreError>;
+
+    /// Erases the content of records; places and digests stay. Returns how many had content.
+    async fn state_erase(&self, seqs: &[StateSeq]) -> Result<u64, StoreError>;
+}
