@@ -229,6 +229,41 @@ impl Event {
         }
     }
 
+    /// The event without what was said in it, for whoever has a right to have that forgotten.
+    ///
+    /// Bodies become digests and lengths; a tool's arguments and results and a note's data go. What stays says that
+    /// it happened, to which tool, when and how it ended: kinds, names, numbers, and why a run paused, parked, failed
+    /// or finished. The stamp stays as a whole, attributes and session included: it is what the run is bound to
+    /// (I2), and the journal's order and counts are as they were (I8).
+    #[must_use]
+    pub fn without_content(self) -> Event {
+        match self {
+            Event::ModelRequest { call, stream, body } => {
+                Event::ModelRequest { call, stream, body: body.map(Body::without_text) }
+            }
+            Event::ModelResponse(mut response) => {
+                response.body = response.body.map(Body::without_text);
+                Event::ModelResponse(response)
+            }
+            Event::ToolCall { name, id, arguments: _ } => {
+                Event::ToolCall { name, id, arguments: Value::Null }
+            }
+            Event::ToolResult { name, id, error, result: _ } => {
+                Event::ToolResult { name, id, error, result: Value::Null }
+            }
+            Event::Note { name, data: _ } => Event::Note { name, data: Value::Null },
+            Event::Plan { .. }
+            | Event::Started
+            | Event::ModelRetry { .. }
+            | Event::ModelFailed { .. }
+            | Event::Drift { .. }
+            | Event::Paused { .. }
+            | Event::Resumed
+            | Event::Parked { .. }
+            | Event::Finished { .. } => self,
+        }
+    }
+
     /// Whether a caller of the run API may append it; the rest only Pinrail itself writes.
     #[must_use]
     pub fn is_the_callers(&self) -> bool {
@@ -251,6 +286,50 @@ impl Event {
     }
 }
 
+impl Body {
+    /// The digest and the length of a text; a digest stays what it is.
+    fn without_text(self) -> Body {
+        match self {
+            Body::Text { text, truncated: _ } => {
+                Body::Digest { digest: Digest::of(text.as_bytes()), bytes: text.len() as u64 }
+            }
+            Body::Digest { .. } => self,
+        }
+    }
+}
+
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_said_goes_and_what_happened_stays() {
+        let check = |event: Event, expected: Event| {
+            assert_eq!(event.without_content(), expected);
+            assert_eq!(expected.clone().without_content(), expected, "there is nothing more to take");
+        };
+        let same = |event: Event| check(event.clone(), event);
+        let text = || Body::Text { text: "my name is Ada".into(), truncated: true };
+        let digest = || Body::Digest { digest: Digest::of(b"my name is Ada"), bytes: 14 };
+        let request = |body| Event::ModelRequest { call: 1, stream: true, body };
+        check(request(Some(text())), request(Some(digest())));
+        same(request(None));
+        let response =
+            |body| Event::ModelResponse(Box::new(ModelResponse { body, ..ModelResponse::default() }));
+        check(response(Some(text())), response(Some(digest())));
+        let call = |arguments| Event::ToolCall { name: "refund".into(), id: Some("t1".into()), arguments };
+        check(call(json!({ "to": "Ada" })), call(Value::Null));
+        let result = |result| Event::ToolResult { name: "refund".into(), id: None, error: true, result };
+        check(result(json!("Ada is paid")), result(Value::Null));
+        let note = |data| Event::Note { name: "mood".into(), data };
+        check(note(json!(["Ada"])), note(Value::Null));
+        same(Event::Paused { why: "lunch".into() });
+        same(Event::Finished { outcome: Outcome::Ok, why: Some("done".into()) });
+    }
 }

@@ -224,6 +224,14 @@ pub trait Journal: Send + Sync {
     /// The writes are shared, so that whoever tries again what a store failed at keeps them without a copy.
     async fn journal_write(&self, writes: Arc<Vec<Write>>) -> Vec<Result<Written, WriteError>>;
 
+    /// Takes the content out of the events that the runs have now, as [`Event::without_content`] says, for good;
+    /// returns how many of the runs had content. Runs that don't exist are passed over.
+    ///
+    /// The one exception to "append-only" (I8), and the ledger says that it happened. Stamps, places, times and
+    /// summaries stay. A failure may leave the first of the runs erased and the rest not: ask again. Answers that
+    /// were kept for idempotency keys are not looked at: they expire by themselves.
+    async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError>;
+
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError>;
 
     /// Up to `limit` events from `from` on, in order; empty for a run that doesn't exist.

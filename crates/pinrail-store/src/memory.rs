@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{DeploymentId, EventSeq, LedgerSeq, RunId};
+use pinrail_domain::id::{DeploymentId, EventSeq, LedgerSeq, RunId, StateSeq};
 use pinrail_domain::journal::{Event, Recorded, Stamp, Summary};
 use pinrail_domain::ledger::{Entry, Head};
 use pinrail_domain::time::Timestamp;
@@ -17,10 +17,12 @@ use crate::journal::{OpenRuns, Run, RunFilter, SessionKey, Start, Write, WriteEr
 use crate::ledger::AppendError;
 use crate::{Answer, AnswerKey, Answers, Artifacts, Journal, Ledger, StoreError, journal, ledger};
 
+mod state;
+
 /// A store that forgets everything when it is dropped.
 #[derive(Default)]
 pub struct Memory {
-    state: Mutex<State>,
+    kept: Mutex<Kept>,
 }
 
 /// When a planned failure strikes.
@@ -33,7 +35,7 @@ pub enum Strike {
 }
 
 #[derive(Default)]
-struct State {
+struct Kept {
     artifacts: BTreeMap<Digest, Vec<u8>>,
     ledger: Vec<Entry>,
     damaged_entries: BTreeSet<LedgerSeq>,
@@ -41,6 +43,7 @@ struct State {
     bindings: BTreeMap<SessionKey, Binding>,
     bindings_written: u64,
     answers: BTreeMap<AnswerKey, Answer>,
+    state: state::Records,
     failures: VecDeque<(Strike, StoreError)>,
 }
 
@@ -72,9 +75,14 @@ impl Memory {
 
     /// Changes the bytes of an artifact behind the store's back.
     pub fn damage_artifact(&self, digest: Digest) {
-        let mut state = self.lock();
-        let bytes = state.artifacts.get_mut(&digest).expect("the artifact is there");
+        let mut kept = self.lock();
+        let bytes = kept.artifacts.get_mut(&digest).expect("the artifact is there");
         bytes.push(b'!');
+    }
+
+    /// Changes the content of a record, or gives it some, behind the store's back.
+    pub fn damage_record(&self, seq: StateSeq) {
+        self.lock().state.damage(seq);
     }
 
     /// Makes a ledger entry unreadable.
@@ -83,25 +91,25 @@ impl Memory {
     }
 
     /// Runs one writing call, with the next planned failure if there is one.
-    fn write<T>(&self, effect: impl FnOnce(&mut State) -> T) -> Result<T, StoreError> {
-        let mut state = self.lock();
-        match state.failures.pop_front() {
-            None => Ok(effect(&mut state)),
+    fn write<T>(&self, effect: impl FnOnce(&mut Kept) -> T) -> Result<T, StoreError> {
+        let mut kept = self.lock();
+        match kept.failures.pop_front() {
+            None => Ok(effect(&mut kept)),
             Some((Strike::BeforeEffect, error)) => Err(error),
             Some((Strike::AfterEffect, error)) => {
-                effect(&mut state);
+                effect(&mut kept);
                 Err(error)
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // No effect stops half-way, so the state is whole even after another test thread's panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // No effect stops half-way, so what is kept is whole even after another test thread's panic.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl Kept {
     fn head(&self) -> Head {
         self.ledger.last().map_or(Head::START, |entry| Head { seq: entry.seq, hash: entry.hash })
     }
@@ -195,8 +203,8 @@ impl StoredRun {
 impl Artifacts for Memory {
     async fn artifact_put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::of(bytes);
-        self.write(|state| {
-            state.artifacts.entry(digest).or_insert_with(|| bytes.to_vec());
+        self.write(|kept| {
+            kept.artifacts.entry(digest).or_insert_with(|| bytes.to_vec());
             digest
         })
     }
@@ -217,13 +225,13 @@ impl Ledger for Memory {
     }
 
     async fn ledger_append(&self, append: ledger::Append) -> Result<(), AppendError> {
-        self.write(|state| state.append(append))?
+        self.write(|kept| kept.append(append))?
     }
 
     async fn ledger_read(&self, after: LedgerSeq, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        let state = self.lock();
-        let entries = state.ledger.iter().filter(|entry| entry.seq > after).take(limit);
-        let readable = entries.map(|entry| match state.damaged_entries.contains(&entry.seq) {
+        let kept = self.lock();
+        let entries = kept.ledger.iter().filter(|entry| entry.seq > after).take(limit);
+        let readable = entries.map(|entry| match kept.damaged_entries.contains(&entry.seq) {
             true => Err(StoreError::Damaged(format!("ledger entry {}", entry.seq))),
             false => Ok(entry.clone()),
         });
@@ -236,8 +244,23 @@ impl Journal for Memory {
     async fn journal_write(&self, writes: Arc<Vec<Write>>) -> Vec<Result<Written, WriteError>> {
         writes.iter().for_each(Write::assert_whole);
         let count = writes.len();
-        let all = self.write(|state| writes.iter().cloned().map(|write| state.journal(write)).collect());
+        let all = self.write(|kept| writes.iter().cloned().map(|write| kept.journal(write)).collect());
         all.unwrap_or_else(|error| vec![Err(WriteError::Store(error)); count])
+    }
+
+    async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError> {
+        self.write(|kept| {
+            let mut erased = 0;
+            for id in runs {
+                let events = kept.runs.get_mut(id).map_or(&mut [][..], |run| &mut run.events);
+                let before = events.to_vec();
+                for recorded in &mut *events {
+                    recorded.event = recorded.event.clone().without_content();
+                }
+                erased += u64::from(before != events);
+            }
+            erased
+        })
     }
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError> {
@@ -250,8 +273,8 @@ impl Journal for Memory {
         from: EventSeq,
         limit: usize,
     ) -> Result<Vec<Recorded>, StoreError> {
-        let state = self.lock();
-        let events = state.runs.get(&run).map_or(&[][..], |run| &run.events);
+        let kept = self.lock();
+        let events = kept.runs.get(&run).map_or(&[][..], |run| &run.events);
         Ok(events.iter().filter(|event| event.seq >= from).take(limit).cloned().collect())
     }
 
@@ -261,17 +284,17 @@ impl Journal for Memory {
         before: Option<RunId>,
         limit: usize,
     ) -> Result<Vec<Run>, StoreError> {
-        let state = self.lock();
-        let newest_first = state.runs.iter().rev();
+        let kept = self.lock();
+        let newest_first = kept.runs.iter().rev();
         let older = newest_first.filter(|(id, _)| before.is_none_or(|before| **id < before));
         let matching = older.filter(|(_, run)| run.matches(filter));
         Ok(matching.take(limit).map(|(_, run)| run.run()).collect())
     }
 
     async fn run_open(&self, deployment: DeploymentId) -> Result<OpenRuns, StoreError> {
-        let state = self.lock();
+        let kept = self.lock();
         let mut open = OpenRuns::default();
-        for run in state.runs.values().filter(|run| run.stamp.deployment == deployment) {
+        for run in kept.runs.values().filter(|run| run.stamp.deployment == deployment) {
             open.add(run.summary.status, 1);
         }
         Ok(open)
@@ -286,8 +309,8 @@ impl Journal for Memory {
     }
 
     async fn sessions_recent(&self, limit: usize) -> Result<Vec<(SessionKey, DeploymentId)>, StoreError> {
-        let state = self.lock();
-        let mut bindings: Vec<_> = state.bindings.iter().collect();
+        let kept = self.lock();
+        let mut bindings: Vec<_> = kept.bindings.iter().collect();
         bindings.sort_by_key(|(_, binding)| std::cmp::Reverse(binding.written));
         let recent = bindings.into_iter().take(limit);
         Ok(recent.map(|(key, binding)| (key.clone(), binding.deployment)).collect())
@@ -301,10 +324,10 @@ impl Answers for Memory {
     }
 
     async fn answers_expire(&self, before: Timestamp) -> Result<u64, StoreError> {
-        self.write(|state| {
-            let kept = state.answers.len();
-            state.answers.retain(|_, answer| answer.at >= before);
-            (kept - state.answers.len()) as u64
+        self.write(|kept| {
+            let there = kept.answers.len();
+            kept.answers.retain(|_, answer| answer.at >= before);
+            (there - kept.answers.len()) as u64
         })
     }
 }

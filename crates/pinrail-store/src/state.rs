@@ -37,6 +37,7 @@ pub struct Put {
     pub op: Op,
     pub parents: Vec<StateSeq>,
     pub content: Content,
+    /// What `Content::digest` gives: zero where the record says nothing, and only there.
     pub content_digest: Digest,
     /// `pinrail_domain::state::digest` of all that.
     pub digest: Digest,
@@ -141,9 +142,34 @@ pub struct Use {
 }
 
 impl Batch {
-    /// Panics where the caller broke the contract: an empty or too large batch.
+    /// Panics where the caller broke the contract: an empty or too large batch, a digest of nothing.
     pub fn assert_whole(&self) {
         assert!((1..=BATCH_MAX).contains(&self.puts.len()), "a batch holds 1 to {BATCH_MAX} records");
+        for Put { key, content, content_digest, .. } in &self.puts {
+            let says_nothing = matches!(content, Content::Nothing);
+            let fits = says_nothing == (*content_digest == Digest::ZERO);
+            assert!(fits, "the content of {key} and its digest say different things");
+        }
+    }
+}
+
+impl SpaceFilter {
+    /// Whether the space is one of those.
+    #[must_use]
+    pub fn matches(&self, space: &Space) -> bool {
+        let SpaceFilter { layer, tenants, prefix } = self;
+        layer.is_none_or(|layer| space.layer == layer)
+            && tenants.as_ref().is_none_or(|tenants| tenants.contains(&space.tenant))
+            && prefix.as_ref().is_none_or(|prefix| space.name.as_str().starts_with(prefix))
+    }
+}
+
+impl Keep {
+    /// The answer that is kept of an append: status 200, and the outcome as JSON.
+    #[must_use]
+    pub fn answer(self, appended: Appended, at: Timestamp) -> Answer {
+        let body = serde_json::to_string(&appended).expect("three numbers are plain data");
+        Answer { key: self.key, request: self.request, status: 200, body, at }
     }
 }
 
@@ -212,8 +238,8 @@ pub trait State: Send + Sync {
     /// Records that name one of `parents`, ascending.
     async fn state_children(&self, parents: &[StateSeq]) -> Result<Vec<StateSeq>, StoreError>;
 
-    /// Notes reads; all or none. Durable on return.
-    async fn reads_note(&self, reads: &[Read]) -> Result<(), StoreError>;
+    /// Notes reads that were made at `at`; all or none. Durable on return.
+    async fn reads_note(&self, reads: &[Read], at: Timestamp) -> Result<(), StoreError>;
 
     /// Up to `limit` reads of a space whose moment is at or after record `from`, in the order in which they were
     /// noted, after the first `skip` of them.
