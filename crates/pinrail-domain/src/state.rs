@@ -21,6 +21,7 @@ use crate::id::{
 use crate::time::Timestamp;
 
 pub mod bits;
+pub mod index;
 pub mod view;
 
 /// A layer of state that deployments version. Stored as this number: never renumber.

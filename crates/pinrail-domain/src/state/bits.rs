@@ -3,8 +3,10 @@
 //! A place is an operation's position in its space's sequence, from 0, so "as of" is a prefix. Runs of places that
 //! are hidden cost a 64th of a look each.
 
+use std::ops::Range;
+
 /// A growing set of places. A place beyond the end is not in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Bits {
     words: Vec<u64>,
     count: usize,
@@ -96,6 +98,31 @@ impl Bits {
         self.recount();
     }
 
+    /// Adds those places of `other` that lie in `range`.
+    pub fn unite_within(&mut self, other: &Bits, range: Range<usize>) {
+        let range = range.start..range.end.min(other.words.len() * WORD);
+        if range.is_empty() {
+            return;
+        }
+        let words = range.end.div_ceil(WORD);
+        if self.words.len() < words {
+            self.words.resize(words, 0);
+        }
+        for (index, mask) in masks(range) {
+            let added = other.words[index] & mask & !self.words[index];
+            self.words[index] |= added;
+            self.count += added.count_ones() as usize;
+        }
+    }
+
+    /// Takes out the places in `range`.
+    pub fn remove_range(&mut self, range: Range<usize>) {
+        for (index, mask) in masks(range.start..range.end.min(self.words.len() * WORD)) {
+            self.count -= (self.words[index] & mask).count_ones() as usize;
+            self.words[index] &= !mask;
+        }
+    }
+
     /// Takes out all places from `end` on.
     pub fn truncate(&mut self, end: usize) {
         self.words.truncate(end.div_ceil(WORD));
@@ -123,6 +150,16 @@ impl Bits {
     }
 }
 
+/// The same places: how far the words reach doesn't matter.
+impl PartialEq for Bits {
+    fn eq(&self, other: &Bits) -> bool {
+        let shared = self.words.len().min(other.words.len());
+        self.count == other.count && self.words[..shared] == other.words[..shared]
+    }
+}
+
+impl Eq for Bits {}
+
 impl FromIterator<usize> for Bits {
     fn from_iter<I: IntoIterator<Item = usize>>(places: I) -> Bits {
         let mut bits = Bits::new();
@@ -131,6 +168,16 @@ impl FromIterator<usize> for Bits {
         }
         bits
     }
+}
+
+/// The words that a range touches, each with the bits of the range in it.
+fn masks(range: Range<usize>) -> impl Iterator<Item = (usize, u64)> {
+    let words = range.start / WORD..if range.is_empty() { 0 } else { range.end.div_ceil(WORD) };
+    words.map(move |index| {
+        let low = range.start.saturating_sub(index * WORD);
+        let high = (range.end - index * WORD).min(WORD);
+        (index, (u64::MAX << low) & (u64::MAX >> (WORD - high)))
+    })
 }
 
 /// The set bits of one word.
@@ -168,7 +215,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bits_are_a_set(a in places(), b in places(), end in 0_usize..320) {
+        fn bits_are_a_set(a in places(), b in places(), start in 0_usize..320, end in 0_usize..320) {
             let bits = |set: &BTreeSet<usize>| set.iter().copied().collect::<Bits>();
             let check = |made: Bits, expected: BTreeSet<usize>| {
                 assert_eq!(made.len(), expected.len());
@@ -197,6 +244,14 @@ mod tests {
             }
             check(without, &a - &b);
             check(Bits::all(end), (0..end).collect());
+            let within = |place: &&usize| (start..end).contains(*place);
+            let mut some = bits(&a);
+            some.unite_within(&bits(&b), start..end);
+            assert_eq!(some, bits(&a.iter().chain(b.iter().filter(within)).copied().collect()));
+            check(some, a.iter().chain(b.iter().filter(within)).copied().collect());
+            let mut rest = bits(&a);
+            rest.remove_range(start..end);
+            check(rest, a.iter().copied().filter(|place| !within(&place)).collect());
         }
     }
 }

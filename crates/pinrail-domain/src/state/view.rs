@@ -145,24 +145,31 @@ impl View {
     #[must_use]
     pub fn discounted(&self, operation: &Operation) -> Option<Hidden> {
         let Operation { seq, ledger, deployment, .. } = operation;
-        let deployment = *deployment;
         if *seq > self.at.state || *ledger > self.at.ledger {
             return Some(Hidden::AfterAsOf);
         }
-        if self.own == Some(deployment) {
+        if self.own == Some(*deployment) {
             return None;
         }
-        if !self.commits.is_committed(deployment, self.at.ledger) {
-            let Span { committed, retracted } = self.commits.span(deployment);
-            let known = |entry: Option<LedgerSeq>| entry.is_some_and(|entry| entry <= self.at.ledger);
-            return Some(match (known(committed), known(retracted)) {
-                (true, true) => Hidden::Retracted { deployment },
-                (false, true) => Hidden::Aborted { deployment },
-                (_, false) => Hidden::Uncommitted { deployment },
-            });
+        self.discounted_deployment(*deployment).or_else(|| {
+            let cascade = self.commits.cascade(*seq, self.at.ledger)?;
+            Some(Hidden::Derived { from: cascade.from })
+        })
+    }
+
+    /// Why nothing that the deployment wrote counts; none when what it wrote may count.
+    #[must_use]
+    pub fn discounted_deployment(&self, deployment: DeploymentId) -> Option<Hidden> {
+        if self.own == Some(deployment) || self.commits.is_committed(deployment, self.at.ledger) {
+            return None;
         }
-        let cascade = self.commits.cascade(*seq, self.at.ledger)?;
-        Some(Hidden::Derived { from: cascade.from })
+        let Span { committed, retracted } = self.commits.span(deployment);
+        let known = |entry: Option<LedgerSeq>| entry.is_some_and(|entry| entry <= self.at.ledger);
+        Some(match (known(committed), known(retracted)) {
+            (true, true) => Hidden::Retracted { deployment },
+            (false, true) => Hidden::Aborted { deployment },
+            (_, false) => Hidden::Uncommitted { deployment },
+        })
     }
 
     /// Why the first of a key's operations isn't visible, given all that came after it in sequence order; none when
