@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use pinrail_store::StoreError;
 use pinrail_store::journal::WriteError;
-use pinrail_store::ledger::AppendError;
+use pinrail_store::{StoreError, ledger, state};
 use rusqlite::{Error, ErrorCode};
 
 /// A store error on its way out: lets `?` turn what SQLite says into one.
@@ -51,9 +50,15 @@ impl From<Failure> for WriteError {
     }
 }
 
-impl From<Failure> for AppendError {
-    fn from(failure: Failure) -> AppendError {
-        AppendError::Store(failure.0)
+impl From<Failure> for ledger::AppendError {
+    fn from(failure: Failure) -> ledger::AppendError {
+        ledger::AppendError::Store(failure.0)
+    }
+}
+
+impl From<Failure> for state::AppendError {
+    fn from(failure: Failure) -> state::AppendError {
+        state::AppendError::Store(failure.0)
     }
 }
 
@@ -65,4 +70,9 @@ pub(crate) fn integer(number: u64) -> i64 {
 /// A limit for SQLite.
 pub(crate) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// A number from SQLite, where none that was stored is below zero.
+pub(crate) fn natural(number: i64) -> u64 {
+    number.unsigned_abs()
 }

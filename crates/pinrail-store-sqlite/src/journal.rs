@@ -1,4 +1,4 @@
-//! The journal in SQLite: `journal/write.rs` appends, `journal/read.rs` reads.
+//! The journal in SQLite: `journal/write.rs` appends, `journal/read.rs` reads, `journal/erase.rs` erases.
 //!
 //! A run is one row of `runs` (its stamp, its summary, and columns to search by) and one row of `run_events`
 //! for every write. Event 0 is made of the run's row: the stamp isn't stored twice.
@@ -13,6 +13,7 @@ use pinrail_store::{Journal, StoreError};
 
 use crate::Sqlite;
 
+mod erase;
 mod read;
 mod write;
 
@@ -29,6 +30,10 @@ impl Journal for Sqlite {
         let prepared: Vec<_> = writes.iter().map(write::Prepared::new).collect();
         let results = self.writer.carry_out(|reply| write::Writing::new(writes, prepared, reply)).await;
         results.unwrap_or_else(|failure| vec![Err(WriteError::Store(failure.0)); count])
+    }
+
+    async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError> {
+        Ok(erase::runs(self, runs).await?)
     }
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError> {

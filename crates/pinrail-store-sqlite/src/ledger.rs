@@ -87,6 +87,8 @@ impl Appending {
 fn insert(db: &Connection, entry: &Entry, text: &str) -> Result<(), Failure> {
     let mut insert = db.prepare_cached("INSERT INTO ledger (seq, hash, entry) VALUES (?1, ?2, ?3)")?;
     insert.execute((integer(entry.seq.0), entry.hash.as_bytes(), text))?;
+    let mut insert = db.prepare_cached("INSERT INTO ledger_times (seq, at) VALUES (?1, ?2)")?;
+    insert.execute((integer(entry.seq.0), integer(entry.at.0)))?;
     Ok(())
 }
 

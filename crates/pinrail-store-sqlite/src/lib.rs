@@ -4,15 +4,18 @@
 //! a run adds up to is `pinrail-domain`. It reads no clock and no environment.
 //!
 //! Start reading at [`Sqlite::open`], then `writer` (how many writes share one sync and what happens when the disk
-//! is full) and `migrations/` (what a row is). There is one file for each trait.
+//! is full), `migrations/` (what a row is) and `erase` (what leaves the file, and what holds on the disk then). There is
+//! one file for each trait.
 
 mod answers;
 mod artifacts;
+mod erase;
 mod failure;
 mod journal;
 mod ledger;
 mod open;
 mod reader;
+mod state;
 mod writer;
 
 pub use open::{OpenError, Options};

@@ -72,8 +72,8 @@ const CHECKPOINT_PAGES: i64 = 4_096;
 const LOG_BYTES_KEPT: i64 = 64 << 20;
 /// Connections for questions about one thing: each takes microseconds, so two keep two cores busy.
 const QUICK_READERS: usize = 2;
-/// More statements than the code has; run lists with unusual filters take turns.
-const STATEMENTS_CACHED: usize = 64;
+/// More statements than the code has; lists with unusual filters take turns.
+const STATEMENTS_CACHED: usize = 128;
 
 impl Options {
     /// The usual options: no size limit, two readers.
@@ -165,6 +165,8 @@ fn prepare_writer(db: &Connection, size_bytes_max: Option<u64>) -> rusqlite::Res
         ));
     }
     db.pragma_update(None, "synchronous", "full")?;
+    // What is deleted is overwritten: see `erase`.
+    db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     db.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     if let Some(bytes) = size_bytes_max {

@@ -14,12 +14,25 @@ use crate::failure::Failure;
 pub(crate) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
     places: Arc<Semaphore>,
+    count: u32,
+}
+
+/// All connections of some [`Readers`]: nobody reads through them while it lives.
+pub(crate) struct Quiet {
+    _places: OwnedSemaphorePermit,
 }
 
 impl Readers {
     pub(crate) fn new(connections: Vec<Connection>) -> Readers {
         let places = Arc::new(Semaphore::new(connections.len()));
-        Readers { idle: Arc::new(Mutex::new(connections)), places }
+        let count = u32::try_from(connections.len()).expect("there are a few connections");
+        Readers { idle: Arc::new(Mutex::new(connections)), places, count }
+    }
+
+    /// Waits until every question is answered, and keeps new ones waiting.
+    pub(crate) async fn quiet(&self) -> Result<Quiet, Failure> {
+        let places = Arc::clone(&self.places).acquire_many_owned(self.count).await;
+        Ok(Quiet { _places: places.map_err(|_| Failure::closed())? })
     }
 
     /// Asks a question.

@@ -46,6 +46,9 @@ pub(crate) trait Operation: Send {
     /// Remembers that a part failed instead.
     fn fail(&mut self, part: usize, error: &StoreError);
 
+    /// Does what can only be done after the commit, outside a transaction.
+    fn after_commit(&mut self, _db: &Connection) {}
+
     /// Tells the caller what became of it all. A caller that went away doesn't matter.
     fn answer(self: Box<Self>);
 }
@@ -56,7 +59,10 @@ pub(crate) enum Kind {
     Artifact,
     Ledger,
     Journal,
+    State,
     Answers,
+    /// Writes nothing.
+    Log,
 }
 
 /// The way to the writing thread.
@@ -106,7 +112,8 @@ impl Thread {
         let mut group = Vec::with_capacity(GROUP_MAX);
         while waiting.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             self.carry_out(&mut group);
-            for operation in group.drain(..) {
+            for mut operation in group.drain(..) {
+                operation.after_commit(&self.db);
                 operation.answer();
             }
         }
@@ -204,6 +211,7 @@ struct Kinds {
     artifact: bool,
     ledger: bool,
     journal: bool,
+    state: bool,
 }
 
 impl Kinds {
@@ -216,7 +224,8 @@ impl Kinds {
             Kind::Artifact => self.artifact = true,
             Kind::Ledger => self.ledger = true,
             Kind::Journal => self.journal = true,
-            Kind::Answers => {}
+            Kind::State => self.state = true,
+            Kind::Answers | Kind::Log => {}
         }
         self
     }
@@ -226,13 +235,17 @@ impl Kinds {
             self.artifact.then_some("artifact.before_commit"),
             self.ledger.then_some("ledger.before_commit"),
             self.journal.then_some("journal.before_commit"),
+            self.state.then_some("state.before_commit"),
         ];
         points.into_iter().flatten()
     }
 
     fn points_after(self) -> impl Iterator<Item = &'static str> {
-        let points =
-            [self.ledger.then_some("ledger.after_commit"), self.journal.then_some("journal.after_commit")];
+        let points = [
+            self.ledger.then_some("ledger.after_commit"),
+            self.journal.then_some("journal.after_commit"),
+            self.state.then_some("state.after_commit"),
+        ];
         points.into_iter().flatten()
     }
 }

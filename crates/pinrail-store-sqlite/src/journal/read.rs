@@ -168,7 +168,7 @@ fn run_of(row: &Row<'_>) -> Result<Run, Failure> {
 }
 
 /// Reads a column of JSON; `what` names it when it can't be read.
-fn parse<T: serde::de::DeserializeOwned>(
+pub(super) fn parse<T: serde::de::DeserializeOwned>(
     row: &Row<'_>,
     column: usize,
     what: impl Display,

@@ -194,6 +194,6 @@ fn bind(db: &Connection, session: &SessionKey, deployment: i64) -> Result<(), Fa
     Ok(())
 }
 
-fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).expect("stamps, events and summaries are plain data")
 }
