@@ -22,6 +22,7 @@ use crate::time::Timestamp;
 
 pub mod bits;
 pub mod index;
+pub mod model;
 pub mod view;
 
 /// A layer of state that deployments version. Stored as this number: never renumber.

@@ -140,6 +140,12 @@ impl Index {
         self.commits.generation
     }
 
+    /// The commits that it shows.
+    #[must_use]
+    pub fn commits(&self) -> &Arc<Commits> {
+        &self.commits
+    }
+
     /// The newest operation's place in the order of all state; 0 where there is none.
     #[must_use]
     pub fn newest(&self) -> StateSeq {
