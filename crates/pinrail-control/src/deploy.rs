@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use pinrail_domain::assign::Salt;
 use pinrail_domain::deploy::{
-    self, NotHeld, Open, OpenRefused, PromoteRefused, RollBackRefused, TakeBack, WeightRefused,
+    self, IngestRefused, NotHeld, Open, OpenRefused, PromoteRefused, RollBackRefused, TakeBack, WeightRefused,
 };
-use pinrail_domain::id::{AgentName, DeploymentId, Epoch, LedgerSeq, SegmentName};
+use pinrail_domain::id::{AgentName, DeploymentId, Epoch, IngestName, LedgerSeq, SegmentName};
 use pinrail_domain::share::Share;
 use pinrail_domain::world::World;
 use pinrail_store::StoreError;
@@ -61,9 +61,7 @@ impl Control {
         for release in wish.releases.values().filter(|id| snapshot.world.releases.contains_key(id)) {
             self.inner.contracts.get(*release).await.map_err(|error| CommitError::Refused(error.into()))?;
         }
-        let mut random = [0; 8];
-        self.inner.entropy.fill(&mut random);
-        let salt = Salt(u64::from_le_bytes(random));
+        let salt = self.salt();
         let decide = |world: &World| {
             let (id, bodies) = deploy::open(world, wish, salt, |manifest| self.judge(world, manifest))?;
             Ok((bodies, id))
@@ -71,13 +69,29 @@ impl Control {
         self.commit(by, decide, flipped).await
     }
 
-    /// Commits a candidate.
+    /// Opens a deployment for a data job.
+    pub async fn open_ingest(
+        &self,
+        by: By,
+        name: &IngestName,
+    ) -> Result<Committed<Flipped>, CommitError<IngestRefused>> {
+        let salt = self.salt();
+        let decide = |world: &World| {
+            let (id, body) = deploy::open_ingest(world, name, salt)?;
+            Ok((vec![body], id))
+        };
+        self.commit(by, decide, flipped).await
+    }
+
+    /// Commits a candidate or a data job. What is being written in a data job's name comes first.
     pub async fn promote(
         &self,
         by: By,
         id: DeploymentId,
         lift_hold: bool,
     ) -> Result<Committed<Flipped>, CommitError<PromoteRefused>> {
+        let is_job = self.snapshot().world.deployments.get(&id).is_some_and(|job| job.ingest.is_some());
+        let _alone = if is_job { Some(self.inner.jobs.write().await) } else { None };
         let decide = |world: &World| {
             Ok((deploy::promote(world, id, lift_hold, |manifest| self.judge(world, manifest))?, id))
         };
@@ -129,6 +143,12 @@ impl Control {
             blocking.extend(self.inner.store.run_list(&filter, None, room).await?);
         }
         Ok(Drain { open, blocking })
+    }
+
+    fn salt(&self) -> Salt {
+        let mut random = [0; 8];
+        self.inner.entropy.fill(&mut random);
+        Salt(u64::from_le_bytes(random))
     }
 }
 

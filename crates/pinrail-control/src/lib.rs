@@ -2,7 +2,7 @@
 //!
 //! Decisions are `pinrail-domain`'s; this crate gathers what they need, commits what they return through one
 //! point ([`commit`]) and keeps the snapshot that readers use. It knows no HTTP and no SQL. Start reading at
-//! [`Control`], then [`commit`] (how the world changes) and [`runs`] (how a run gets its stamp).
+//! [`Control`], then [`commit`] (how the world changes), [`runs`] (how a run gets its stamp) and [`state`] (what runs remember).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,6 +27,7 @@ pub mod ledger;
 pub mod open;
 pub mod publish;
 pub mod runs;
+pub mod state;
 mod tasks;
 
 pub use commit::{By, CommitError, Committed, Idempotency};
@@ -34,6 +35,7 @@ pub use open::{OpenError, Recovered};
 
 use contracts::Contracts;
 use runs::Runs;
+use state::States;
 
 /// What the control plane is built from.
 pub struct Options {
@@ -62,6 +64,9 @@ struct Inner {
     epoch: watch::Sender<Epoch>,
     contracts: Arc<Contracts>,
     runs: Runs,
+    states: States,
+    /// Held alone while a data job commits, so that nothing is written in its name afterwards.
+    jobs: Arc<tokio::sync::RwLock<()>>,
 }
 
 /// Everything that readers see, as of one ledger entry; replaced as a whole.
@@ -89,6 +94,12 @@ impl Control {
     #[must_use]
     pub fn runs(&self) -> &Runs {
         &self.inner.runs
+    }
+
+    /// State: memory, shared context, vectors.
+    #[must_use]
+    pub fn states(&self) -> &States {
+        &self.inner.states
     }
 
     #[must_use]

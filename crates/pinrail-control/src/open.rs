@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, watch};
 use crate::append::READ_ENTRIES;
 use crate::contracts::Contracts;
 use crate::runs::{QUEUE_MAX, Runs};
+use crate::state::States;
 use crate::{Control, Inner, Options, Snapshot, tasks};
 
 /// What opening found and mended.
@@ -76,6 +77,14 @@ impl Control {
             entropy: Arc::clone(&entropy),
         })
         .await?;
+        let jobs = Arc::default();
+        let states = States::open(crate::state::Parts {
+            store: Arc::clone(&store),
+            snapshot: Arc::clone(&snapshot),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+            jobs: Arc::clone(&jobs),
+        });
         let inner = Inner {
             store,
             clock,
@@ -87,6 +96,8 @@ impl Control {
             epoch,
             contracts,
             runs,
+            states,
+            jobs,
         };
         let inner = Arc::new(inner);
         tasks::spawn(forget_old_answers(Arc::downgrade(&inner)));

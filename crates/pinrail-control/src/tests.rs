@@ -10,3 +10,4 @@ mod reopen;
 mod runs;
 mod sessions;
 mod stamps;
+mod state;

@@ -230,6 +230,12 @@ impl Runs {
         Ok(Resumed { run: stored.ok_or(AppendRefused::NoRun(run))?, contract })
     }
 
+    /// A run's stamp, if the caller may see the run: from memory where it was used lately.
+    pub async fn stamp(&self, run: RunId, tenants: &Tenants) -> Result<Option<Arc<Stamp>>, StoreError> {
+        let found = self.live(run).await?.filter(|live| tenants.contain(&live.stamp.tenant));
+        Ok(found.map(|live| Arc::clone(&live.stamp)))
+    }
+
     /// A run, if the caller may see it.
     pub async fn get(&self, run: RunId, tenants: &Tenants) -> Result<Option<Run>, StoreError> {
         let found = self.stored(run).await?;

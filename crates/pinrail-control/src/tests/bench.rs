@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::begin::{BeginError, Begun, Call};
-use pinrail_domain::deploy::{Open, Traffic};
+use pinrail_domain::deploy::{Open, TakeBack, Traffic};
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{
     AgentName, DeploymentId, EventSeq, LedgerSeq, ReleaseId, RunId, SegmentName, TenantId,
@@ -30,6 +30,8 @@ use tokio::sync::watch;
 use crate::publish::Publish;
 use crate::runs::{Create, CreateRefused, Created};
 use crate::{By, Control, Idempotency, Options, Recovered};
+
+mod state;
 
 /// 2026-11-20, long before any date in the catalogue below.
 pub const START: Timestamp = Timestamp(1_795_132_800_000);
@@ -102,6 +104,7 @@ pub struct Gated {
     pub journal: Gate,
     /// While it is shut, nobody hears whether a key has its answer.
     pub answers: Gate,
+    pub state: Gate,
     tamper: Mutex<Option<Tamper>>,
     unreadable: AtomicBool,
     /// How many batches of journal writes came, and how long the longest was.
@@ -204,6 +207,10 @@ impl Journal for Gated {
         self.memory.run_open(deployment).await
     }
 
+    async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError> {
+        self.memory.run_erase(runs).await
+    }
+
     async fn run_open_total(&self) -> Result<u64, StoreError> {
         self.memory.run_open_total().await
     }
@@ -246,6 +253,7 @@ impl Bench {
             ledger: Gate::new(),
             journal: Gate::new(),
             answers: Gate::new(),
+            state: Gate::new(),
             tamper: Mutex::default(),
             unreadable: AtomicBool::new(false),
             batches: AtomicU64::new(0),

@@ -1,7 +1,7 @@
 //! One commit point: exactly one effect, and nobody sees an old world after it.
 
 use pinrail_domain::agent::AgentSpec;
-use pinrail_domain::deploy::Traffic;
+use pinrail_domain::deploy::{TakeBack, Traffic};
 use pinrail_domain::id::DeploymentId;
 use pinrail_domain::ledger::REASON_BYTES_MAX;
 use pinrail_domain::tier::Tier;

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use pinrail_domain::agent::{AgentSpec, Bodies, Segment};
-use pinrail_domain::deploy::{Open, Traffic};
+use pinrail_domain::deploy::{Open, TakeBack, Traffic};
 use pinrail_domain::id::{DeploymentId, SegmentName};
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Manifest;

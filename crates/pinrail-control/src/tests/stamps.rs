@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pinrail_domain::deploy::Traffic;
+use pinrail_domain::deploy::{TakeBack, Traffic};
 use pinrail_domain::id::DeploymentId;
 use pinrail_domain::routes::{Question, Via};
 use pinrail_domain::share::Share;

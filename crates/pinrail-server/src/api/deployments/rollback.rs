@@ -2,7 +2,7 @@
 
 use pinrail_api::deployments::Because;
 use pinrail_api::problem::{Code, Problem};
-use pinrail_domain::deploy::RollBackRefused;
+use pinrail_domain::deploy::{RollBackRefused, TakeBack};
 
 use super::{flip, id, no_deployment};
 use crate::call::Call;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pinrail_control::publish::Publish;
 use pinrail_control::{By, Control, Options};
 use pinrail_domain::agent::AgentSpec;
-use pinrail_domain::deploy::{Open, Traffic};
+use pinrail_domain::deploy::{Open, TakeBack, Traffic};
 use pinrail_domain::id::{AgentName, ProviderName, ReleaseId, SegmentName};
 use pinrail_domain::model::Catalogue;
 use pinrail_domain::provider::ProviderSpec;
@@ -69,7 +69,8 @@ async fn take_back(control: &Control, agent: &AgentName, release: ReleaseId) -> 
         lift_hold: true,
     };
     let opened = control.deploy(By::system("bench"), &wish).await?;
-    let taken_back = control.roll_back(By::system("bench"), opened.value.deployment, TakeBack::default()).await?;
+    let taken_back =
+        control.roll_back(By::system("bench"), opened.value.deployment, TakeBack::default()).await?;
     Ok(taken_back.took_us)
 }
 

@@ -1,0 +1,433 @@
+//! State: memory, shared context and vectors, as their writers and readers meet them.
+//!
+//! What is visible to whom is `pinrail-domain`'s rule; this module keeps one [`Index`] per space that was used
+//! lately, carries writes to the store and into it in the store's order, and brings it to the newest commits before
+//! anybody reads. So a rollback costs one ledger entry, and the first read after it sees it.
+//!
+//! A write's way: wait for the space's turn → decide on its index → append in one store transaction (the commit
+//! point) → take the records into the index. The last two run to their end whether or not the caller waits.
+//! When the store doesn't say what became of an append, the index reads on from where it was.
+//!
+//! Start reading at [`States::write`] and [`States::look`]; the faces are [`memory`], [`context`] and [`vectors`].
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use pinrail_domain::id::{DeploymentId, StateSeq};
+use pinrail_domain::state::bits::Bits;
+use pinrail_domain::state::index::Index;
+use pinrail_domain::state::view::View;
+use pinrail_domain::state::{Author, Content, Moment, Op, Operation, Record, Space, StateKey, Value, digest};
+use pinrail_domain::time::{Clock, Entropy};
+use pinrail_store::state::{AppendError, Appended, BATCH_MAX, Batch, Expect, Keep, Put, Read, Seen};
+use pinrail_store::{Answer, Store, StoreError};
+use tokio::sync::{OwnedMutexGuard, watch};
+
+use crate::commit::Idempotency;
+use crate::{Snapshot, tasks};
+
+pub mod context;
+pub mod memory;
+mod notes;
+mod reader;
+mod writer;
+
+pub use notes::Noted;
+pub use reader::{AsOf, BadMoment, ReadError, Reader};
+pub use writer::{Authorised, BadParents, NoWriter, WriteAs};
+
+use notes::Notes;
+
+/// The state of all spaces. Lives as long as the control plane.
+pub struct States {
+    pub(crate) parts: Parts,
+    spaces: Mutex<HashMap<Space, Arc<Loaded>>>,
+    /// Rises with every use of a space: the one used longest ago goes first.
+    uses: AtomicU64,
+    pub(crate) notes: Notes,
+}
+
+/// What state is built from.
+pub(crate) struct Parts {
+    pub store: Arc<dyn Store>,
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Shared by those who write in a data job's name; held alone while a data job commits.
+    pub jobs: Arc<tokio::sync::RwLock<()>>,
+}
+
+/// A space in memory.
+pub(crate) struct Loaded {
+    index: RwLock<Index>,
+    /// Held while something is written to the space, or read from the store into its index.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// The store may hold more than the index: it was never read, or an append's outcome is unknown.
+    behind: AtomicBool,
+    used: AtomicU64,
+    /// The newest record that the index took in.
+    newest: watch::Sender<StateSeq>,
+}
+
+/// One thing to write.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub key: StateKey,
+    /// None deletes the key.
+    pub value: Option<NewValue>,
+    pub parents: Vec<StateSeq>,
+}
+
+/// What a put says.
+#[derive(Clone, Debug)]
+pub struct NewValue {
+    /// Compact JSON.
+    pub json: String,
+    pub vector: Option<Vec<f32>>,
+}
+
+/// Follows a space.
+pub struct Following {
+    pub newest: watch::Receiver<StateSeq>,
+    _held: Arc<Loaded>,
+}
+
+/// A space through somebody's eyes.
+pub struct Sight<'a> {
+    pub index: &'a Index,
+    pub view: View,
+    is_newest: bool,
+}
+
+/// What a decision on a space's index came to.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// At most [`BATCH_MAX`]; none writes nothing.
+    pub changes: Vec<Change>,
+    /// The decision holds only while this is the newest record on the key.
+    pub expect: Option<(StateKey, Option<StateSeq>)>,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wrote {
+    /// None where there was nothing to write.
+    pub appended: Option<Appended>,
+    /// Whether an earlier request with this idempotency key did it.
+    pub replayed: bool,
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError<E: std::error::Error + 'static> {
+    #[error(transparent)]
+    Refused(E),
+    #[error("this idempotency key was used for a different request")]
+    KeyReused,
+    #[error("others kept writing the same key")]
+    Contended,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Each attempt loses only to a write that somebody else completed.
+const ATTEMPTS_MAX: usize = 16;
+/// What the indexes of the spaces used lately may take in all: some million records.
+const INDEXES_BYTES_MAX: usize = 256 << 20;
+/// Operations read at once while an index is loaded.
+const LOAD_OPERATIONS: usize = 20_000;
+
+impl States {
+    pub(crate) fn open(parts: Parts) -> States {
+        let notes = Notes::start(Arc::clone(&parts.store), Arc::clone(&parts.clock));
+        States { parts, spaces: Mutex::default(), uses: AtomicU64::new(0), notes }
+    }
+
+    /// Writes what `decide` makes of the space's index, in its author's name. The index shows the newest commits.
+    ///
+    /// A data job doesn't commit while something is written in its name.
+    pub async fn write<E: std::error::Error + 'static>(
+        &self,
+        by: &Authorised,
+        space: &Space,
+        idempotency: Option<&Idempotency>,
+        decide: impl Fn(&Index) -> Result<Decided, E>,
+    ) -> Result<Wrote, WriteError<E>> {
+        let keep =
+            idempotency.map(|Idempotency { key, request }| Keep { key: key.clone(), request: *request });
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(answer) = self.earlier(keep.as_ref()).await? {
+                return replayed(keep.as_ref(), &answer);
+            }
+            let loaded = self.loaded(space);
+            let turn = self.current(space, &loaded).await?;
+            let Decided { changes, expect } =
+                loaded.synced(&self.parts.snapshot, |index| decide(index)).map_err(WriteError::Refused)?;
+            if changes.is_empty() {
+                return Ok(Wrote { appended: None, replayed: false });
+            }
+            let expect = expect.map(|(key, newest)| Expect { space: space.clone(), key, newest });
+            let puts = changes.into_iter().map(|change| self.put(&by.author, space, change)).collect();
+            let at = self.parts.clock.now();
+            let batch = Batch { author: by.author.clone(), at, puts, expect, answer: keep.clone() };
+            match self.append((turn, by.clone()), loaded, batch).await {
+                Ok(appended) => return Ok(Wrote { appended: Some(appended), replayed: false }),
+                // Another replica wrote it: the index reads on, and the decision is made again.
+                Err(AppendError::Moved { .. }) => {}
+                Err(AppendError::Answered(answer)) => {
+                    return replayed(keep.as_ref(), &answer);
+                }
+                Err(AppendError::Store(error)) => return Err(WriteError::Store(error)),
+            }
+        }
+        Err(WriteError::Contended)
+    }
+
+    /// Looks at a space's index, which shows the newest commits and all that was acknowledged before the call.
+    pub async fn look<T>(&self, space: &Space, look: impl FnOnce(&Index) -> T) -> Result<T, StoreError> {
+        let loaded = self.loaded(space);
+        if loaded.behind.load(Ordering::Acquire) {
+            drop(self.current(space, &loaded).await?);
+        }
+        Ok(loaded.synced(&self.parts.snapshot, look))
+    }
+
+    /// Looks at a space's index through a view; with the moment that the view shows, for whoever wants to read the
+    /// same again.
+    pub async fn view<T>(
+        &self,
+        space: &Space,
+        reader: &Reader,
+        look: impl FnOnce(&Sight<'_>) -> T,
+    ) -> Result<T, ReadError> {
+        let own = reader.own;
+        let (as_of, snapshot) = match reader.moment(self).await? {
+            // Everything up to then must be in the index: wait for writes that are on their way.
+            Some(at) => {
+                let loaded = self.loaded(space);
+                drop(self.current(space, &loaded).await?);
+                (Some(at), self.parts.snapshot.load_full())
+            }
+            None => (None, self.parts.snapshot.load_full()),
+        };
+        let looked = self.look(space, |index| {
+            // The index may know of later commits than the snapshot, never of earlier ones.
+            let commits = Arc::clone(index.commits());
+            let ledger = snapshot.world.head.seq.max(commits.generation);
+            let at = as_of.unwrap_or(Moment { state: index.newest(), ledger });
+            look(&Sight { index, view: View { own, at, commits }, is_newest: as_of.is_none() })
+        });
+        Ok(looked.await?)
+    }
+
+    /// Whole records, in the order asked for.
+    pub async fn records(&self, seqs: &[StateSeq]) -> Result<Vec<Record>, StoreError> {
+        self.parts.store.state_records(seqs).await
+    }
+
+    /// Notes what a run read: proof for "who may have been misled". Waits only while very many notes wait.
+    pub async fn note(&self, reader: &Reader, space: &Space, at: Moment, what: Seen) {
+        let Some((run, agent)) = &reader.run else { return };
+        self.notes.note(Read { run: *run, agent: agent.clone(), space: space.clone(), at, what }).await;
+    }
+
+    /// How noting goes.
+    #[must_use]
+    pub fn noted(&self) -> Noted {
+        self.notes.counts()
+    }
+
+    /// Changes whenever a record of the space was taken in. Keeps the space's index in memory while it is held.
+    #[must_use]
+    pub fn follow(&self, space: &Space) -> Following {
+        let loaded = self.loaded(space);
+        Following { newest: loaded.newest.subscribe(), _held: loaded }
+    }
+
+    /// Forgets a space's index: records were removed from it.
+    pub(crate) fn forget(&self, space: &Space) {
+        self.lock().remove(space);
+    }
+
+    /// What is kept in memory: spaces, and the bytes of their indexes.
+    #[must_use]
+    pub fn kept(&self) -> (usize, usize) {
+        let spaces = self.lock();
+        (spaces.len(), spaces.values().map(|loaded| loaded.bytes()).sum())
+    }
+
+    /// Whether a request with this idempotency key was carried out before.
+    pub(crate) async fn answered<E: std::error::Error + 'static>(
+        &self,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<bool, WriteError<E>> {
+        let keep = keep(idempotency);
+        match self.earlier(keep.as_ref()).await? {
+            Some(answer) => replayed::<E>(keep.as_ref(), &answer).map(|_| true),
+            None => Ok(false),
+        }
+    }
+
+    async fn earlier(&self, keep: Option<&Keep>) -> Result<Option<Answer>, StoreError> {
+        match keep {
+            Some(keep) => self.parts.store.answer_get(&keep.key).await,
+            None => Ok(None),
+        }
+    }
+
+    fn put(&self, author: &Author, space: &Space, change: Change) -> Put {
+        let Change { key, value, parents } = change;
+        let (op, content) = match value {
+            None => (Op::Delete, Content::Nothing),
+            Some(NewValue { json, vector }) => {
+                let mut salt = [0; 16];
+                self.parts.entropy.fill(&mut salt);
+                (Op::Put, Content::Value(Value { salt, json, vector }))
+            }
+        };
+        let content_digest = content.digest().expect("new content is not erased");
+        let digest = digest(space, &key, op, author, &parents, content_digest);
+        Put { space: space.clone(), key, op, parents, content, content_digest, digest }
+    }
+
+    /// Appends, and takes the records into the index. Runs to its end even if nobody waits for it any more.
+    async fn append(
+        &self,
+        held: (Turn, Authorised),
+        loaded: Arc<Loaded>,
+        batch: Batch,
+    ) -> Result<Appended, AppendError> {
+        assert!(batch.puts.len() <= BATCH_MAX, "a decision makes at most {BATCH_MAX} changes");
+        let store = Arc::clone(&self.parts.store);
+        tasks::to_the_end(async move {
+            let deployment = batch.author.deployment;
+            let keys: Vec<(StateKey, Op)> = batch.puts.iter().map(|put| (put.key.clone(), put.op)).collect();
+            let appended = store.state_append(batch).await;
+            match &appended {
+                Ok(appended) => loaded.take_in(deployment, keys, *appended),
+                Err(AppendError::Answered(_)) => {}
+                Err(AppendError::Moved { .. } | AppendError::Store(_)) => {
+                    loaded.behind.store(true, Ordering::Release);
+                }
+            }
+            drop(held);
+            appended
+        })
+        .await
+    }
+
+    /// Waits for the space's turn, with an index that holds all that the store has.
+    async fn current(&self, space: &Space, loaded: &Arc<Loaded>) -> Result<Turn, StoreError> {
+        let turn = Arc::clone(&loaded.turn).lock_owned().await;
+        while loaded.behind.load(Ordering::Acquire) {
+            let after = loaded.read(Index::newest);
+            let more = self.parts.store.state_operations(space, after, LOAD_OPERATIONS).await?;
+            let whole = more.len() < LOAD_OPERATIONS;
+            let mut index = loaded.index.write().unwrap_or_else(PoisonError::into_inner);
+            for operation in more {
+                index.apply(operation);
+            }
+            loaded.newest.send_replace(index.newest());
+            if whole {
+                loaded.behind.store(false, Ordering::Release);
+            }
+        }
+        Ok(turn)
+    }
+
+    fn loaded(&self, space: &Space) -> Arc<Loaded> {
+        let mut spaces = self.lock();
+        let now = self.uses.fetch_add(1, Ordering::Relaxed);
+        if let Some(loaded) = spaces.get(space) {
+            loaded.used.store(now, Ordering::Relaxed);
+            return Arc::clone(loaded);
+        }
+        // Looking at all of them costs little beside the load from the store that follows.
+        let mut bytes: usize = spaces.values().map(|loaded| loaded.bytes()).sum();
+        while bytes > INDEXES_BYTES_MAX {
+            // A space that somebody holds must stay: its next user would else load a second index beside it.
+            let idle = spaces.iter().filter(|(_, loaded)| Arc::strong_count(loaded) == 1);
+            let oldest = idle.min_by_key(|(_, loaded)| loaded.used.load(Ordering::Relaxed));
+            let Some(oldest) = oldest.map(|(space, _)| space.clone()) else { break };
+            bytes -= spaces.remove(&oldest).map_or(0, |loaded| loaded.bytes());
+        }
+        let loaded = Arc::new(Loaded {
+            index: RwLock::new(Index::new()),
+            turn: Arc::default(),
+            behind: AtomicBool::new(true),
+            used: AtomicU64::new(now),
+            newest: watch::Sender::new(StateSeq(0)),
+        });
+        spaces.insert(space.clone(), Arc::clone(&loaded));
+        loaded
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Space, Arc<Loaded>>> {
+        self.spaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sight<'_> {
+    /// The places that the view shows. Lies ready for the newest view; one of the past is computed.
+    #[must_use]
+    pub fn shown(&self) -> Cow<'_, Bits> {
+        if self.is_newest { self.index.visible(self.view.own) } else { Cow::Owned(self.index.at(&self.view)) }
+    }
+}
+
+/// The right to write to a space.
+type Turn = OwnedMutexGuard<()>;
+
+impl Loaded {
+    fn read<T>(&self, look: impl FnOnce(&Index) -> T) -> T {
+        look(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks at the index once it shows the newest commits (I4, I5).
+    fn synced<T>(&self, snapshot: &ArcSwap<Snapshot>, look: impl FnOnce(&Index) -> T) -> T {
+        {
+            let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+            if index.commits().generation >= snapshot.load().world.commits.generation {
+                return look(&index);
+            }
+        }
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        // Looked at anew under the lock, so that nobody goes back to older commits.
+        let commits = Arc::clone(&snapshot.load().world.commits);
+        if index.commits().generation < commits.generation {
+            index.sync(&commits);
+        }
+        look(&index)
+    }
+
+    fn take_in(&self, deployment: DeploymentId, keys: Vec<(StateKey, Op)>, appended: Appended) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        for ((key, op), seq) in keys.into_iter().zip(appended.first.0..) {
+            index.apply(Operation { seq: StateSeq(seq), ledger: appended.ledger, deployment, key, op });
+        }
+        self.newest.send_replace(index.newest());
+    }
+
+    fn bytes(&self) -> usize {
+        self.read(Index::memory_bytes)
+    }
+}
+
+fn keep(idempotency: Option<&Idempotency>) -> Option<Keep> {
+    idempotency.map(|Idempotency { key, request }| Keep { key: key.clone(), request: *request })
+}
+
+fn replayed<E: std::error::Error + 'static>(
+    keep: Option<&Keep>,
+    answer: &Answer,
+) -> Result<Wrote, WriteError<E>> {
+    match serde_json::from_str(&answer.body) {
+        Ok(appended) if keep.is_some_and(|keep| keep.request == answer.request) => {
+            Ok(Wrote { appended: Some(appended), replayed: true })
+        }
+        Ok(_) | Err(_) => Err(WriteError::KeyReused),
+    }
+}

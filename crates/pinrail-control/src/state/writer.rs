@@ -1,0 +1,133 @@
+//! Who writes: a run, a data job, or an operator with a fact.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use pinrail_domain::deployment::Status;
+use pinrail_domain::digest::Digest;
+use pinrail_domain::id::{DeploymentId, RunId, StateSeq, TenantId};
+use pinrail_domain::journal::Stamp;
+use pinrail_domain::state::view::GROUND;
+use pinrail_domain::state::{Author, Origin, PARENTS_MAX, StateKey};
+use tokio::sync::OwnedRwLockReadGuard;
+
+use super::{States, WriteError};
+use crate::commit::Idempotency;
+
+/// In whose name something is written.
+#[derive(Clone, Copy, Debug)]
+pub enum WriteAs<'a> {
+    /// What a run concluded: it belongs to the run's deployment.
+    Run(&'a Stamp),
+    /// A fact from outside that a run was told: it goes to the ground.
+    Told(&'a Stamp),
+    /// An open data job.
+    Job(DeploymentId),
+    /// A fact that an operator loads: it goes to the ground.
+    Operator,
+}
+
+/// Why nothing can be written in a data job's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoWriter {
+    #[error("there is no deployment {0}")]
+    NoDeployment(DeploymentId),
+    #[error("deployment {0} is no data job: its runs write in its name")]
+    NoJob(DeploymentId),
+    #[error("data job {0} is not open any more")]
+    Closed(DeploymentId),
+}
+
+/// A record that nothing can be derived from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadParents {
+    #[error("a record has at most {PARENTS_MAX} parents; this one names {0}")]
+    TooMany(usize),
+    /// Or of another tenant (I11).
+    #[error("parent {0} is no record of this tenant")]
+    NoParent(StateSeq),
+}
+
+/// An author whose name may be written in while this is held.
+#[derive(Clone)]
+pub struct Authorised {
+    pub author: Author,
+    _open: Option<Arc<OwnedRwLockReadGuard<()>>>,
+}
+
+impl States {
+    /// The author that writes are stamped with. A data job stays open until the answer is dropped.
+    pub async fn author(&self, who: WriteAs<'_>) -> Result<Authorised, NoWriter> {
+        let of_run = |stamp: &Stamp, deployment, origin| Author {
+            deployment,
+            origin,
+            run: Some::<RunId>(stamp.run),
+            agent: Some(stamp.agent.clone()),
+        };
+        let author = match who {
+            WriteAs::Run(stamp) => of_run(stamp, stamp.deployment, Origin::Run),
+            WriteAs::Told(stamp) => of_run(stamp, GROUND, Origin::External),
+            WriteAs::Operator => {
+                Author { deployment: GROUND, origin: Origin::External, run: None, agent: None }
+            }
+            WriteAs::Job(deployment) => {
+                let open = Arc::clone(&self.parts.jobs).read_owned().await;
+                self.check_open(deployment)?;
+                let author = Author { deployment, origin: Origin::Ingest, run: None, agent: None };
+                return Ok(Authorised { author, _open: Some(Arc::new(open)) });
+            }
+        };
+        Ok(Authorised { author, _open: None })
+    }
+
+    /// Checks that what something is said to be derived from is there.
+    pub(super) async fn check_parents<E>(
+        &self,
+        tenant: &TenantId,
+        parents: impl Iterator<Item = StateSeq>,
+    ) -> Result<(), WriteError<E>>
+    where
+        E: From<BadParents> + std::error::Error + 'static,
+    {
+        let parents: BTreeSet<StateSeq> = parents.collect();
+        if parents.is_empty() {
+            return Ok(());
+        }
+        let parents: Vec<StateSeq> = parents.into_iter().collect();
+        let found = self.records(&parents).await?;
+        let own = |seq: &StateSeq| {
+            found.iter().any(|record| record.operation.seq == *seq && record.space.tenant == *tenant)
+        };
+        match parents.iter().find(|seq| !own(seq)) {
+            Some(stranger) => Err(WriteError::Refused(BadParents::NoParent(*stranger).into())),
+            None => Ok(()),
+        }
+    }
+
+    /// A key that no other record has; the same one for the same request.
+    pub(super) fn new_key(&self, prefix: &str, n: usize, idempotency: Option<&Idempotency>) -> StateKey {
+        let unique = match idempotency {
+            Some(Idempotency { key, request }) => {
+                Digest::of(format!("{}\n{}\n{request}", key.caller, key.key).as_bytes())
+            }
+            None => {
+                let mut random = [0; 16];
+                self.parts.entropy.fill(&mut random);
+                Digest::of(&random)
+            }
+        };
+        StateKey::new(&format!("{prefix}{}-{n}", &unique.hex()[..24])).expect("digits and letters are a key")
+    }
+
+    fn check_open(&self, id: DeploymentId) -> Result<(), NoWriter> {
+        let snapshot = self.parts.snapshot.load();
+        let deployment = snapshot.world.deployments.get(&id).ok_or(NoWriter::NoDeployment(id))?;
+        if deployment.ingest.is_none() {
+            return Err(NoWriter::NoJob(id));
+        }
+        match deployment.status {
+            Status::Candidate { .. } => Ok(()),
+            Status::Promoted { .. } | Status::RolledBack { .. } => Err(NoWriter::Closed(id)),
+        }
+    }
+}
