@@ -32,6 +32,11 @@ fn refused(refused: RollBackRefused) -> Problem {
     let detail = problem::chain(&refused);
     match refused {
         RollBackRefused::NoDeployment(id) => no_deployment(id),
+        RollBackRefused::TooManyDerived { records, .. } => Problem::new(Code::TooLarge, detail)
+            .next_step(
+                "roll back without the cascade, and roll back the deployments that hold the derived records",
+            )
+            .fact("records", records),
         RollBackRefused::AlreadyRolledBack { id, why: _ } => Problem::new(Code::AlreadyRolledBack, detail)
             .next_step(
                 "nothing needs to be done; `pinrail deployment list` shows every state (GET \
