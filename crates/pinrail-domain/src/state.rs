@@ -21,7 +21,9 @@ use crate::id::{
 use crate::time::Timestamp;
 
 pub mod bits;
+pub mod derive;
 pub mod index;
+pub mod manifest;
 pub mod model;
 pub mod view;
 
