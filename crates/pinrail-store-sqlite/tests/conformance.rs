@@ -27,6 +27,12 @@ fn open() -> Subject {
                 let sql = "UPDATE ledger SET entry = substr(entry, 1, 40) WHERE seq = ?1";
                 assert_eq!(db.execute(sql, [i64::try_from(seq.0).unwrap()]).unwrap(), 1);
             }
+            Damage::Record(seq) => {
+                db.execute_batch("DROP TRIGGER IF EXISTS state_content_keep").unwrap();
+                let sql = "INSERT INTO state_content (seq, salt, json) VALUES (?1, zeroblob(16), '1') \
+                     ON CONFLICT DO UPDATE SET json = json || ' '";
+                assert_eq!(db.execute(sql, [i64::try_from(seq.0).unwrap()]).unwrap(), 1);
+            }
         }
     });
     Subject { store, damage, keep: Box::new(folder) }

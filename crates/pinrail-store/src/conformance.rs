@@ -12,18 +12,24 @@ use std::any::Any;
 use std::sync::Arc;
 
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::LedgerSeq;
+use pinrail_domain::id::{LedgerSeq, StateSeq};
 
 use crate::Store;
 
 pub mod answers;
 pub mod artifacts;
+pub mod erasure;
 pub mod ledger;
+pub mod moments;
 pub mod random;
 pub mod reads;
+pub mod records;
 pub mod runs;
 pub mod sample;
 pub mod sessions;
+pub mod state;
+pub mod uses;
+pub mod views;
 
 /// An empty store to check, with what only its backend can do to it.
 pub struct Subject {
@@ -41,6 +47,8 @@ pub enum Damage {
     Artifact(Digest),
     /// Make the ledger entry unreadable.
     Entry(LedgerSeq),
+    /// Change the record's content, or give it some.
+    Record(StateSeq),
 }
 
 /// Makes a test of every check. The argument opens an empty store: `fn() -> Subject`.
@@ -86,6 +94,36 @@ macro_rules! conformance_tests {
             reads::every_filter_filters
             reads::a_tenants_list_holds_only_its_runs
             reads::open_runs_are_counted_through_every_transition
+            state::a_batch_gets_consecutive_places_and_comes_back_whole
+            state::strange_keys_and_values_come_back
+            state::vectors_come_back_bit_for_bit
+            state::the_largest_batch_is_one_step
+            state::an_append_on_old_news_changes_nothing
+            state::of_many_appends_on_one_expectation_one_wins
+            state::an_append_is_answered_once
+            state::many_writers_at_once_get_places_of_their_own
+            state::a_damaged_record_shows_it
+            moments::records_and_entries_are_in_one_order
+            moments::marks_never_go_back_while_both_move
+            moments::a_time_names_the_last_of_both_by_sequence
+            moments::a_time_is_found_among_many
+            records::a_space_is_read_in_pages
+            records::records_come_in_the_order_asked_for
+            records::what_a_deployment_and_a_run_wrote_is_found
+            records::writes_without_a_run_belong_to_none
+            records::children_are_found_by_their_parents
+            records::spaces_are_listed_in_order_and_by_filter
+            uses::reads_come_back_in_the_order_noted
+            uses::uses_are_counted_by_agent_and_space
+            erasure::removal_takes_only_what_is_asked
+            erasure::counts_follow_removal
+            erasure::a_place_is_never_given_twice
+            erasure::erasure_takes_content_and_leaves_the_record
+            erasure::erasure_takes_the_content_of_runs
+            views::everybody_sees_what_a_copy_of_everything_says_1
+            views::everybody_sees_what_a_copy_of_everything_says_2
+            views::everybody_sees_what_a_copy_of_everything_says_3
+            views::everybody_sees_what_a_copy_of_everything_says_4
             random::does_what_the_reference_does_1
             random::does_what_the_reference_does_2
             random::does_what_the_reference_does_3

@@ -12,6 +12,8 @@ use super::sample::{agent, answer, entries, finished, note, one_call, release, r
 use crate::journal::{Append, Bind, RunFilter, SessionKey, Start, Write};
 use crate::{Answer, Memory, Store, ledger};
 
+mod state;
+
 pub async fn does_what_the_reference_does_1(subject: Subject) {
     same(subject, 1).await;
 }
@@ -29,7 +31,7 @@ pub async fn does_what_the_reference_does_4(subject: Subject) {
 }
 
 /// Enough for every pair of operations to meet, few enough for a second.
-const STEPS: usize = 150;
+const STEPS: usize = 250;
 /// So few runs, sessions and keys that most operations meet something that is there.
 const RUNS: u64 = 24;
 const SESSIONS: [&str; 3] = ["s1", "s2", "s3"];
@@ -43,13 +45,15 @@ pub async fn same(subject: Subject, seed: u64) {
     let mut draw = Draw(seed);
     for step in 0..STEPS {
         let at = Step { seed, step, stores: [&*subject.store, &reference] };
-        match draw.below(10) {
+        match draw.below(16) {
             0 => at.artifact(&mut draw).await,
-            1 => at.ledger(&mut draw).await,
-            2 => at.expire(&mut draw).await,
+            1 | 2 => at.ledger(&mut draw).await,
+            3 => at.expire(&mut draw).await,
+            4..=8 => at.state(&mut draw).await,
             _ => at.journal(&mut draw).await,
         }
         at.compare_reads(&mut draw).await;
+        at.compare_state(&mut draw).await;
     }
 }
 
@@ -141,10 +145,11 @@ impl Step<'_> {
 }
 
 /// SplitMix64: the same numbers from the same seed, everywhere.
-struct Draw(u64);
+#[derive(Clone)]
+pub(super) struct Draw(pub(super) u64);
 
 impl Draw {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

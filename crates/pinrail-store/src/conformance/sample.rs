@@ -18,6 +18,8 @@ use serde_json::json;
 use crate::journal::{Append, Start, Write, WriteError, Written};
 use crate::{Answer, AnswerKey, Store, ledger as store_ledger};
 
+pub mod state;
+
 /// The id of the `n`th run.
 #[must_use]
 pub fn run(n: u64) -> RunId {

@@ -18,6 +18,7 @@ fn open() -> Subject {
     let damage = Box::new(move |damage| match damage {
         Damage::Artifact(digest) => memory.damage_artifact(digest),
         Damage::Entry(seq) => memory.damage_entry(seq),
+        Damage::Record(seq) => memory.damage_record(seq),
     });
     Subject { store, damage, keep: Box::new(()) }
 }
