@@ -1,5 +1,6 @@
 //! Taking one more operation in: constant time but for the overlays, which are few.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use super::{Counting, Index, Key, NOWHERE, Overlay, PLACES_MAX, Place, Standing, Writer};
@@ -141,18 +142,23 @@ impl Index {
     }
 
     fn key_number(&mut self, name: StateKey) -> u32 {
-        if let Some(number) = self.key_numbers.get(&name) {
-            return *number;
+        match self.key_numbers.entry(name) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                let number = self.keys.len() as u32;
+                let name = new.key().clone();
+                self.keys.push(Key { name, last: NOWHERE, standing: Standing::Sole });
+                *new.insert(number)
+            }
         }
-        let number = self.keys.len() as u32;
-        self.keys.push(Key { name: name.clone(), last: NOWHERE, standing: Standing::Sole });
-        self.key_numbers.insert(name, number);
-        number
     }
 
     fn writer_number(&mut self, deployment: DeploymentId) -> u32 {
-        if let Some(number) = self.writer_numbers.get(&deployment) {
-            return *number;
+        // Mostly whoever wrote last.
+        let last = self.operations.writers.last().copied();
+        let last = last.filter(|last| self.writers[*last as usize].deployment == deployment);
+        if let Some(number) = last.or_else(|| self.writer_numbers.get(&deployment).copied()) {
+            return number;
         }
         let number = self.writers.len() as u32;
         self.writers.push(Writer {

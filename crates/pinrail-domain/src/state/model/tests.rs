@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::id::LedgerSeq;
-use crate::state::index::Index;
+use crate::state::index::{Conflict, Index, Winner};
 use crate::state::view::View;
 
 /// The model, and an index of each space that follows it, each at its own pace.
@@ -186,6 +186,50 @@ proptest! {
         }
         prop_assert_eq!(model.shown(None, at), &without);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Conflicts are the keys that others changed behind the deployment's back, and the named winner wins.
+    #[test]
+    fn conflicts_are_what_promotion_decides(steps in steps(60)) {
+        let mut stage = Stage::new();
+        steps.iter().for_each(|step| stage.play(step));
+        stage.sync();
+        let model = &stage.model;
+        for deployment in model.world.deployments.keys().copied() {
+            for (space, index) in stage.indexes.iter().enumerate() {
+                let conflicts = index.conflicts(deployment);
+                let mut expected = Vec::new();
+                if !model.is_decided(deployment) {
+                    expected = (0..KEYS).filter_map(|n| conflict(model, deployment, space, n)).collect();
+                }
+                prop_assert_eq!(conflicts, expected);
+            }
+        }
+    }
+}
+
+fn conflict(model: &Model, deployment: DeploymentId, space: usize, key: u8) -> Option<Conflict> {
+    let key = StateKey::new(&format!("key-{key}")).unwrap();
+    let of_key = model.operations.iter().filter(|(of, o)| *of == space && o.key == key).map(|(_, o)| o);
+    let counting = |o: &&Operation| !model.now.derived.contains_key(&o.seq);
+    let own: Vec<&Operation> = of_key.clone().filter(|o| o.deployment == deployment).collect();
+    let theirs = of_key.filter(|o| o.deployment != deployment && model.now.count(None, o)).next_back()?;
+    let (first, last) = (own.first()?, own.iter().copied().filter(counting).next_back()?);
+    let promoted = Body::DeploymentPromoted { deployment: theirs.deployment };
+    let committed = model.entries.iter().find(|entry| entry.body == promoted).map(|entry| entry.seq);
+    if theirs.seq < first.seq && committed.is_none_or(|committed| committed <= first.ledger) {
+        return None;
+    }
+    // The winner is what is there once it is promoted.
+    let mut promoted = model.clone();
+    promoted.append(Body::DeploymentPromoted { deployment });
+    let shown = promoted.shown(None, promoted.moment()).get(&(space, key.clone())).copied();
+    let (winner, wins) = if last.seq > theirs.seq { (last, Winner::Own) } else { (theirs, Winner::Theirs) };
+    assert_eq!(shown, (winner.op == Op::Put).then_some(winner.seq));
+    Some(Conflict { key, own: last.seq, theirs: theirs.seq, their_deployment: theirs.deployment, wins })
 }
 
 /// Several ends per record: a deleted key comes back with each rollback, and can be deleted again.
