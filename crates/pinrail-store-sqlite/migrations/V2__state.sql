@@ -29,7 +29,7 @@ CREATE TABLE state (
     at             INTEGER NOT NULL,
     -- [place, …] where there are any.
     parents        TEXT,
-    -- Zero for what says nothing. Where it isn't zero and there is no content, the content was erased.
+    -- Zero for what says nothing; that has no content.
     content_digest BLOB NOT NULL,
     digest         BLOB NOT NULL
 ) STRICT;
@@ -41,10 +41,12 @@ CREATE INDEX state_by_key ON state (space, key);
 CREATE INDEX state_by_deployment ON state (deployment);
 CREATE INDEX state_by_run ON state (run) WHERE run IS NOT NULL;
 
+-- Rows come in the order of their places and never grow, so SQLite has no reason to move one. Where content was
+-- erased, all is NULL: a row that went would make its neighbours move, and leave traces of them.
 CREATE TABLE state_content (
     seq    INTEGER PRIMARY KEY,
-    salt   BLOB NOT NULL,
-    json   TEXT NOT NULL,
+    salt   BLOB,
+    json   TEXT,
     -- Little-endian, four bytes a component.
     vector BLOB
 ) STRICT;
@@ -123,9 +125,11 @@ CREATE TRIGGER state_whole BEFORE DELETE ON state
 WHEN NOT EXISTS (SELECT 1 FROM permits WHERE what = 'remove')
 BEGIN SELECT RAISE(ABORT, 'state is append-only'); END;
 CREATE TRIGGER state_content_keep BEFORE UPDATE ON state_content
+WHEN new.seq <> old.seq OR new.salt IS NOT NULL OR new.json IS NOT NULL OR new.vector IS NOT NULL
+    OR NOT EXISTS (SELECT 1 FROM permits WHERE what = 'erase')
 BEGIN SELECT RAISE(ABORT, 'records never change'); END;
 CREATE TRIGGER state_content_whole BEFORE DELETE ON state_content
-WHEN NOT EXISTS (SELECT 1 FROM permits WHERE what IN ('remove', 'erase'))
+WHEN NOT EXISTS (SELECT 1 FROM permits WHERE what = 'remove')
 BEGIN SELECT RAISE(ABORT, 'state is append-only'); END;
 CREATE TRIGGER state_parents_keep BEFORE UPDATE ON state_parents
 BEGIN SELECT RAISE(ABORT, 'records never change'); END;

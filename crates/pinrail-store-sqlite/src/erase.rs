@@ -1,14 +1,16 @@
 //! How content leaves the file, which otherwise only grows (I8).
 //!
 //! 1. Triggers refuse every change of history unless the open transaction holds a permit ([`permitted`]).
-//! 2. The writer's connection has `secure_delete` on: bytes of deleted rows are overwritten with zeros.
+//! 2. The writer's connection has `secure_delete` on: bytes of what is deleted or replaced are overwritten with zeros.
 //! 3. The write-ahead log still holds the pages as they were: [`clean_log`] moves it into the file and cuts it to
 //!    nothing. For that no reader may be looking at an older state, so all of them pause.
 //!
-//! What holds when an erasure was acknowledged: neither the database nor its log contains the content. What doesn't
-//! follow: a backup made before has it; a file system or a flash disk may keep blocks that were overwritten or given
-//! back; and where rows were *removed* earlier, a page that SQLite rearranged then may keep a copy of a neighbouring
-//! row in its unused part until the page is written anew or the file is vacuumed.
+//! What holds when an erasure was acknowledged: no SQL reaches the content, and neither a row, a free page nor the log
+//! contains it. What doesn't follow:
+//! - A backup made before has it, and a file system or a flash disk may keep blocks that were overwritten.
+//! - Where SQLite split or joined pages, the unused part of a page may keep a copy of a row that moved away. Records'
+//!   content moves only when others are *removed*; a run's events move when runs that are open at once take turns.
+//!   `VACUUM` drops such copies; it takes as long as copying the file and stops all writing, so it is the operator's.
 
 use pinrail_store::StoreError;
 use rusqlite::Connection;

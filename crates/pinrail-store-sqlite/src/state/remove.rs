@@ -132,10 +132,11 @@ fn count_out(db: &Connection, deployment: i64, space: i64, puts: i64, deletes: i
 }
 
 fn erase_content(db: &Connection, seqs: &[StateSeq]) -> Result<u64, Failure> {
-    let mut delete = db.prepare_cached("DELETE FROM state_content WHERE seq = ?1")?;
+    let sql = "UPDATE state_content SET salt = NULL, json = NULL, vector = NULL WHERE seq = ?1 AND salt IS NOT NULL";
+    let mut update = db.prepare_cached(sql)?;
     let mut erased = 0;
     for seq in seqs {
-        erased += delete.execute([integer(seq.0)])? as u64;
+        erased += update.execute([integer(seq.0)])? as u64;
     }
     Ok(erased)
 }

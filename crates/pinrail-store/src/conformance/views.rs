@@ -139,7 +139,12 @@ impl Stage<'_> {
         assert_eq!(found, Moment { ledger, ..moment }, "seed {}, at {time}", self.seed);
         let until = self.store.state_until(moment.ledger).await.unwrap();
         let before = self.model.operations.iter().filter(|(_, operation)| operation.ledger <= moment.ledger);
-        assert_eq!(until, before.last().map_or(StateSeq(0), |(_, operation)| operation.seq));
+        assert_eq!(
+            until,
+            before
+                .max_by_key(|(_, operation)| operation.seq)
+                .map_or(StateSeq(0), |(_, operation)| operation.seq)
+        );
     }
 }
 

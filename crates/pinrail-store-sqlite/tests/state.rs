@@ -1,0 +1,333 @@
+//! State on this file: full disks, damaged rows, hands that would change history, and what erasure leaves on the disk.
+
+#![expect(clippy::unwrap_used, reason = "test code: a surprise must panic")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use pinrail_domain::id::{DeploymentId, LedgerSeq, StateSeq};
+use pinrail_domain::journal::{Body, Event};
+use pinrail_domain::state::{Layer, Moment};
+use pinrail_domain::time::Timestamp;
+use pinrail_store::conformance::sample::state::{
+    append, author, batch, facts, records, set, set_vector, space, unset,
+};
+use pinrail_store::conformance::sample::{agent, all_at_once, appending, grow, run, starting, write};
+use pinrail_store::state::{AppendError, Read, Seen, SpaceFilter};
+use pinrail_store::{Journal, Ledger, Probe, State, Store, StoreError};
+use pinrail_store_sqlite::{Options, Sqlite};
+use rusqlite::Connection;
+
+fn open(path: &Path) -> Sqlite {
+    Sqlite::open(Options::new(path)).unwrap()
+}
+
+fn is_full<T>(result: &Result<T, AppendError>) -> bool {
+    matches!(result, Err(AppendError::Store(StoreError::Full(_))))
+}
+
+async fn sample(store: &dyn Store) {
+    let mut derived = set(&facts(), "b", "{\"from\":\"a\"}");
+    derived.parents = vec![StateSeq(1)];
+    let vector = set_vector(&space("acme", Layer::Vectors, "kb@0"), "p", "{}", Some(vec![0.5; 8]));
+    append(store, 1, vec![set(&facts(), "a", "1"), derived, unset(&facts(), "a"), vector]).await;
+    let at = Moment { state: StateSeq(2), ledger: LedgerSeq(0) };
+    let read = Read {
+        run: run(1),
+        agent: agent("support"),
+        space: facts(),
+        at,
+        what: Seen::Records(vec![StateSeq(1)]),
+    };
+    store.reads_note(&[read], Timestamp(9)).await.unwrap();
+}
+
+#[tokio::test]
+async fn state_is_there_again_after_an_end_and_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pinrail.db");
+    let copies = tempfile::tempdir().unwrap();
+    let copy = copies.path().join("pinrail.db");
+    let store = open(&path);
+    grow(&store, 2).await;
+    let batch = batch(&author(4), 30, vec![set(&facts(), "x", "[\"ü\"]"), unset(&facts(), "y")]);
+    let appended = store.state_append(batch.clone()).await.unwrap();
+    store.state_erase(&[]).await.unwrap();
+    let expected = records(&batch, appended);
+    for name in ["pinrail.db", "pinrail.db-wal"] {
+        fs::copy(folder.path().join(name), copies.path().join(name)).unwrap();
+    }
+    drop(store);
+    for path in [&path, &copy] {
+        let store = open(path);
+        assert_eq!(store.state_scan(&facts(), StateSeq(0), 9).await.unwrap(), expected);
+        let head = Moment { state: StateSeq(2), ledger: LedgerSeq(2) };
+        assert_eq!(store.state_head().await.unwrap(), head);
+        assert_eq!(store.state_moment(Timestamp(29)).await.unwrap().state, StateSeq(0));
+        assert_eq!(store.state_moment(Timestamp(30)).await.unwrap(), head);
+        assert_eq!(append(&store, 1, vec![set(&facts(), "z", "1")]).await.first, StateSeq(3));
+    }
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_whole_batches_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::new(folder.path().join("pinrail.db"));
+    let store = Sqlite::open(Options { size_bytes_max: Some(1 << 20), ..options.clone() }).unwrap();
+    let large = || {
+        let changes = (0..4).map(|n| set(&facts(), &format!("k{n}"), &format!("\"{}\"", "x".repeat(25_000))));
+        batch(&author(1), 1, changes.collect())
+    };
+    let small = || batch(&author(2), 1, vec![set(&facts(), "small", "1")]);
+    let mut fitted = 0;
+    let refused = loop {
+        match store.state_append(large()).await {
+            Ok(_) => fitted += 4,
+            refused @ Err(_) => break refused,
+        }
+    };
+    assert!(is_full(&refused) && fitted > 8, "{fitted}, {refused:?}");
+    // In one group with what doesn't fit, what does fit is written.
+    let appends = [large(), small(), large()].map(|batch| store.state_append(batch));
+    let results = all_at_once(appends.into_iter()).await;
+    assert!(is_full(&results[0]) && results[1].is_ok() && is_full(&results[2]), "{results:?}");
+    let there = store.state_operations(&facts(), StateSeq(0), 999).await.unwrap();
+    assert_eq!(there.len(), fitted + 1);
+    assert_eq!(store.state_head().await.unwrap().state, StateSeq(fitted as u64 + 1), "no place is lost");
+    let spaces = store.space_list(&SpaceFilter::default(), None, 9).await.unwrap();
+    assert_eq!(spaces[0].puts, fitted as u64 + 1);
+    // What is removed makes room.
+    assert_eq!(store.state_remove(DeploymentId(1), StateSeq(u64::MAX), 999).await.unwrap(), fitted as u64);
+    store.state_append(large()).await.unwrap();
+    drop(store);
+    let store = Sqlite::open(Options { size_bytes_max: Some(4 << 20), ..options }).unwrap();
+    store.state_append(large()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_append_that_another_process_blocks_fails_and_works_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pinrail.db");
+    let store = Sqlite::open(Options { busy_ms: 0, ..Options::new(&path) }).unwrap();
+    let one = || batch(&author(1), 1, vec![set(&facts(), "a", "1")]);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let refused = store.state_append(one()).await;
+    assert!(matches!(refused, Err(AppendError::Store(StoreError::Unavailable(_)))), "{refused:?}");
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(store.state_append(one()).await.unwrap().first, StateSeq(1));
+}
+
+#[tokio::test]
+async fn history_refuses_to_be_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pinrail.db");
+    let store = open(&path);
+    sample(&store).await;
+    write(&store, starting(1)).await.unwrap();
+    write(&store, appending(1, vec![Event::Started])).await.ok();
+    store.state_erase(&[StateSeq(2)]).await.unwrap();
+    store.state_remove(DeploymentId(9), StateSeq(9), 9).await.unwrap();
+    let db = Connection::open(&path).unwrap();
+    // I8: no permit is left lying about either.
+    for sql in [
+        "UPDATE state SET deployment = 9",
+        "UPDATE state SET digest = zeroblob(32)",
+        "DELETE FROM state WHERE seq = 1",
+        "UPDATE state_content SET json = '2'",
+        "UPDATE state_content SET salt = NULL, json = NULL, vector = NULL",
+        "DELETE FROM state_content",
+        "UPDATE state_parents SET parent = 9",
+        "DELETE FROM state_parents",
+        "UPDATE state_marks SET last = last - 1",
+        "UPDATE state_marks SET ledger = ledger + 1",
+        "DELETE FROM state_marks",
+        "UPDATE state_reads SET records = NULL",
+        "DELETE FROM state_reads",
+        "INSERT OR REPLACE INTO state (seq, space, key, op, deployment, origin, ledger, at, content_digest, digest) \
+         SELECT seq, space, key, op, 9, origin, ledger, at, content_digest, digest FROM state",
+        "INSERT OR REPLACE INTO state_content (seq, salt, json) VALUES (1, zeroblob(16), '2')",
+    ] {
+        db.pragma_update(None, "recursive_triggers", true).unwrap();
+        assert!(db.execute(sql, ()).is_err(), "{sql}");
+    }
+    assert_eq!(db.query_row("SELECT count(*) FROM permits", (), |row| row.get(0)), Ok(0));
+}
+
+/// The files' bytes, as whoever steals the disk finds them.
+fn disk(folder: &Path) -> Vec<u8> {
+    let mut bytes = fs::read(folder.join("pinrail.db")).unwrap();
+    bytes.extend(fs::read(folder.join("pinrail.db-wal")).unwrap_or_default());
+    bytes
+}
+
+/// The numbers of the secrets that the bytes hold.
+fn secrets(bytes: &[u8]) -> BTreeSet<u64> {
+    let text = String::from_utf8_lossy(bytes);
+    let ends = text.split("Ada-").skip(1).filter_map(|after| after.split_once("-Lovelace"));
+    ends.filter_map(|(number, _)| number.parse().ok()).collect()
+}
+
+#[tokio::test]
+async fn what_is_erased_is_gone_from_the_file_and_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("pinrail.db"));
+    let text =
+        |n: u64| format!("\"Ada-{n:04}-Lovelace {}\"", "x".repeat(usize::try_from(n % 9).unwrap() * 900));
+    for n in 0..200 {
+        append(&store, 1, vec![set(&facts(), &format!("k{n}"), &text(n))]).await;
+    }
+    for n in 200..260 {
+        let body = Body::Text { text: text(n), truncated: false };
+        let said = Event::ModelRequest { call: 1, stream: false, body: Some(body) };
+        write(&store, starting(n)).await.unwrap();
+        write(&store, appending(n, vec![said])).await.unwrap();
+    }
+    let mut left: BTreeSet<u64> = (0..260).collect();
+    assert_eq!(secrets(&disk(folder.path())), left);
+    // One after the other, so that what goes later lies where SQLite moved it when others went.
+    for part in [3, 1, 0, 4, 2] {
+        let gone: Vec<u64> = left.iter().copied().filter(|n| n % 5 == part).collect();
+        let seqs: Vec<StateSeq> = gone.iter().filter(|n| **n < 200).map(|n| StateSeq(n + 1)).collect();
+        let runs: Vec<_> = gone.iter().filter(|n| **n >= 200).map(|n| run(*n)).collect();
+        assert_eq!(store.state_erase(&seqs).await.unwrap(), seqs.len() as u64);
+        assert_eq!(store.run_erase(&runs).await.unwrap(), runs.len() as u64);
+        left.retain(|n| n % 5 != part);
+        assert_eq!(secrets(&disk(folder.path())), left, "after {part}");
+    }
+}
+
+#[tokio::test]
+async fn erasure_says_when_the_log_could_not_be_cleaned() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pinrail.db");
+    let store = open(&path);
+    append(&store, 1, vec![set(&facts(), "a", "\"Ada-0001-Lovelace\"")]).await;
+    assert_eq!(secrets(&disk(folder.path())), BTreeSet::from([1]));
+    let backup = Connection::open(&path).unwrap();
+    backup.execute_batch("BEGIN; SELECT count(*) FROM state").unwrap();
+    let refused = store.state_erase(&[StateSeq(1)]).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    // Nobody else had to wait for the backup.
+    append(&store, 1, vec![set(&facts(), "b", "1")]).await;
+    backup.execute_batch("COMMIT").unwrap();
+    assert_eq!(store.state_erase(&[StateSeq(1)]).await.unwrap(), 0);
+    assert_eq!(secrets(&disk(folder.path())), BTreeSet::new());
+}
+
+/// Lists that are under way end first, and those that come meanwhile are answered afterwards.
+#[tokio::test]
+async fn reads_and_erasure_wait_for_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("pinrail.db"));
+    let changes = (0..500).map(|n| set(&facts(), &format!("k{n}"), "\"text\"")).collect();
+    append(&store, 1, changes).await;
+    let store = &store;
+    let work = (1..=60_u64).map(|n| async move {
+        match n % 3 {
+            0 => store.state_erase(&[StateSeq(n)]).await.unwrap(),
+            1 => store.state_scan(&facts(), StateSeq(0), 999).await.unwrap().len() as u64,
+            _ => store.state_head().await.unwrap().state.0,
+        }
+    });
+    let done = all_at_once(work).await;
+    assert_eq!(done.iter().filter(|count| **count == 500).count(), 40);
+    assert_eq!(done.iter().filter(|count| **count == 1).count(), 20);
+}
+
+async fn damaged(sql: &str, check: impl AsyncFn(&Sqlite) -> Result<(), StoreError>, expected: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pinrail.db");
+    let store = open(&path);
+    sample(&store).await;
+    let db = Connection::open(&path).unwrap();
+    for name in ["state_keep", "state_content_keep", "state_reads_keep"] {
+        db.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    db.execute_batch(sql).unwrap();
+    match check(&store).await {
+        Err(StoreError::Damaged(what)) => assert!(what.contains(expected), "{sql}: {what}"),
+        other => panic!("{sql}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_damaged_is_named() {
+    let vectors = || space("acme", Layer::Vectors, "kb@0");
+    let operations = async |store: &Sqlite| store.state_operations(&facts(), StateSeq(0), 9).await.map(drop);
+    let scan = async |store: &Sqlite| store.state_scan(&facts(), StateSeq(0), 9).await.map(drop);
+    let vector = async |store: &Sqlite| store.state_scan(&vectors(), StateSeq(0), 9).await.map(drop);
+    let list = async |store: &Sqlite| store.space_list(&SpaceFilter::default(), None, 9).await.map(drop);
+    let reads = async |store: &Sqlite| store.reads_of_space(&facts(), StateSeq(0), 0, 9).await.map(drop);
+    damaged("UPDATE state SET key = '' WHERE seq = 2", operations, "state record 2").await;
+    damaged("UPDATE state SET op = 7 WHERE seq = 2", operations, "state record 2").await;
+    damaged("UPDATE state SET origin = 7 WHERE seq = 2", scan, "state record 2").await;
+    damaged("UPDATE state SET run = x'00' WHERE seq = 2", scan, "state record 2").await;
+    damaged("UPDATE state SET parents = '{' WHERE seq = 2", scan, "state record 2").await;
+    damaged("UPDATE state SET content_digest = x'' WHERE seq = 2", scan, "state record 2").await;
+    damaged("UPDATE state_content SET salt = x'00' WHERE seq = 2", scan, "state record 2").await;
+    damaged("UPDATE state_content SET vector = x'010203' WHERE seq = 4", vector, "state record 4").await;
+    damaged("UPDATE spaces SET layer = 9 WHERE name = 'facts'", list, "a space").await;
+    damaged("UPDATE spaces SET tenant = '' WHERE name = 'facts'", list, "a space").await;
+    damaged("UPDATE state_reads SET records = '[-1]'", reads, &run(1).to_string()).await;
+}
+
+#[derive(Default)]
+struct Met(Mutex<Vec<&'static str>>);
+
+impl Probe for Met {
+    fn at(&self, point: &'static str) {
+        self.0.lock().unwrap().push(point);
+    }
+}
+
+#[tokio::test]
+async fn the_probe_is_asked_around_every_commit_of_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let met = Arc::new(Met::default());
+    let options = Options { probe: met.clone(), ..Options::new(folder.path().join("pinrail.db")) };
+    let store = Sqlite::open(options).unwrap();
+    let points = || std::mem::take(&mut *met.0.lock().unwrap());
+    let around = ["state.before_commit", "state.after_commit"];
+    append(&store, 1, vec![set(&facts(), "a", "1")]).await;
+    assert_eq!(points(), around);
+    sample(&store).await;
+    assert_eq!(points(), [around, around].concat());
+    store.state_remove(DeploymentId(1), StateSeq(1), 9).await.unwrap();
+    assert_eq!(points(), around);
+    store.state_erase(&[StateSeq(2)]).await.unwrap();
+    assert_eq!(points(), around);
+}
+
+/// A store of the version before state: its ledger's times are taken over.
+#[tokio::test]
+async fn an_older_store_is_brought_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pinrail.db");
+    let store = open(&path);
+    grow(&store, 3).await;
+    drop(store);
+    let db = Connection::open(&path).unwrap();
+    let tables =
+        ["spaces", "state", "state_content", "state_parents", "state_marks", "state_times", "ledger_times"];
+    for name in tables.into_iter().chain(["state_written", "state_reads", "state_uses", "permits"]) {
+        db.execute_batch(&format!("DROP TABLE {name}")).unwrap();
+    }
+    db.execute_batch(
+        "DROP TRIGGER run_events_keep;
+         CREATE TRIGGER run_events_keep BEFORE UPDATE ON run_events BEGIN SELECT RAISE(ABORT, 'journals are append-only'); END;
+         DROP TRIGGER ledger_keep;
+         UPDATE ledger SET entry = '{' WHERE seq = 3;
+         DELETE FROM refinery_schema_history WHERE version = 2;",
+    )
+    .unwrap();
+    drop(db);
+    let store = open(&path);
+    let at = async |ms| store.state_moment(Timestamp(ms)).await.unwrap().ledger;
+    assert_eq!((at(4).await, at(5).await), (LedgerSeq(0), LedgerSeq(2)), "what can't be read has no time");
+    append(&store, 1, vec![set(&facts(), "a", "1")]).await;
+    assert_eq!(store.ledger_head().await.unwrap().seq, LedgerSeq(3));
+    assert_eq!(store.state_head().await.unwrap(), Moment { state: StateSeq(1), ledger: LedgerSeq(3) });
+}
