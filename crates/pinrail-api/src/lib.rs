@@ -17,6 +17,7 @@ pub mod pointers;
 pub mod problem;
 pub mod releases;
 pub mod runs;
+pub mod state;
 pub mod status;
 
 /// A page of a list.

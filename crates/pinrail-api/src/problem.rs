@@ -60,6 +60,9 @@ codes! {
     BadAgent = 400, "bad_agent", "the agent's settings are refused";
     BadProvider = 400, "bad_provider", "the provider's settings are refused";
     BadEvents = 400, "bad_events", "the events are refused";
+    BadParents = 400, "bad_parents", "a record cannot be derived from that";
+    BadTurns = 400, "bad_turns", "the turns are refused";
+    FutureMoment = 400, "future_moment", "that has not happened yet";
     Unauthenticated = 401, "unauthenticated", "no valid key";
     Forbidden = 403, "forbidden", "the key does not allow this";
     NotFound = 404, "not_found", "there is no such thing";
@@ -78,6 +81,12 @@ codes! {
     SequenceMoved = 409, "sequence_moved", "the run has moved on";
     RunState = 409, "run_state", "the run's state does not allow this";
     PinGone = 409, "pin_gone", "the pinned model is retired";
+    DeploymentClosed = 409, "deployment_closed", "the data job is over";
+    NotAnIngest = 409, "not_an_ingest", "the deployment is no data job";
+    VersionMoved = 409, "version_moved", "the key has another version";
+    ProtocolMismatch = 409, "protocol_mismatch", "the reader does not accept the protocol";
+    Collected = 410, "collected", "that was removed by gc";
+    Erased = 410, "erased", "the content was erased";
     KeyReused = 422, "idempotency_key_reused", "the idempotency key belongs to another request";
     RequestTimeout = 408, "request_timeout", "the request did not arrive in time";
     Ambiguous = 409, "ambiguous", "several things have that name";

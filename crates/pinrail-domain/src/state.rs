@@ -273,6 +273,31 @@ pub fn vector_from(bytes: &[u8]) -> Option<Vec<f32>> {
     rest.is_empty().then(|| components.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
+/// A text that is no moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a moment: expected the last record and the last ledger entry, such as 1200.87")]
+pub struct NotAMoment;
+
+/// `STATE.LEDGER`.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.state, self.ledger)
+    }
+}
+
+impl FromStr for Moment {
+    type Err = NotAMoment;
+
+    fn from_str(text: &str) -> Result<Moment, NotAMoment> {
+        let number = |text: &str| {
+            let is_plain = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+            is_plain.then(|| text.parse::<u64>().ok()).flatten().ok_or(NotAMoment)
+        };
+        let (state, ledger) = text.split_once('.').ok_or(NotAMoment)?;
+        Ok(Moment { state: StateSeq(number(state)?), ledger: LedgerSeq(number(ledger)?) })
+    }
+}
+
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -360,3 +385,24 @@ macro_rules! as_text {
 
 as_text!(SpaceName);
 as_text!(StateKey);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_reads_as_it_is_written() {
+        let check = |text: &str, expected: Option<(u64, u64)>| {
+            let expected =
+                expected.map(|(state, ledger)| Moment { state: StateSeq(state), ledger: LedgerSeq(ledger) });
+            assert_eq!(text.parse().ok(), expected, "{text}");
+            assert_eq!(expected.map_or(text.to_owned(), |moment| moment.to_string()), text);
+        };
+        check("0.0", Some((0, 0)));
+        check("1200.87", Some((1200, 87)));
+        check("18446744073709551615.1", Some((u64::MAX, 1)));
+        for bad in ["", ".", "1", "1.", ".1", "1.2.3", "+1.2", "1.-2", " 1.2", "18446744073709551616.1"] {
+            check(bad, None);
+        }
+    }
+}

@@ -142,7 +142,7 @@ impl Call {
             .transpose()
     }
 
-    fn header(&self, name: &HeaderName) -> Result<Option<&str>, Problem> {
+    pub fn header(&self, name: &HeaderName) -> Result<Option<&str>, Problem> {
         let mut values = self.head.headers.get_all(name).iter();
         let Some(value) = values.next() else { return Ok(None) };
         match (value.to_str(), values.next()) {

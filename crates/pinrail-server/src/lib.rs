@@ -29,6 +29,8 @@ mod reply;
 mod routes;
 mod server;
 mod state;
+#[allow(dead_code, reason = "the endpoints of state come to use all of it")]
+mod state_call;
 #[cfg(test)]
 mod testing;
 mod unread;

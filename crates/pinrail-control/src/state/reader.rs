@@ -66,6 +66,7 @@ impl Reader {
             AsOf::Moment(at) => at,
             AsOf::Time(at) => store.state_moment(at).await?,
             AsOf::Ledger(ledger) => Moment { state: store.state_until(ledger).await?, ledger },
+            AsOf::State(StateSeq(0)) => Moment::default(),
             AsOf::State(state) => {
                 let record = store.state_records(&[state]).await?;
                 let ledger = record.first().map(|record| record.operation.ledger);

@@ -1,0 +1,34 @@
+//! What all requests about state share: in whose name something is written, through whose eyes it is read.
+
+use pinrail_domain::id::{DeploymentId, RunId};
+use serde::{Deserialize, Serialize};
+
+/// In whose name something is written. Requests carry these three fields among their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenBy {
+    /// The run that concluded it, or was told it; else the header `x-pinrail-run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// An open data job. Needs the scope `deploy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentId>,
+    /// Whether it is a fact from outside, which lies on the ground. Needs the scope `deploy` where no run was told it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub external: bool,
+}
+
+/// Through whose eyes something is read, and as of when: `?run=&deployment=&as_of=`. At most one of the first two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadBy {
+    /// The run that reads; else the header `x-pinrail-run`. It sees its own deployment's writes, and the read is noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunId>,
+    /// Look as the runs of this deployment do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<DeploymentId>,
+    /// `now`, a `moment` from an answer, `state:N`, `ledger:N`, an RFC 3339 time, or Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
+}
