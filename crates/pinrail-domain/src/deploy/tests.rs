@@ -200,6 +200,86 @@ fn a_hold_on_a_pointer_that_would_not_move_is_not_in_the_way() {
     assert_eq!(hold.map(|hold| hold.deployment), Some(new));
 }
 
+fn ingest(play: &mut Play, name: &str) -> Result<DeploymentId, String> {
+    let opened = open_ingest(&play.world, &name.parse().unwrap(), Salt(1));
+    let (id, body) = opened.map_err(|refusal| refusal.to_string())?;
+    play.append(vec![body]);
+    Ok(id)
+}
+
+#[test]
+fn a_data_job_is_open_once_then_committed_or_rolled_back() {
+    let mut play = Play::new();
+    let word = |play: &Play, id| state(&play.world, &play.world.deployments[&id]);
+    let job = ingest(&mut play, "docs").unwrap();
+    assert_eq!(word(&play, job), "open");
+    assert_eq!(ingest(&mut play, "docs"), Err("data job `docs` is open already, as deployment 1".to_owned()));
+    assert_eq!(promoted(&play, job, false), Ok(vec!["deployment_promoted"]));
+    play.promote(job);
+    assert_eq!(word(&play, job), "committed");
+    assert_eq!(
+        promoted(&play, job, false),
+        refused("deployment 1 is committed, so there is nothing to promote")
+    );
+    // Its name is free again.
+    let next = ingest(&mut play, "docs").unwrap();
+    play.roll_back(next);
+    assert_eq!(word(&play, next), "rolled back");
+    play.roll_back(job);
+    assert_eq!(word(&play, job), "rolled back");
+    assert!(ingest(&mut play, "docs").is_ok());
+}
+
+#[test]
+fn so_many_data_jobs_are_open_at_once_and_no_more() {
+    let mut play = Play::new();
+    for n in 0..INGESTS_OPEN_MAX {
+        ingest(&mut play, &format!("job-{n}")).unwrap();
+    }
+    let refusal = Err("100 data jobs are open; no more can be".to_owned());
+    assert_eq!(ingest(&mut play, "one-more"), refusal);
+    play.promote(DeploymentId(7));
+    assert!(ingest(&mut play, "one-more").is_ok());
+    assert_eq!(ingest(&mut play, "and-another"), refusal);
+    // I7: that is no reason not to take one back.
+    assert!(roll_back(&play.world, DeploymentId(1), &TakeBack::default()).is_ok());
+}
+
+#[test]
+fn pointers_alone_go_back_once_and_the_state_may_follow() {
+    let mut play = Play::new();
+    let id = play.open(&["planner"], 1, "default", Traffic::Now);
+    let pointers = TakeBack { keep_state: true, ..TakeBack::default() };
+    play.append(vec![roll_back(&play.world, id, &pointers).unwrap()]);
+    let why = play.entries.last().unwrap().reason.clone();
+    let refusal = roll_back(&play.world, id, &pointers).unwrap_err();
+    assert_eq!(refusal.to_string(), format!("deployment 1 is rolled back already: {why}"));
+    let state = TakeBack { derived: Ranges::of([crate::id::StateSeq(3)]), ..TakeBack::default() };
+    let body = roll_back(&play.world, id, &state).unwrap();
+    let derived = state.derived.clone();
+    assert_eq!(body, Body::DeploymentRolledBack { deployment: id, keep_state: false, derived });
+    play.append(vec![body]);
+    assert!(roll_back(&play.world, id, &state).is_err());
+}
+
+#[test]
+fn a_cascade_that_no_entry_holds_is_refused_with_its_size() {
+    let mut play = Play::new();
+    let id = ingest(&mut play, "docs").unwrap();
+    let every_other = |count: u64| TakeBack {
+        keep_state: false,
+        derived: Ranges::of((1..=count).map(|n| crate::id::StateSeq(2 * n))),
+    };
+    assert!(roll_back(&play.world, id, &every_other(DERIVED_RANGES_MAX as u64)).is_ok());
+    let refusal = roll_back(&play.world, id, &every_other(DERIVED_RANGES_MAX as u64 + 1)).unwrap_err();
+    let expected =
+        "20001 records were derived from what deployment 1 wrote, in more than 20000 separate ranges";
+    assert_eq!(refusal.to_string(), expected);
+    // In one range, as many as there are.
+    let all = TakeBack { keep_state: false, derived: Ranges::of((1..=90_000).map(crate::id::StateSeq)) };
+    assert!(roll_back(&play.world, id, &all).is_ok());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

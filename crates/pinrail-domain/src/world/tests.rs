@@ -9,7 +9,9 @@ use crate::deploy::{self, TakeBack, Traffic};
 use crate::digest::Digest;
 
 mod golden;
+mod golden_state;
 pub(crate) mod play;
+mod state;
 
 /// What each pointer should be, kept in the plainest way: its whole history.
 #[derive(Default)]

@@ -213,11 +213,11 @@ proptest! {
 
 fn conflict(model: &Model, deployment: DeploymentId, space: usize, key: u8) -> Option<Conflict> {
     let key = StateKey::new(&format!("key-{key}")).unwrap();
-    let of_key = model.operations.iter().filter(|(of, o)| *of == space && o.key == key).map(|(_, o)| o);
+    let mut of_key = model.operations.iter().filter(|(of, o)| *of == space && o.key == key).map(|(_, o)| o);
     let counting = |o: &&Operation| !model.now.derived.contains_key(&o.seq);
     let own: Vec<&Operation> = of_key.clone().filter(|o| o.deployment == deployment).collect();
-    let theirs = of_key.filter(|o| o.deployment != deployment && model.now.count(None, o)).next_back()?;
-    let (first, last) = (own.first()?, own.iter().copied().filter(counting).next_back()?);
+    let theirs = of_key.rfind(|o| o.deployment != deployment && model.now.count(None, o))?;
+    let (first, last) = (own.first()?, own.iter().copied().rfind(counting)?);
     let promoted = Body::DeploymentPromoted { deployment: theirs.deployment };
     let committed = model.entries.iter().find(|entry| entry.body == promoted).map(|entry| entry.seq);
     if theirs.seq < first.seq && committed.is_none_or(|committed| committed <= first.ledger) {

@@ -143,14 +143,14 @@ fn story() -> (World, Vec<Entry>) {
     (teller.world, teller.entries)
 }
 
-struct Teller {
-    world: World,
-    entries: Vec<Entry>,
-    deployer: Option<Actor>,
+pub(super) struct Teller {
+    pub world: World,
+    pub entries: Vec<Entry>,
+    pub deployer: Option<Actor>,
 }
 
 impl Teller {
-    fn tell(&mut self, reason: &str, bodies: Vec<Body>) {
+    pub(super) fn tell(&mut self, reason: &str, bodies: Vec<Body>) {
         for body in bodies {
             let draft = Draft {
                 at: Timestamp(1_767_225_600_000 + 60_000 * self.world.head.seq.0),
