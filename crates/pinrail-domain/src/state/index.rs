@@ -123,7 +123,8 @@ impl Index {
         Index::default()
     }
 
-    /// Indexes `operations`, which come in sequence order.
+    /// Indexes `operations`, which come in sequence order; places that were removed are simply left out, so after a
+    /// collection an index is loaded anew.
     #[must_use]
     pub fn load(commits: &Arc<Commits>, operations: impl IntoIterator<Item = Operation>) -> Index {
         let mut index = Index { commits: Arc::clone(commits), ..Index::new() };

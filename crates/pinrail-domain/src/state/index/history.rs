@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::Index;
+use super::{Index, NOWHERE, Place};
 use crate::id::DeploymentId;
 use crate::state::bits::Bits;
 use crate::state::view::{Hidden, View};
-use crate::state::{Op, StateKey};
+use crate::state::{Moment, Op, StateKey};
 
 /// A view with what it says of each writer looked up once.
 struct Lens<'a> {
     index: &'a Index,
-    view: &'a View,
+    own: Option<DeploymentId>,
+    at: Moment,
     /// By writer: why nothing of it counts, apart from what came too late.
     writers: Vec<Option<Hidden>>,
     /// Places that cascades took along, and what they were derived from.
@@ -37,15 +38,19 @@ impl Index {
     }
 
     /// Every place, in rising order, with the reason why the view doesn't show it.
-    pub fn history(&self, view: &View) -> impl DoubleEndedIterator<Item = (usize, Option<Hidden>)> + use<> {
+    pub fn history<'a>(
+        &'a self,
+        view: &View,
+    ) -> impl DoubleEndedIterator<Item = (usize, Option<Hidden>)> + ExactSizeIterator + use<'a> {
         let lens = Lens::new(self, view);
-        let mut ends: Vec<Option<usize>> = vec![None; self.keys.len()];
-        let mut reasons: Vec<(usize, Option<Hidden>)> = Vec::with_capacity(self.len());
-        for place in (0..self.len()).rev() {
-            let end = &mut ends[self.operations.keys[place] as usize];
-            reasons.push((place, lens.reason(place, end)));
+        let mut newest = vec![NOWHERE; self.keys.len()];
+        // By place: the nearest later operation on its key that counts.
+        let mut ends = vec![NOWHERE; self.len()];
+        for place in (0..self.len()).rev().filter(|place| lens.discounted(*place).is_none()) {
+            let newest = &mut newest[self.operations.keys[place] as usize];
+            ends[place] = std::mem::replace(newest, place as Place);
         }
-        reasons.into_iter().rev()
+        (0..self.len()).map(move |place| (place, lens.reason(place, ends[place])))
     }
 
     /// The places of one key, in rising order, with the reason why the view doesn't show it.
@@ -53,16 +58,22 @@ impl Index {
     pub fn history_of(&self, view: &View, key: &StateKey) -> Vec<(usize, Option<Hidden>)> {
         let Some(key) = self.key_numbers.get(key) else { return Vec::new() };
         let lens = Lens::new(self, view);
-        let mut end = None;
-        let mut reasons: Vec<_> =
-            self.chain(*key).map(|place| (place, lens.reason(place, &mut end))).collect();
+        let mut end = NOWHERE;
+        let reason = |place: usize| {
+            let why = lens.reason(place, end);
+            if lens.discounted(place).is_none() {
+                end = place as Place;
+            }
+            (place, why)
+        };
+        let mut reasons: Vec<_> = self.chain(*key).map(reason).collect();
         reasons.reverse();
         reasons
     }
 }
 
 impl<'a> Lens<'a> {
-    fn new(index: &'a Index, view: &'a View) -> Lens<'a> {
+    fn new(index: &'a Index, view: &View) -> Lens<'a> {
         let writers = index.deployments().map(|deployment| view.discounted_deployment(deployment)).collect();
         let mut derived = HashMap::new();
         for cascade in view.commits.cascades().iter().filter(|cascade| cascade.at <= view.at.ledger) {
@@ -74,34 +85,34 @@ impl<'a> Lens<'a> {
                 }
             }
         }
-        Lens { index, view, writers, derived }
+        Lens { index, own: view.own, at: view.at, writers, derived }
     }
 
     /// Why the operation doesn't count: [`View::discounted`].
     fn discounted(&self, place: usize) -> Option<Hidden> {
         let columns = &self.index.operations;
-        if columns.seqs[place] > self.view.at.state || columns.ledgers[place] > self.view.at.ledger {
+        if columns.seqs[place] > self.at.state || columns.ledgers[place] > self.at.ledger {
             return Some(Hidden::AfterAsOf);
         }
-        if self.view.own == Some(self.index.deployment(place)) {
+        if self.own == Some(self.index.deployment(place)) {
             return None;
         }
         let writer = self.writers[columns.writers[place] as usize].clone();
         writer.or_else(|| self.derived.get(&place).map(|from| Hidden::Derived { from: *from }))
     }
 
-    /// Why the operation isn't visible, given the nearest later operation on its key that counts; going backwards.
-    fn reason(&self, place: usize, end: &mut Option<usize>) -> Option<Hidden> {
+    /// Why the operation isn't visible, given the nearest later operation on its key that counts.
+    fn reason(&self, place: usize, end: Place) -> Option<Hidden> {
         if let Some(why) = self.discounted(place) {
             return Some(why);
         }
-        let later = end.replace(place);
-        match (self.index.op(place), later) {
+        let end = (end != NOWHERE).then_some(end as usize);
+        match (self.index.op(place), end) {
             (Op::Delete, _) => Some(Hidden::Delete),
             (Op::Put, None) => None,
-            (Op::Put, Some(later)) => {
-                let by = self.index.seq(later);
-                Some(match self.index.op(later) {
+            (Op::Put, Some(end)) => {
+                let by = self.index.seq(end);
+                Some(match self.index.op(end) {
                     Op::Put => Hidden::Superseded { by },
                     Op::Delete => Hidden::Deleted { by },
                 })
