@@ -4,6 +4,7 @@
 //! point ([`commit`]) and keeps the snapshot that readers use. It knows no HTTP and no SQL. Start reading at
 //! [`Control`], then [`commit`] (how the world changes), [`runs`] (how a run gets its stamp) and [`state`] (what runs remember).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -22,6 +23,7 @@ mod append;
 pub mod commit;
 pub mod contracts;
 pub mod deploy;
+pub mod errors;
 pub mod keys;
 pub mod ledger;
 pub mod open;
@@ -43,6 +45,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub catalogue: Arc<Catalogue>,
+    /// Where indexes of vectors are kept between starts; none builds them anew each time.
+    pub vectors_folder: Option<PathBuf>,
 }
 
 /// The control plane. Cheap to clone; all clones are the same one.
@@ -64,7 +68,7 @@ struct Inner {
     epoch: watch::Sender<Epoch>,
     contracts: Arc<Contracts>,
     runs: Runs,
-    states: States,
+    states: Arc<States>,
     /// Held alone while a data job commits, so that nothing is written in its name afterwards.
     jobs: Arc<tokio::sync::RwLock<()>>,
 }

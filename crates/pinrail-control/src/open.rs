@@ -60,7 +60,7 @@ impl Control {
     /// Reads the whole ledger, checks its chain, closes what was cut off and starts the journal's writer.
     /// Needs a tokio runtime.
     pub async fn open(options: Options) -> Result<(Control, Recovered), OpenError> {
-        let Options { store, clock, entropy, catalogue } = options;
+        let Options { store, clock, entropy, catalogue, vectors_folder } = options;
         let world = read_world(&*store).await?;
         let entries = world.head.seq.0;
         let CutOff { closed, left } = close_cut_off_calls(&*store, &*clock).await?;
@@ -84,6 +84,7 @@ impl Control {
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             jobs: Arc::clone(&jobs),
+            vectors_folder,
         });
         let inner = Inner {
             store,

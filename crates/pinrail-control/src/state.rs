@@ -12,8 +12,9 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use arc_swap::ArcSwap;
 use pinrail_domain::id::{DeploymentId, StateSeq};
@@ -33,6 +34,7 @@ pub mod context;
 pub mod memory;
 mod notes;
 mod reader;
+pub mod vectors;
 mod writer;
 
 pub use notes::Noted;
@@ -48,6 +50,9 @@ pub struct States {
     /// Rises with every use of a space: the one used longest ago goes first.
     uses: AtomicU64,
     pub(crate) notes: Notes,
+    vectors: vectors::Cache,
+    /// For work in the background, which ends with the control plane.
+    me: Weak<States>,
 }
 
 /// What state is built from.
@@ -58,6 +63,7 @@ pub(crate) struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// Shared by those who write in a data job's name; held alone while a data job commits.
     pub jobs: Arc<tokio::sync::RwLock<()>>,
+    pub vectors_folder: Option<PathBuf>,
 }
 
 /// A space in memory.
@@ -137,13 +143,23 @@ pub enum WriteError<E: std::error::Error + 'static> {
 const ATTEMPTS_MAX: usize = 16;
 /// What the indexes of the spaces used lately may take in all: some million records.
 const INDEXES_BYTES_MAX: usize = 256 << 20;
+/// What the vectors of the spaces used lately may take: two million of 384 dimensions, without graphs.
+const VECTORS_BYTES_MAX: usize = 1 << 30;
 /// Operations read at once while an index is loaded.
 const LOAD_OPERATIONS: usize = 20_000;
 
 impl States {
-    pub(crate) fn open(parts: Parts) -> States {
+    pub(crate) fn open(parts: Parts) -> Arc<States> {
         let notes = Notes::start(Arc::clone(&parts.store), Arc::clone(&parts.clock));
-        States { parts, spaces: Mutex::default(), uses: AtomicU64::new(0), notes }
+        let vectors = vectors::Cache::new(VECTORS_BYTES_MAX, parts.vectors_folder.clone());
+        Arc::new_cyclic(|me| States {
+            parts,
+            spaces: Mutex::default(),
+            uses: AtomicU64::new(0),
+            notes,
+            vectors,
+            me: Weak::clone(me),
+        })
     }
 
     /// Writes what `decide` makes of the space's index, in its author's name. The index shows the newest commits.
@@ -247,9 +263,11 @@ impl States {
         Following { newest: loaded.newest.subscribe(), _held: loaded }
     }
 
-    /// Forgets a space's index: records were removed from it.
+    /// Forgets a space's index and vectors: records were removed from it.
     pub(crate) fn forget(&self, space: &Space) {
         self.lock().remove(space);
+        self.vectors.forget(space);
+        self.remove_graphs(space);
     }
 
     /// What is kept in memory: spaces, and the bytes of their indexes.

@@ -10,6 +10,14 @@ where
     tokio::spawn(work)
 }
 
+/// Does work that takes long, on a thread where nobody waits for it.
+pub(crate) async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 /// Does work that must not stop half-way when the caller goes away: a future that is dropped here leaves the
 /// work running to its end.
 pub(crate) async fn to_the_end<F>(work: F) -> F::Output

@@ -11,3 +11,4 @@ mod runs;
 mod sessions;
 mod stamps;
 mod state;
+mod vectors;

@@ -96,6 +96,7 @@ pub async fn control(memory: &Arc<Memory>, clock: &Arc<TestClock>) -> Control {
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         entropy: Arc::new(Counting::new()),
         catalogue: Arc::new(Catalogue::embedded().clone()),
+        vectors_folder: None,
     };
     Control::open(options).await.unwrap().0
 }

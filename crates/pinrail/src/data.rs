@@ -50,6 +50,7 @@ impl Data {
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
             catalogue: Arc::clone(&catalogue),
+            vectors_folder: Some(lock.folder().join("vectors")),
         };
         let (control, recovered) = Control::open(options).await?;
         Ok(Data { control, clock, catalogue, recovered })

@@ -14,7 +14,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("pinrail-store-sqlite", 1, &["pinrail-domain", "pinrail-store"]),
     ("pinrail-vectors", 1, &["pinrail-domain"]),
     ("pinrail-provider-sim", 1, &["pinrail-wire"]),
-    ("pinrail-control", 2, &["pinrail-domain", "pinrail-store"]),
+    ("pinrail-control", 2, &["pinrail-domain", "pinrail-store", "pinrail-vectors"]),
     ("pinrail-gateway", 2, &["pinrail-domain", "pinrail-wire"]),
     (
         "pinrail-server",

@@ -352,7 +352,8 @@ pub async fn open(
     entropy: &Arc<Counted>,
 ) -> Result<(Control, Recovered), crate::OpenError> {
     let (store, clock, entropy) = (Arc::clone(store), Arc::clone(clock), Arc::clone(entropy));
-    Control::open(Options { store, clock, entropy, catalogue: Arc::new(catalogue()) }).await
+    Control::open(Options { store, clock, entropy, catalogue: Arc::new(catalogue()), vectors_folder: None })
+        .await
 }
 
 fn unplugged() -> StoreError {

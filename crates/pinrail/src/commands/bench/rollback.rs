@@ -81,6 +81,7 @@ async fn open(folder: &std::path::Path) -> anyhow::Result<Control> {
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(OsEntropy),
         catalogue: Arc::new(Catalogue::embedded().clone()),
+        vectors_folder: None,
     };
     Ok(Control::open(options).await?.0)
 }

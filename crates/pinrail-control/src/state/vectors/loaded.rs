@@ -1,0 +1,251 @@
+//! The vectors of the spaces used lately, in memory as codes: read from the store, which is the truth.
+//!
+//! The places are the space's own ([`pinrail_domain::state::index::Index`]): a put has its codes at its place, a delete
+//! nothing. What was appended since is read before the next search. Nobody who searches one space waits for the load
+//! of another.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+
+use pinrail_domain::id::{LedgerSeq, StateSeq};
+use pinrail_domain::state::bits::Bits;
+use pinrail_domain::state::{Content, Record, Space};
+use pinrail_store::StoreError;
+use pinrail_vectors::filter::Filter;
+use pinrail_vectors::index::{Ask, Found, Index};
+use pinrail_vectors::query::Query;
+use serde::{Deserialize, Serialize};
+
+use super::{States, VectorSpace};
+use crate::{errors, tasks};
+
+/// The spaces whose vectors are in memory.
+pub(in crate::state) struct Cache {
+    spaces: Mutex<HashMap<Space, Arc<Vectors>>>,
+    uses: AtomicU64,
+    bytes_max: usize,
+    /// Where graphs are kept between starts; none keeps them in memory only.
+    pub(super) folder: Option<PathBuf>,
+}
+
+/// A space's vectors.
+pub(super) struct Vectors {
+    held: RwLock<Held>,
+    /// Held while records are read from the store.
+    turn: tokio::sync::Mutex<()>,
+    /// Places known to be there, for whoever asks how far the load is.
+    of: AtomicUsize,
+    used: AtomicU64,
+    /// A graph is being built, or looked for.
+    pub(super) tended: AtomicBool,
+    /// The places and commits at which a graph was last thought about.
+    pub(super) considered: Mutex<(usize, LedgerSeq)>,
+    /// Graphs of an earlier start were looked for.
+    pub(super) adopted: AtomicBool,
+}
+
+/// The codes, and which record is at each place.
+struct Held {
+    index: Index,
+    seqs: Vec<StateSeq>,
+}
+
+/// What of an index is in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Records read, of how many.
+    pub loaded: usize,
+    pub of: usize,
+    pub bytes: usize,
+    /// Graphs, and the vectors in them; the rest is scanned.
+    pub graphs: usize,
+    pub in_graphs: usize,
+    /// A graph is being built.
+    pub building: bool,
+}
+
+/// Records read at once: some megabytes of vectors.
+const LOAD_RECORDS: usize = 2_000;
+/// Loads longer than this say how far they are.
+const SAY_EVERY: usize = 50_000;
+/// Below this many visible vectors a search is so short that it isn't worth another thread.
+const HERE_MAX: usize = 2_000;
+
+impl Cache {
+    pub(in crate::state) fn new(bytes_max: usize, folder: Option<PathBuf>) -> Cache {
+        Cache { spaces: Mutex::default(), uses: AtomicU64::new(0), bytes_max, folder }
+    }
+
+    /// How far a space's index is; none while it isn't in memory.
+    pub(super) fn progress(&self, space: &Space) -> Option<Progress> {
+        let vectors = self.lock().get(space).cloned()?;
+        Some(vectors.progress())
+    }
+
+    pub(super) fn get(&self, space: &Space) -> Option<Arc<Vectors>> {
+        self.lock().get(space).cloned()
+    }
+
+    /// Forgets a space: records were removed from it, or their content was.
+    pub(in crate::state) fn forget(&self, space: &Space) {
+        self.lock().remove(space);
+    }
+
+    fn entry(&self, of: &VectorSpace) -> Arc<Vectors> {
+        let mut spaces = self.lock();
+        let now = self.uses.fetch_add(1, Ordering::Relaxed);
+        if let Some(vectors) = spaces.get(&of.space) {
+            vectors.used.store(now, Ordering::Relaxed);
+            return Arc::clone(vectors);
+        }
+        let mut bytes: usize = spaces.values().map(|vectors| vectors.bytes()).sum();
+        while bytes > self.bytes_max {
+            let idle = spaces.iter().filter(|(_, vectors)| Arc::strong_count(vectors) == 1);
+            let oldest = idle.min_by_key(|(_, vectors)| vectors.used.load(Ordering::Relaxed));
+            let Some(oldest) = oldest.map(|(space, _)| space.clone()) else { break };
+            bytes -= spaces.remove(&oldest).map_or(0, |vectors| vectors.bytes());
+        }
+        let vectors = Arc::new(Vectors {
+            held: RwLock::new(Held { index: Index::new(of.shape(), of.id), seqs: Vec::new() }),
+            turn: tokio::sync::Mutex::default(),
+            of: AtomicUsize::new(0),
+            used: AtomicU64::new(now),
+            tended: AtomicBool::new(false),
+            considered: Mutex::default(),
+            adopted: AtomicBool::new(false),
+        });
+        spaces.insert(of.space.clone(), Arc::clone(&vectors));
+        vectors
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Space, Arc<Vectors>>> {
+        self.spaces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl States {
+    /// The space's vectors, at least its first `places`, the last of which is record `newest`. None when records
+    /// were removed from the space since it was looked at: look again.
+    pub(super) async fn vectors(
+        &self,
+        of: &VectorSpace,
+        places: usize,
+        newest: StateSeq,
+    ) -> Result<Option<Arc<Vectors>>, StoreError> {
+        let vectors = self.vectors.entry(of);
+        vectors.of.fetch_max(places, Ordering::Relaxed);
+        if vectors.places() < places {
+            let _turn = vectors.turn.lock().await;
+            self.load(of, &vectors, places).await?;
+        }
+        self.adopt_graphs(of, &vectors).await;
+        let is_same = places == 0 || vectors.read().seqs.get(places - 1) == Some(&newest);
+        if !is_same {
+            self.vectors.forget(&of.space);
+        }
+        Ok(is_same.then_some(vectors))
+    }
+
+    async fn load(&self, of: &VectorSpace, vectors: &Vectors, places: usize) -> Result<(), StoreError> {
+        let mut said = vectors.places();
+        while vectors.places() < places {
+            let after = vectors.read().seqs.last().copied().unwrap_or_default();
+            let records = self.parts.store.state_scan(&of.space, after, LOAD_RECORDS).await?;
+            if records.is_empty() {
+                return Ok(());
+            }
+            vectors.take_in(&of.space, records)?;
+            let loaded = vectors.places();
+            if loaded - said >= SAY_EVERY {
+                tracing::info!(space = %of.space, loaded, of = places, "loading vectors");
+                said = loaded;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Vectors {
+    /// The candidates for a query, as records.
+    pub(super) async fn search(
+        self: &Arc<Self>,
+        query: &Arc<Query>,
+        ask: Ask,
+        matching: &Arc<Bits>,
+    ) -> (Found, Vec<StateSeq>) {
+        let (vectors, query, bits) = (Arc::clone(self), Arc::clone(query), Arc::clone(matching));
+        let search = move || {
+            let held = vectors.read();
+            let found = held.index.search(&query, &ask, &bits);
+            let seqs = found.candidates.iter().map(|candidate| held.seqs[candidate.place]).collect();
+            (found, seqs)
+        };
+        if matching.len() <= HERE_MAX { search() } else { tasks::compute(search).await }
+    }
+
+    pub(super) fn filtered(&self, visible: &Bits, filter: &Filter) -> Bits {
+        self.read().index.filtered(visible, filter)
+    }
+
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Index) -> T) -> T {
+        look(&self.read().index)
+    }
+
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Index) -> T) -> T {
+        change(&mut self.held.write().unwrap_or_else(PoisonError::into_inner).index)
+    }
+
+    pub(super) fn places(&self) -> usize {
+        self.read().seqs.len()
+    }
+
+    fn take_in(&self, space: &Space, records: Vec<Record>) -> Result<(), StoreError> {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        for record in records {
+            let seq = record.operation.seq;
+            let pushed = match &record.content {
+                Content::Value(value) => match &value.vector {
+                    Some(vector) => {
+                        let payload = serde_json::from_str(&value.json).ok();
+                        held.index.put(vector, payload.as_ref())
+                    }
+                    None => held.index.delete(),
+                },
+                Content::Nothing | Content::Erased => held.index.delete(),
+            };
+            pushed.map_err(|error| {
+                StoreError::Damaged(format!("record {seq} of {space}: {}", errors::chain(&error)))
+            })?;
+            held.seqs.push(seq);
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        let held = self.read();
+        let graphs = held.index.graphs();
+        Progress {
+            loaded: held.seqs.len(),
+            of: self.of.load(Ordering::Relaxed).max(held.seqs.len()),
+            bytes: bytes(&held),
+            graphs: graphs.len(),
+            in_graphs: graphs.iter().map(|graph| graph.members().len()).sum(),
+            building: self.tended.load(Ordering::Relaxed),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        bytes(&self.read())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Held> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bytes(held: &Held) -> usize {
+    let memory = held.index.memory();
+    memory.codes + memory.graphs + memory.payloads + held.seqs.len() * size_of::<StateSeq>()
+}

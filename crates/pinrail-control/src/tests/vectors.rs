@@ -1,0 +1,183 @@
+//! Vectors as runs meet them: who finds what, whose embedder it is, and that nothing hidden is ever in the way.
+
+use std::sync::Arc;
+
+use pinrail_domain::deploy::TakeBack;
+use pinrail_domain::id::{CollectionName, DeploymentId};
+use pinrail_domain::journal::Stamp;
+use pinrail_domain::key::Tenants;
+use pinrail_domain::release::{Embedder, Manifest, Metric};
+use pinrail_domain::state::StateKey;
+use pinrail_domain::tier::Tier;
+use pinrail_vectors::filter::Filter;
+use serde_json::json;
+
+use super::bench::*;
+use crate::state::vectors::{EmbedderRefused, Found, Named, Search, SearchError, Upsert, VectorSpace};
+use crate::state::{AsOf, Reader, WriteAs};
+
+const ONE: DeploymentId = DeploymentId(1);
+
+fn name() -> CollectionName {
+    "kb".parse().unwrap()
+}
+
+fn embedder(model: &str) -> Embedder {
+    serde_json::from_value(json!({ "embedder": model, "dims": 2, "metric": "cosine" })).unwrap()
+}
+
+fn kb(model: &str) -> VectorSpace {
+    VectorSpace::new(&tenant("acme"), &name(), &embedder(model)).unwrap()
+}
+
+fn upsert(key: &str, degrees: f32, payload: serde_json::Value) -> Upsert {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let key: StateKey = key.parse().unwrap();
+    Upsert { key, vector: vec![cos, sin], payload: Some(payload), parents: Vec::new() }
+}
+
+fn toward(degrees: f32, k: usize) -> Search {
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    Search { vector: vec![cos, sin], k, filter: None, min_score: None, exact: false }
+}
+
+fn keys(found: &Found) -> Vec<&str> {
+    found.hits.iter().map(|hit| hit.record.operation.key.as_str()).collect()
+}
+
+async fn run_on(bench: &Bench, deployment: DeploymentId) -> Arc<Stamp> {
+    for n in 0..1_000 {
+        let run = bench.created(Some(&format!("v{deployment}-{n}"))).await;
+        let stamp = bench.control.runs().stamp(run, &Tenants::All).await.unwrap().unwrap();
+        if stamp.deployment == deployment {
+            return stamp;
+        }
+    }
+    panic!("no session falls on deployment {deployment}");
+}
+
+fn reader(stamp: &Stamp) -> Reader {
+    let run = Some((stamp.run, stamp.agent.clone()));
+    Reader { own: Some(stamp.deployment), run, as_of: AsOf::Now }
+}
+
+async fn write(bench: &Bench, who: WriteAs<'_>, to: &VectorSpace, upserts: &[Upsert]) {
+    let states = bench.control.states();
+    let by = states.author(who).await.unwrap();
+    states.upsert(&by, to, upserts, None).await.unwrap();
+}
+
+/// I4, I5: what a canary adds, changes and deletes is found by the canary alone; a rollback takes it back whole, and
+/// the same question gets the same bytes as before.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_takes_vectors_back() {
+    let bench = Bench::new(Tier::Standard).await;
+    let states = bench.control.states();
+    let space = kb("small");
+    let facts = [upsert("north", 90.0, json!({})), upsert("east", 0.0, json!({ "lang": "en" }))];
+    write(&bench, WriteAs::Operator, &space, &facts).await;
+    let two = bench.canary("m2-2026-01-01", "50%").await;
+    let (good, bad) = (run_on(&bench, ONE).await, run_on(&bench, two).await);
+    let ask = toward(80.0, 5);
+    let before = states.search(&space, &reader(&good), &ask).await.unwrap();
+    assert_eq!(keys(&before), ["north", "east"]);
+
+    // A hundred near-duplicates of the question, and the best answer gone.
+    let poison: Vec<Upsert> =
+        (0..100).map(|n| upsert(&format!("poison-{n}"), 80.0 + n as f32 / 1e4, json!({}))).collect();
+    write(&bench, WriteAs::Run(&bad), &space, &poison).await;
+    let author = states.author(WriteAs::Run(&bad)).await.unwrap();
+    let gone = ["north".parse().unwrap(), "nowhere".parse().unwrap()];
+    assert_eq!(states.delete_vectors(&author, &tenant("acme"), &name(), &gone).await.unwrap(), 1);
+    let theirs = states.search(&space, &reader(&bad), &ask).await.unwrap();
+    assert!(keys(&theirs).iter().all(|key| key.starts_with("poison")), "{:?}", keys(&theirs));
+    assert_eq!(theirs.visible, 101);
+    assert_eq!(keys(&states.search(&space, &reader(&good), &ask).await.unwrap()), ["north", "east"]);
+
+    bench.control.promote(by("good"), two, false).await.unwrap();
+    assert_eq!(states.count_vectors(&space, &reader(&good), None).await.unwrap().1, 101);
+    bench.control.roll_back(by("bad"), two, TakeBack::default()).await.unwrap();
+    let after = states.search(&space, &reader(&good), &ask).await.unwrap();
+    let scores = |found: &Found| found.hits.iter().map(|hit| hit.score.to_bits()).collect::<Vec<_>>();
+    assert_eq!((keys(&after), scores(&after)), (keys(&before), scores(&before)));
+    let then = Reader { as_of: AsOf::Moment(theirs.at), ..reader(&bad) };
+    assert_eq!(keys(&states.search(&space, &then, &ask).await.unwrap()), keys(&theirs));
+    // After a restart, the vectors come from the store again.
+    let (restarted, _) = bench.another().await;
+    let again = restarted.control.states().search(&space, &reader(&good), &ask).await.unwrap();
+    assert_eq!((keys(&again), scores(&again)), (keys(&before), scores(&before)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_is_filtered_and_never_short() {
+    let bench = Bench::new(Tier::Standard).await;
+    let states = bench.control.states();
+    let space = kb("small");
+    let many: Vec<Upsert> = (0..500)
+        .map(|n| upsert(&format!("k{n}"), n as f32 / 10.0, json!({ "n": n, "odd": n % 2 == 1 })))
+        .collect();
+    write(&bench, WriteAs::Operator, &space, &many).await;
+    let filter: Filter =
+        Filter::parse(&json!({ "and": [{ "odd": true }, { "n": { "gte": 480 } }] })).unwrap();
+    let search = Search { filter: Some(filter.clone()), ..toward(0.0, 10) };
+    let found = states.search(&space, &Reader::everybody(), &search).await.unwrap();
+    assert_eq!((found.visible, found.matching, found.hits.len()), (500, 10, 10));
+    assert_eq!(keys(&found)[0], "k481");
+    let counted = states.count_vectors(&space, &Reader::everybody(), Some(&filter)).await.unwrap().1;
+    assert_eq!(counted, 10);
+    let near = Search { min_score: Some(0.999_9), ..toward(0.0, 100) };
+    let found = states.search(&space, &Reader::everybody(), &near).await.unwrap();
+    assert!((1..100).contains(&found.hits.len()) && found.hits.iter().all(|hit| hit.score >= 0.999_9));
+    for k in [0, 1_001] {
+        let refused = states.search(&space, &Reader::everybody(), &toward(0.0, k)).await;
+        assert!(matches!(refused, Err(SearchError::Top(_))));
+    }
+    let wide = Search { vector: vec![1.0; 3], ..toward(0.0, 1) };
+    assert!(matches!(states.search(&space, &Reader::everybody(), &wide).await, Err(SearchError::Query(_))));
+}
+
+/// I12: the same dimensions don't make the same space.
+#[tokio::test(start_paused = true)]
+async fn embedders_are_never_mixed() {
+    let bench = Bench::new(Tier::Standard).await;
+    let states = bench.control.states();
+    let (old, new) = (kb("small"), kb("large"));
+    let facts: Vec<Upsert> = (0..4).map(|n| upsert(&format!("k{n}"), n as f32, json!({}))).collect();
+    write(&bench, WriteAs::Operator, &old, &facts).await;
+    let pins = |model: &str| -> Manifest {
+        let state = json!({ "vectors": { "kb": embedder(model) } });
+        serde_json::from_value(json!({
+            "pinrail": 1, "model": { "provider": "p", "snapshot": "m1-2026-01-01" }, "state": state
+        }))
+        .unwrap()
+    };
+    let acme = tenant("acme");
+    let meant = async |named: Option<Named>, manifest: Option<&Manifest>| {
+        states.vector_space(&acme, &name(), named.as_ref(), manifest).await
+    };
+    assert_eq!(meant(None, None).await.unwrap().id, old.id);
+    let pinned = pins("large");
+    assert_eq!(meant(None, Some(&pinned)).await.unwrap().id, new.id);
+    let mixed = meant(Some(Named::Contract(embedder("small"))), Some(&pinned)).await;
+    assert!(matches!(mixed, Err(EmbedderRefused::Mixed { .. })), "{mixed:?}");
+    let unknown = meant(Some(Named::Id("0123".to_owned())), None).await;
+    assert!(matches!(unknown, Err(EmbedderRefused::Unknown { .. })), "{unknown:?}");
+
+    // The candidate fills an index of its own, and shows how far it is.
+    let two = bench.canary("m2-2026-01-01", "50%").await;
+    let bad = run_on(&bench, two).await;
+    write(&bench, WriteAs::Run(&bad), &new, &facts[..3]).await;
+    let which = meant(None, None).await;
+    assert!(matches!(which, Err(EmbedderRefused::Which { ref known, .. }) if known.len() == 2), "{which:?}");
+    let covered = states.coverage(&acme, &name(), &reader(&bad)).await.unwrap();
+    let mut covered: Vec<_> = covered.iter().map(|c| (c.space.id, c.keys, c.of)).collect();
+    covered.sort_unstable_by_key(|(_, keys, _)| *keys);
+    assert_eq!(covered, [(new.id, 3, 4), (old.id, 4, 4)]);
+    assert_eq!(states.count_vectors(&new, &Reader::everybody(), None).await.unwrap().1, 0);
+    assert_eq!(old.embedder.metric, Metric::Cosine);
+    // I11: another tenant's space of that name is another.
+    assert!(states.embedders(&tenant("umbrella"), &name()).await.unwrap().is_empty());
+    // A document that is deleted is deleted in every embedder's index.
+    let by = states.author(WriteAs::Run(&bad)).await.unwrap();
+    assert_eq!(states.delete_vectors(&by, &acme, &name(), &["k0".parse().unwrap()]).await.unwrap(), 2);
+}
