@@ -114,7 +114,13 @@ fn tools_of(
 fn state(section: &Section<'_>) -> Option<StateContract> {
     let vectors = section.each("vectors", |name, space| {
         let (embedder, dims, metric) = (space.need("embedder"), space.need("dims"), space.need("metric"));
-        Some((name.to_owned(), Embedder { embedder: embedder?, dims: dims?, metric: metric? }))
+        let (provider, endpoint, revision) = (space.get("provider"), space.get("endpoint"), space.get("revision"));
+        let (pooling, normalisation) = (space.get("pooling"), space.get("normalisation"));
+        let prefix = space.get("prefix");
+        let (embedder, dims, metric) = (embedder?, dims?, metric?);
+        let embedder =
+            Embedder { embedder, dims, metric, provider, endpoint, revision, pooling, normalisation, prefix };
+        Some((name.to_owned(), embedder))
     });
     let memory = section.table("memory", |memory| Some(MemoryContract { schema: memory.need("schema")? }));
     let context = section.table("context", |context| {

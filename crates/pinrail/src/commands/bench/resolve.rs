@@ -68,6 +68,7 @@ fn world() -> anyhow::Result<World> {
         ] {
             let deployment = Deployment {
                 id: DeploymentId(id),
+                ingest: None,
                 releases: BTreeMap::from([(agent.clone(), ReleaseId(Digest::of(&id.to_le_bytes())))]),
                 segment: SegmentName::default_segment(),
                 salt: Salt(id),
@@ -76,6 +77,7 @@ fn world() -> anyhow::Result<World> {
                 reason: String::new(),
                 status,
                 replaced: BTreeMap::new(),
+                manifest: None,
             };
             world.deployments.insert(deployment.id, deployment.into());
         }
