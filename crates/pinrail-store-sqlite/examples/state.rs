@@ -2,7 +2,7 @@
 //!
 //! Appends of vectors in batches of a thousand, alone and several at once; small appends at once, sharing groups; then
 //! a space's operations and whole records as they are loaded at a start; records by place; removal and erasure.
-//! Making the records, digests included, isn't measured; encoding them for the store is.
+//! Making the records, digests included, isn't measured; encoding them for the store is. CPU is the whole process's.
 
 #![expect(
     clippy::print_stdout,
@@ -32,7 +32,7 @@ async fn main() {
     let records = std::env::args().nth(2).map_or(100_000, |count| count.parse().unwrap());
     let folder = tempfile::tempdir_in(folder).unwrap();
     let store = Sqlite::open(Options::new(folder.path().join("pinrail.db"))).unwrap();
-    println!("what                              records      seconds    records/s   ms/call");
+    println!("what                              records      seconds    records/s   ms/call   CPU us/record");
     vectors(&store, records, 1).await;
     vectors(&store, records, 8).await;
     small(&store).await;
@@ -62,7 +62,7 @@ async fn vectors(store: &Sqlite, records: usize, at_once: usize) {
     while spent.records < records {
         let batches: Vec<Batch> =
             (0..at_once).map(|n| embeddings((spent.records + n * BATCH_MAX) as u64, BATCH_MAX)).collect();
-        let began = Instant::now();
+        let began = Spent::begin();
         let appended = all_at_once(batches.into_iter().map(|batch| store.state_append(batch))).await;
         spent.add(began, at_once * BATCH_MAX);
         assert!(appended.iter().all(Result::is_ok));
@@ -85,7 +85,7 @@ async fn small(store: &Sqlite) {
                 batch(&author(n as u64 % 9), 7, vec![turn])
             });
             let appends: Vec<Batch> = appends.collect();
-            let began = Instant::now();
+            let began = Spent::begin();
             let appended = all_at_once(appends.into_iter().map(|batch| store.state_append(batch))).await;
             spent.add(began, at_once);
             assert!(appended.iter().all(Result::is_ok));
@@ -102,7 +102,7 @@ async fn operations(store: &Sqlite, records: usize) {
         let changes =
             (first..first + BATCH_MAX).map(|n| set(&facts, &format!("customer/{n}"), "{\"tier\":\"gold\"}"));
         let batch = batch(&author(4), 9, changes.collect());
-        let began = Instant::now();
+        let began = Spent::begin();
         store.state_append(batch).await.unwrap();
         spent.add(began, BATCH_MAX);
     }
@@ -110,7 +110,7 @@ async fn operations(store: &Sqlite, records: usize) {
     let mut spent = Spent::new("load operations".to_owned());
     let mut after = StateSeq(0);
     loop {
-        let began = Instant::now();
+        let began = Spent::begin();
         let page = store.state_operations(&facts, after, PAGE).await.unwrap();
         spent.add(began, page.len());
         let Some(last) = page.last() else { break };
@@ -123,7 +123,7 @@ async fn reads(store: &Sqlite) {
     let mut spent = Spent::new("scan vectors".to_owned());
     let mut after = StateSeq(0);
     loop {
-        let began = Instant::now();
+        let began = Spent::begin();
         let page = store.state_scan(&index(), after, 5_000).await.unwrap();
         spent.add(began, page.len());
         let Some(last) = page.last() else { break };
@@ -134,14 +134,14 @@ async fn reads(store: &Sqlite) {
     let mut spent = Spent::new("records by place, 10 at once".to_owned());
     for n in 0..2_000_u64 {
         let seqs: Vec<StateSeq> = (0..10).map(|k| StateSeq(1 + (n * 10 + k) * 7_919 % head)).collect();
-        let began = Instant::now();
+        let began = Spent::begin();
         let read = store.state_records(&seqs).await.unwrap();
         spent.add(began, read.len());
     }
     spent.print();
     let mut spent = Spent::new("head".to_owned());
     for _ in 0..5_000 {
-        let began = Instant::now();
+        let began = Spent::begin();
         store.state_head().await.unwrap();
         spent.add(began, 1);
     }
@@ -151,7 +151,7 @@ async fn reads(store: &Sqlite) {
 async fn take_away(store: &Sqlite) {
     let mut spent = Spent::new("remove, 1000 at once".to_owned());
     for _ in 0..20 {
-        let began = Instant::now();
+        let began = Spent::begin();
         let removed = store.state_remove(DeploymentId(3), StateSeq(u64::MAX), 1_000).await.unwrap();
         spent.add(began, usize::try_from(removed).unwrap());
     }
@@ -159,7 +159,7 @@ async fn take_away(store: &Sqlite) {
     let mut spent = Spent::new("erase, 1000 at once".to_owned());
     for n in 0..5 {
         let seqs: Vec<StateSeq> = (0..1_000).map(|k| StateSeq(50_000 + n * 1_000 + k)).collect();
-        let began = Instant::now();
+        let began = Spent::begin();
         let erased = store.state_erase(&seqs).await.unwrap();
         spent.add(began, usize::try_from(erased).unwrap());
     }
@@ -172,15 +172,21 @@ struct Spent {
     records: usize,
     calls: u32,
     time: Duration,
+    cpu: Duration,
 }
 
 impl Spent {
-    fn new(what: String) -> Spent {
-        Spent { what, records: 0, calls: 0, time: Duration::ZERO }
+    fn begin() -> (Instant, Duration) {
+        (Instant::now(), cpu_time())
     }
 
-    fn add(&mut self, began: Instant, records: usize) {
+    fn new(what: String) -> Spent {
+        Spent { what, records: 0, calls: 0, time: Duration::ZERO, cpu: Duration::ZERO }
+    }
+
+    fn add(&mut self, (began, cpu): (Instant, Duration), records: usize) {
         self.time += began.elapsed();
+        self.cpu += cpu_time().saturating_sub(cpu);
         self.records += records;
         self.calls += 1;
     }
@@ -188,11 +194,18 @@ impl Spent {
     fn print(&self) {
         let seconds = self.time.as_secs_f64();
         println!(
-            "{:<30} {:>10} {seconds:>12.2} {:>12.0} {:>9.3}",
+            "{:<30} {:>10} {seconds:>12.2} {:>12.0} {:>9.3} {:>15.2}",
             self.what,
             self.records,
             self.records as f64 / seconds,
             seconds * 1e3 / f64::from(self.calls),
+            self.cpu.as_secs_f64() * 1e6 / self.records as f64,
         );
     }
+}
+
+/// User and system time of this process.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap()
 }

@@ -69,6 +69,10 @@ impl Operation for Expire {
         Kind::Answers
     }
 
+    fn rows(&self) -> usize {
+        EXPIRE_ROWS as usize
+    }
+
     fn carry_out(&mut self, _part: usize, db: &Connection) -> Result<(), StoreError> {
         self.outcome = Ok(expire(db, self.before)?);
         Ok(())

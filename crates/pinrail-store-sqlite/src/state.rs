@@ -144,3 +144,6 @@ impl State for Sqlite {
         Ok(remove::erase(self, seqs).await?)
     }
 }
+
+#[cfg(test)]
+mod tests;

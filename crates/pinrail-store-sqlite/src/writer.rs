@@ -1,8 +1,11 @@
 //! The one thread that writes, with group commit.
 //!
-//! Callers queue operations; the thread takes all that wait (up to [`GROUP_MAX`]), carries them out in one
-//! transaction, syncs once and then answers everybody (I9). An operation looks before it writes, so what it
+//! Callers queue operations; the thread takes all that wait (up to [`GROUP_MAX`] and [`ROWS_MAX`]), carries them out
+//! in one transaction, syncs once and then answers everybody (I9). An operation looks before it writes, so what it
 //! refuses has written nothing, and the others of its group need no savepoint against it.
+//!
+//! Appends to the ledger go before whatever else waits: a rollback waits for one group at most, however much is being
+//! loaded (I7).
 //!
 //! When SQLite fails:
 //! 1. in the middle of a group: the group is rolled back and every part of it is tried again in a transaction
@@ -29,6 +32,10 @@ const QUEUE_MAX: usize = 1_024;
 /// Operations in one transaction. A thousand share a sync so well that more would only add to the wait.
 const GROUP_MAX: usize = 1_024;
 
+/// Rows that a group writes at most, unless one operation alone has more: some 40 ms, which is what a rollback that
+/// comes meanwhile waits for.
+const ROWS_MAX: usize = 4_096;
+
 /// Something that writes.
 pub(crate) trait Operation: Send {
     fn kind(&self) -> Kind;
@@ -36,6 +43,11 @@ pub(crate) trait Operation: Send {
     /// How many parts it has that may fail alone.
     fn parts(&self) -> usize {
         1
+    }
+
+    /// About how many rows it writes.
+    fn rows(&self) -> usize {
+        self.parts()
     }
 
     /// Carries one part out within the open transaction and remembers what became of it.
@@ -109,10 +121,19 @@ struct Thread {
 
 impl Thread {
     fn run(self, mut waiting: mpsc::Receiver<Box<dyn Operation>>) {
-        let mut group = Vec::with_capacity(GROUP_MAX);
-        while waiting.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
+        let mut pending = Vec::with_capacity(GROUP_MAX);
+        loop {
+            if pending.is_empty() && waiting.blocking_recv_many(&mut pending, GROUP_MAX) == 0 {
+                return;
+            }
+            while pending.len() < GROUP_MAX
+                && let Ok(operation) = waiting.try_recv()
+            {
+                pending.push(operation);
+            }
+            let mut group = next_group(&mut pending);
             self.carry_out(&mut group);
-            for mut operation in group.drain(..) {
+            for mut operation in group {
                 operation.after_commit(&self.db);
                 operation.answer();
             }
@@ -198,6 +219,18 @@ impl Thread {
     }
 }
 
+/// Takes out what goes into the next transaction: the ledger first, then in the order in which it came.
+fn next_group(pending: &mut Vec<Box<dyn Operation>>) -> Vec<Box<dyn Operation>> {
+    pending.sort_by_key(|operation| operation.kind() != Kind::Ledger);
+    let mut rows = 0_usize;
+    let fitting = pending.iter().take_while(|operation| {
+        rows = operation.rows().saturating_add(rows);
+        rows <= ROWS_MAX
+    });
+    let count = fitting.count().max(1);
+    pending.drain(..count).collect()
+}
+
 /// Where a transaction ended without effect.
 enum Stopped {
     AtBegin(StoreError),
@@ -247,5 +280,58 @@ impl Kinds {
             self.state.then_some("state.after_commit"),
         ];
         points.into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Load(Kind, usize);
+
+    impl Operation for Load {
+        fn kind(&self) -> Kind {
+            self.0
+        }
+
+        fn rows(&self) -> usize {
+            self.1
+        }
+
+        fn carry_out(&mut self, _part: usize, _db: &Connection) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn fail(&mut self, _part: usize, _error: &StoreError) {}
+
+        fn answer(self: Box<Self>) {}
+    }
+
+    /// I7
+    #[test]
+    fn the_ledger_goes_first_and_no_group_is_long() {
+        use Kind::{Journal, Ledger, State};
+        let check = |waiting: &[(Kind, usize)], expected: &[&[(Kind, usize)]]| {
+            let load = |(kind, rows): &(Kind, usize)| Box::new(Load(*kind, *rows)) as Box<dyn Operation>;
+            let mut pending: Vec<_> = waiting.iter().map(load).collect();
+            for group in expected {
+                let next = next_group(&mut pending);
+                let next: Vec<_> =
+                    next.iter().map(|operation| (operation.kind(), operation.rows())).collect();
+                assert_eq!(next, *group, "of {waiting:?}");
+            }
+            assert!(pending.is_empty(), "{waiting:?}");
+        };
+        check(&[(Journal, 1), (State, 9), (Journal, 2)], &[&[(Journal, 1), (State, 9), (Journal, 2)]]);
+        check(
+            &[(State, 9), (Ledger, 1), (State, 8), (Ledger, 2)],
+            &[&[(Ledger, 1), (Ledger, 2), (State, 9), (State, 8)]],
+        );
+        check(&[(State, ROWS_MAX), (Ledger, 1)], &[&[(Ledger, 1)], &[(State, ROWS_MAX)]]);
+        check(
+            &[(State, ROWS_MAX - 1), (Journal, 1), (Journal, 1)],
+            &[&[(State, ROWS_MAX - 1), (Journal, 1)], &[(Journal, 1)]],
+        );
+        check(&[(State, 9 * ROWS_MAX), (State, 1)], &[&[(State, 9 * ROWS_MAX)], &[(State, 1)]]);
     }
 }

@@ -72,6 +72,42 @@ async fn state_is_there_again_after_an_end_and_after_a_kill() {
 }
 
 #[tokio::test]
+async fn a_torn_log_gives_whole_batches() {
+    let original = tempfile::tempdir().unwrap();
+    let store = open(&original.path().join("pinrail.db"));
+    for n in 0..12 {
+        let changes = (0..5).map(|part| set(&facts(), &format!("{n}.{part}"), "1")).collect();
+        append(&store, n % 2, changes).await;
+    }
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["pinrail.db", "pinrail.db-wal"] {
+        fs::copy(original.path().join(name), copy.path().join(name)).unwrap();
+    }
+    let log = fs::read(copy.path().join("pinrail.db-wal")).unwrap();
+    let mut found = BTreeSet::new();
+    for keep in 0..=16 {
+        let folder = tempfile::tempdir().unwrap();
+        fs::copy(copy.path().join("pinrail.db"), folder.path().join("pinrail.db")).unwrap();
+        fs::write(folder.path().join("pinrail.db-wal"), &log[..log.len() * keep / 16]).unwrap();
+        let store = open(&folder.path().join("pinrail.db"));
+        let there = store.state_scan(&facts(), StateSeq(0), 99).await.unwrap().len() as u64;
+        assert!(there.is_multiple_of(5), "{there} records");
+        assert_eq!(store.state_head().await.unwrap().state, StateSeq(there));
+        let listed = store.space_list(&SpaceFilter::default(), None, 9).await.unwrap();
+        assert_eq!(listed.iter().map(|space| space.puts).sum::<u64>(), there);
+        let mut written = 0;
+        for deployment in [0, 1] {
+            let counts = store.state_written(DeploymentId(deployment)).await.unwrap();
+            written += counts.iter().map(|space| space.puts).sum::<u64>();
+        }
+        assert_eq!(written, there);
+        assert_eq!(append(&store, 1, vec![set(&facts(), "z", "1")]).await.first, StateSeq(there + 1));
+        found.insert(there);
+    }
+    assert!(found.len() > 3 && found.contains(&60), "{found:?}");
+}
+
+#[tokio::test]
 async fn a_full_store_refuses_whole_batches_and_recovers() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options::new(folder.path().join("pinrail.db"));

@@ -180,16 +180,18 @@ pub trait State: Send + Sync {
     /// expected.
     async fn state_append(&self, batch: Batch) -> Result<Appended, AppendError>;
 
-    /// The newest record and the newest ledger entry.
+    /// The last place given to a record, removed or not, and the newest ledger entry.
     async fn state_head(&self) -> Result<Moment, StoreError>;
 
-    /// The last record and ledger entry whose time is not after `at`; zero where there is none.
+    /// The last record that is there and the last ledger entry whose time is not after `at`; zero where there is none.
+    ///
+    /// Last by sequence: where a clock jumped back, what came after the jump counts as of its own time.
     async fn state_moment(&self, at: Timestamp) -> Result<Moment, StoreError>;
 
-    /// The last record appended while the ledger's head was at or before `ledger`.
+    /// The last place given to a record, removed or not, while the ledger's head was at or before `ledger`.
     async fn state_until(&self, ledger: LedgerSeq) -> Result<StateSeq, StoreError>;
 
-    /// Up to `limit` matching spaces after `after`, ordered by tenant, layer and name.
+    /// Up to `limit` matching spaces after `after`, ordered by tenant, layer and name. Only those that hold records.
     async fn space_list(
         &self,
         filter: &SpaceFilter,
@@ -205,7 +207,7 @@ pub trait State: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Operation>, StoreError>;
 
-    /// Whole records, in the order asked for; one that isn't there is left out.
+    /// Whole records, in the order asked for and as often; one that isn't there is left out.
     async fn state_records(&self, seqs: &[StateSeq]) -> Result<Vec<Record>, StoreError>;
 
     /// Up to `limit` whole records of a space after `after`, in sequence order.
@@ -216,7 +218,7 @@ pub trait State: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Record>, StoreError>;
 
-    /// What a deployment wrote, per space.
+    /// What a deployment wrote and is still there, per space, ordered as spaces are. Counted when it was written.
     async fn state_written(&self, deployment: DeploymentId) -> Result<Vec<Written>, StoreError>;
 
     /// Up to `limit` operations of a deployment after `after`, in sequence order, with their spaces.
@@ -235,7 +237,7 @@ pub trait State: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(Space, Operation)>, StoreError>;
 
-    /// Records that name one of `parents`, ascending.
+    /// Records that name one of `parents`, ascending, each once. The parents needn't be there any more.
     async fn state_children(&self, parents: &[StateSeq]) -> Result<Vec<StateSeq>, StoreError>;
 
     /// Notes reads that were made at `at`; all or none. Durable on return.
@@ -251,10 +253,14 @@ pub trait State: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Read>, StoreError>;
 
-    /// Which agents use which spaces.
+    /// Which agents use which spaces, ordered by space and agent: records written and reads noted, ever.
     async fn state_uses(&self, tenants: Option<&[TenantId]>) -> Result<Vec<Use>, StoreError>;
 
-    /// Removes up to `limit` records of a deployment at or before `until`, with their content; returns how many.
+    /// Removes up to `limit` records of a deployment at or before `until`, the oldest first, with their content and
+    /// what is known of their parents; returns how many. Fewer than `limit` means that none is left.
+    ///
+    /// All or none, so a small limit keeps other writes from waiting (I7). Their places are never given again. What
+    /// was noted of reads stays, and so do other records that name them as parents.
     async fn state_remove(
         &self,
         deployment: DeploymentId,
@@ -263,5 +269,8 @@ pub trait State: Send + Sync {
     ) -> Result<u64, StoreError>;
 
     /// Erases the content of records; places and digests stay. Returns how many had content.
+    ///
+    /// A failure may leave some of them erased: ask again until it is `Ok`. Only then has the content left the store's
+    /// files too, as far as the backend can tell; what it can't is in its documentation.
     async fn state_erase(&self, seqs: &[StateSeq]) -> Result<u64, StoreError>;
 }

@@ -95,6 +95,10 @@ impl Operation for Replacing {
         Kind::Journal
     }
 
+    fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
     fn carry_out(&mut self, _part: usize, db: &Connection) -> Result<(), StoreError> {
         self.outcome = Ok(());
         permitted(db, Permit::Erase, || {

@@ -116,6 +116,10 @@ impl Operation for Appending {
         Kind::State
     }
 
+    fn rows(&self) -> usize {
+        self.batch.puts.len()
+    }
+
     fn carry_out(&mut self, _part: usize, db: &Connection) -> Result<(), StoreError> {
         self.outcome = match self.append_to(db) {
             Err(AppendError::Store(error)) => return Err(error),

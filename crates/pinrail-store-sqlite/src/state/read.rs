@@ -13,6 +13,22 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use super::{PLACES_PER_CHUNK, spaces};
 use crate::failure::{Failure, integer, limit as sql_limit, natural};
 
+pub(super) const OPERATIONS: &str = "SELECT seq, ledger, deployment, key, op \
+     FROM state INDEXED BY state_by_space WHERE space = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+pub(super) const OF_DEPLOYMENT: &str = "SELECT seq, ledger, deployment, key, op, space \
+     FROM state INDEXED BY state_by_deployment WHERE deployment = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+pub(super) const OF_RUN: &str = "SELECT seq, ledger, deployment, key, op, space \
+     FROM state INDEXED BY state_by_run WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+pub(super) const SCAN: &str = "SELECT state.seq, ledger, deployment, key, op, space, at, origin, run, parents, \
+     content_digest, digest, salt, json, vector FROM state INDEXED BY state_by_space \
+     LEFT JOIN state_content AS content ON content.seq = state.seq \
+     WHERE space = ?1 AND state.seq > ?2 ORDER BY state.seq LIMIT ?3";
+/// From the newest chunk that holds so early a record (or did, before it was removed) back to one that does.
+pub(super) const MOMENT: &str = "SELECT \
+     (SELECT (SELECT max(seq) FROM state WHERE seq >= chunk * ?2 AND seq < (chunk + 1) * ?2 AND at <= ?1) AS found \
+     FROM state_times WHERE earliest <= ?1 AND found IS NOT NULL ORDER BY chunk DESC LIMIT 1), \
+     (SELECT seq FROM ledger_times WHERE at <= ?1 ORDER BY seq DESC LIMIT 1)";
+
 pub(super) fn head(db: &Connection) -> Result<Moment, Failure> {
     let sql =
         "SELECT (SELECT last FROM state_marks ORDER BY ledger DESC LIMIT 1), (SELECT max(seq) FROM ledger)";
@@ -21,11 +37,7 @@ pub(super) fn head(db: &Connection) -> Result<Moment, Failure> {
 
 /// The order is by sequence: where a clock jumped, the last one by sequence whose time isn't later counts.
 pub(super) fn moment(db: &Connection, at: Timestamp) -> Result<Moment, Failure> {
-    // From the newest chunk that holds so early a record (or did, before it was removed) back to one that does.
-    let sql = "SELECT (SELECT (SELECT max(seq) FROM state WHERE seq >= chunk * ?2 AND seq < (chunk + 1) * ?2 AND at <= ?1) \
-         AS found FROM state_times WHERE earliest <= ?1 AND found IS NOT NULL ORDER BY chunk DESC LIMIT 1), \
-         (SELECT seq FROM ledger_times WHERE at <= ?1 ORDER BY seq DESC LIMIT 1)";
-    moment_of(db, sql, [integer(at.0), PLACES_PER_CHUNK])
+    moment_of(db, MOMENT, [integer(at.0), PLACES_PER_CHUNK])
 }
 
 pub(super) fn until(db: &Connection, ledger: LedgerSeq) -> Result<StateSeq, Failure> {
@@ -41,9 +53,7 @@ pub(super) fn operations(
     limit: usize,
 ) -> Result<Vec<Operation>, Failure> {
     let Some(space) = spaces::find(db, space)? else { return Ok(Vec::new()) };
-    let sql = "SELECT seq, ledger, deployment, key, op FROM state INDEXED BY state_by_space \
-         WHERE space = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-    let mut select = db.prepare_cached(sql)?;
+    let mut select = db.prepare_cached(OPERATIONS)?;
     let mut rows = select.query((space, integer(after.0), sql_limit(limit)))?;
     let mut operations = Vec::new();
     while let Some(row) = rows.next()? {
@@ -58,9 +68,7 @@ pub(super) fn of_deployment(
     after: StateSeq,
     limit: usize,
 ) -> Result<Vec<(Space, Operation)>, Failure> {
-    let sql = "SELECT seq, ledger, deployment, key, op, space FROM state INDEXED BY state_by_deployment \
-         WHERE deployment = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-    placed(db, sql, (integer(deployment.0), integer(after.0), sql_limit(limit)))
+    placed(db, OF_DEPLOYMENT, (integer(deployment.0), integer(after.0), sql_limit(limit)))
 }
 
 pub(super) fn of_run(
@@ -69,9 +77,7 @@ pub(super) fn of_run(
     after: StateSeq,
     limit: usize,
 ) -> Result<Vec<(Space, Operation)>, Failure> {
-    let sql = "SELECT seq, ledger, deployment, key, op, space FROM state INDEXED BY state_by_run \
-         WHERE run IS NOT NULL AND run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-    placed(db, sql, (run.0.to_be_bytes(), integer(after.0), sql_limit(limit)))
+    placed(db, OF_RUN, (run.0.to_be_bytes(), integer(after.0), sql_limit(limit)))
 }
 
 pub(super) fn records(db: &Connection, seqs: &[StateSeq]) -> Result<Vec<Record>, Failure> {
@@ -98,12 +104,7 @@ pub(super) fn scan(
     limit: usize,
 ) -> Result<Vec<Record>, Failure> {
     let Some(number) = spaces::find(db, space)? else { return Ok(Vec::new()) };
-    let mut select = db.prepare_cached(
-        "SELECT state.seq, ledger, deployment, key, op, space, at, origin, run, parents, content_digest, digest, \
-         salt, json, vector FROM state INDEXED BY state_by_space \
-         LEFT JOIN state_content AS content ON content.seq = state.seq \
-         WHERE space = ?1 AND state.seq > ?2 ORDER BY state.seq LIMIT ?3",
-    )?;
+    let mut select = db.prepare_cached(SCAN)?;
     let mut rows = select.query((number, integer(after.0), sql_limit(limit)))?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {

@@ -12,6 +12,11 @@ use super::{read, spaces};
 use crate::failure::{Failure, integer, limit as sql_limit, natural};
 use crate::writer::{Kind, Operation};
 
+/// Numbers are found and sorted in the index alone; only those that are wanted are fetched.
+pub(super) const OF_SPACE: &str = "SELECT run, agent, state, ledger, records FROM state_reads WHERE number IN \
+     (SELECT number FROM state_reads WHERE space = ?1 AND state >= ?2 ORDER BY number LIMIT ?4 OFFSET ?3) \
+     ORDER BY number";
+
 /// Reads to note.
 pub(super) struct Noting {
     reads: Vec<Read>,
@@ -62,6 +67,10 @@ impl Operation for Noting {
         Kind::State
     }
 
+    fn rows(&self) -> usize {
+        self.reads.len()
+    }
+
     fn carry_out(&mut self, _part: usize, db: &Connection) -> Result<(), StoreError> {
         self.outcome = Ok(());
         Ok(self.note(db)?)
@@ -84,12 +93,7 @@ pub(super) fn of_space(
     limit: usize,
 ) -> Result<Vec<Read>, Failure> {
     let Some(number) = spaces::find(db, space)? else { return Ok(Vec::new()) };
-    // Numbers are found and sorted in the index alone; only those that are wanted are fetched.
-    let mut select = db.prepare_cached(
-        "SELECT run, agent, state, ledger, records FROM state_reads WHERE number IN \
-         (SELECT number FROM state_reads WHERE space = ?1 AND state >= ?2 ORDER BY number LIMIT ?4 OFFSET ?3) \
-         ORDER BY number",
-    )?;
+    let mut select = db.prepare_cached(OF_SPACE)?;
     let mut rows = select.query((number, integer(from.0), sql_limit(skip), sql_limit(limit)))?;
     let mut reads = Vec::new();
     while let Some(row) = rows.next()? {

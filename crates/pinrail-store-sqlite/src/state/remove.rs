@@ -55,6 +55,13 @@ impl Operation for Taking {
         Kind::State
     }
 
+    fn rows(&self) -> usize {
+        match &self.what {
+            Which::Records { limit, .. } => *limit,
+            Which::Content(seqs) => seqs.len(),
+        }
+    }
+
     fn carry_out(&mut self, _part: usize, db: &Connection) -> Result<(), StoreError> {
         self.outcome = Ok(match &self.what {
             Which::Records { deployment, until, limit } => {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use pinrail_domain::id::EventSeq;
 
 use super::*;
+use crate::State as _;
+use crate::conformance::sample::state;
 use crate::conformance::sample::{grow, note, run, starting, write};
 use crate::conformance::{Damage, Subject, sample};
 
@@ -64,4 +66,29 @@ async fn planned_failures_strike_in_their_order() {
         assert!(write(&store, sample::appending(1, vec![note(name)])).await.is_err());
     }
     assert_eq!(store.run_events(run(1), EventSeq(0), 9).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn planned_failures_strike_state_too() {
+    let store = Memory::new();
+    let batch = || state::batch(&state::author(1), 1, vec![state::set(&state::facts(), "a", "1")]);
+    let seqs = [StateSeq(1)];
+    store.fail_next(4, Strike::BeforeEffect, &full());
+    assert!(store.state_append(batch()).await.is_err());
+    assert!(store.reads_note(&[], Timestamp(1)).await.is_err());
+    assert!(store.state_erase(&seqs).await.is_err());
+    assert!(store.state_remove(DeploymentId(1), StateSeq(9), 9).await.is_err());
+    assert_eq!(store.state_head().await.unwrap().state, StateSeq(0));
+
+    store.fail_next(1, Strike::AfterEffect, &full());
+    assert!(store.state_append(batch()).await.is_err());
+    assert_eq!(store.state_records(&seqs).await.unwrap().len(), 1);
+    store.fail_next(1, Strike::AfterEffect, &full());
+    assert!(store.state_erase(&seqs).await.is_err());
+    assert_eq!(store.state_erase(&seqs).await.unwrap(), 0);
+    store.fail_next(1, Strike::AfterEffect, &full());
+    assert!(store.state_remove(DeploymentId(1), StateSeq(9), 9).await.is_err());
+    assert_eq!(store.state_records(&seqs).await.unwrap(), []);
+    store.fail_next(1, Strike::BeforeEffect, &full());
+    assert!(store.run_erase(&[run(1)]).await.is_err());
 }
