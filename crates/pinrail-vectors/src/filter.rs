@@ -1,12 +1,13 @@
 //! Which payloads a search wants, as JSON.
 //!
 //! ```json
-//! {"lang": "en", "year": {"gte": 2020, "lt": 2026}, "or": [{"team": {"in": ["a", "b"]}}, {"draft": {"exists": false}}]}
+//! {"lang": "en", "year": {"gte": 2020, "lt": 2026},
+//!  "or": [{"team": {"in": ["a", "b"]}}, {"draft": {"exists": false}}]}
 //! ```
 //!
 //! An object holds when all its parts do. `{"field": value}` holds when one of the field's values equals it;
-//! `{"field": {...}}` takes `in`, `ne`, `exists`, and the ranges `gt`, `gte`, `lt`, `lte`, of which one value must hold all. `and`, `or` and `not`
-//! combine filters. `ne` and `not` hold for records without the field too. Ranges are of numbers or of texts (byte
+//! `{"field": {...}}` takes `in`, `ne`, `exists`, and the ranges `gt`, `gte`, `lt`, `lte`, of which one value must
+//! hold all. `and`, `or` and `not` combine filters. `ne` and `not` hold for records without the field too. Ranges are of numbers or of texts (byte
 //! order, which is the order of ISO dates). A field called `and`, `or` or `not` can't be named.
 
 use std::ops::Bound;

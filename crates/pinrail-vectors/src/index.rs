@@ -17,7 +17,7 @@ use crate::arena::{Arena, BadVector, Shape};
 use crate::filter::Filter;
 use crate::graph::{Graph, NotBuilt, Progress, Walk};
 use crate::maintenance::{Facts, GraphFacts, Why, decide};
-use crate::nearest::{Candidate, Nearest, candidates_max};
+use crate::nearest::{Candidate, Nearest, PROOF_CANDIDATES_MAX, candidates_max};
 use crate::payload::{BadPayload, Payloads, read};
 use crate::plan::{Choice, Effort, Step, choose, seen, walk_wanted};
 use crate::query::Query;
@@ -213,7 +213,7 @@ impl Index {
         looked.scanned = self.arena.scan(query, &to_scan, &mut nearest);
         let most = match ask.effort {
             Effort::Cheapest => candidates_max(ask.k),
-            Effort::Exact => usize::MAX,
+            Effort::Exact => PROOF_CANDIDATES_MAX.max(ask.k),
         };
         let (candidates, complete) = nearest.finish(most);
         Found { candidates, proven: complete && looked.walked == 0, looked }

@@ -21,6 +21,10 @@ pub fn candidates_max(k: usize) -> usize {
     (4 * k).max(k + 1_000)
 }
 
+/// The most candidates where proof is asked for: 100 MB of vectors at 384 dimensions. More than so many that can't be told
+/// apart are copies of one vector, and the answer says that it isn't proven.
+pub const PROOF_CANDIDATES_MAX: usize = 65_536;
+
 /// Places that are kept before those that fell behind are swept out.
 const SWEEP_MIN: usize = 1_024;
 

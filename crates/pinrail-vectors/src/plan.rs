@@ -29,7 +29,7 @@ pub enum Effort {
     /// By expected cost: what is scanned is exact, what is walked has a recall above 0.99.
     #[default]
     Cheapest,
-    /// Scan all, and prove that nothing was missed: the same answer whatever graphs there are.
+    /// Scan all, and prove that nothing was missed: the same answer whatever graphs there are. What `verify` asks.
     Exact,
 }
 

@@ -156,6 +156,20 @@ fn what_a_candidate_wrote_costs_the_others_no_look() {
     assert_eq!(plan[0].step, Step::Skip);
 }
 
+#[test]
+fn more_copies_than_can_be_looked_at_are_admitted() {
+    let mut index = Index::new(Shape { dims: 2, metric: Metric::Cosine }, Digest::ZERO);
+    for _ in 0..2_000 {
+        index.put(&[1.0, 2.0], None).unwrap();
+    }
+    let query = Query::new(index.shape(), &[1.0, 1.0]).unwrap();
+    let visible = Bits::all(2_000);
+    let cheapest = index.search(&query, &ask(10, Effort::Cheapest), &visible);
+    assert_eq!((cheapest.candidates.len(), cheapest.proven), (candidates_max(10), false));
+    let exact = index.search(&query, &ask(10, Effort::Exact), &visible);
+    assert_eq!((exact.candidates.len(), exact.proven), (2_000, true));
+}
+
 /// The probe answers byte for byte the same before a deployment and after its rollback.
 #[test]
 fn an_exact_search_answers_the_same_whatever_graphs_there_are() {

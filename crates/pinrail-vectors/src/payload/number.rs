@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Clone, Copy, Debug)]
 pub enum Number {
     Whole(i128),
-    /// Never a whole number of less than [`WHOLE_MAX`].
+    /// Never a whole number below 1e30.
     Other(f64),
 }
 
