@@ -180,8 +180,9 @@ fn an_earlier_read_asks_for_the_rest_of_a_runs_writes() {
     let reading = |record, at| Reading { run: run(1), record: StateSeq(record), at: StateSeq(at) };
     next(Question::Children(vec![StateSeq(1)]), Answer::Children(vec![]));
     next(Question::Readers(vec![StateSeq(1)]), Answer::Readers(vec![reading(1, 9)]));
-    let wrote = Writing { record: StateSeq(12), origin: Origin::Run };
-    next(Question::Written { run: run(1), after: StateSeq(9), until: None }, Answer::Written(vec![wrote]));
+    // What wasn't asked for, here a record from before the read, isn't followed.
+    let wrote = [8, 12].map(|seq| Writing { record: StateSeq(seq), origin: Origin::Run });
+    next(Question::Written { run: run(1), after: StateSeq(9), until: None }, Answer::Written(wrote.to_vec()));
     let child = Child { record: StateSeq(13), parent: StateSeq(12) };
     next(Question::Children(vec![StateSeq(12)]), Answer::Children(vec![child]));
     next(Question::Children(vec![StateSeq(13)]), Answer::Children(vec![]));

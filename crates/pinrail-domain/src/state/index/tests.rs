@@ -39,6 +39,10 @@ proptest! {
                 continue;
             }
             let loaded = Index::load(&commits, operations.clone());
+            // One that knew the commits, cascades included, before the operations.
+            let mut late = Index::new();
+            late.sync(&commits);
+            operations.iter().for_each(|operation| late.apply(operation.clone()));
             for own in [None, Some(0), Some(1), Some(2), Some(3)].map(|own| own.map(DeploymentId)) {
                 let at = Moment { state: StateSeq(u64::MAX), ledger: LedgerSeq(u64::MAX) };
                 let view = View { own, at, commits: Arc::clone(&commits) };
@@ -49,6 +53,7 @@ proptest! {
                 }).collect();
                 prop_assert_eq!(&*index.visible(own), &expected, "{:?} {:?} {:#?}", own, operations, commits);
                 prop_assert_eq!(&*loaded.visible(own), &expected, "loaded {:?}", own);
+                prop_assert_eq!(&*late.visible(own), &expected, "late {:?}", own);
                 prop_assert_eq!(&index.at(&view), &expected);
             }
         }
