@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use pinrail_domain::id::EventSeq;
+use pinrail_domain::id::{DeploymentId, EventSeq};
 
 use super::*;
-use crate::State as _;
 use crate::conformance::sample::state;
 use crate::conformance::sample::{grow, note, run, starting, write};
 use crate::conformance::{Damage, Subject, sample};
+use crate::journal::WriteError;
+use crate::{Journal as _, State as _};
 
 mod conformance {
     crate::conformance_tests!(super::open);
