@@ -13,6 +13,7 @@ pub mod artifacts;
 pub mod deployments;
 pub mod keys;
 pub mod ledger;
+pub mod memory;
 pub mod pointers;
 pub mod problem;
 pub mod releases;

@@ -10,6 +10,7 @@ pub mod health;
 pub mod holds;
 pub mod keys;
 pub mod ledger;
+pub mod memory;
 pub mod pointers;
 pub mod providers;
 pub mod releases;

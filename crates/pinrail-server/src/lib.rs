@@ -29,7 +29,7 @@ mod reply;
 mod routes;
 mod server;
 mod state;
-#[allow(dead_code, reason = "the endpoints of state come to use all of it")]
+
 mod state_call;
 #[cfg(test)]
 mod testing;

@@ -54,15 +54,21 @@ pub enum Hand {
     Operator,
 }
 
+/// A query without further parameters.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoMore {}
+
 /// Names the run that a call is made for.
 pub const RUN: HeaderName = HeaderName::from_static("x-pinrail-run");
 /// The query's parameters that say who reads; the others are the endpoint's own.
 const READ_BY: [&str; 3] = ["run", "deployment", "as_of"];
+const WRITTEN_BY: [&str; 3] = ["run", "deployment", "external"];
 
 impl Call {
     /// Who reads, by the query and the headers; with the query's other parameters.
     pub async fn eyes<T: DeserializeOwned>(&self) -> Result<(Eyes, T), Problem> {
-        let (by, rest) = split(&self.head.uri);
+        let (by, rest) = split(&self.head.uri, &READ_BY);
         let by: ReadBy = parameters(&by)?;
         let rest = parameters(&rest)?;
         Ok((self.eyes_of(by).await?, rest))
@@ -110,10 +116,10 @@ impl Call {
             return Err(nobody_writes("a data job's write names neither a run nor `external`"));
         }
         if let Some(run) = run {
+            let stamp = self.run_stamp(run).await?;
             if !self.caller().may(Scope::Run) {
                 return Err(missing_scope(Scope::Run, "write in a run's name"));
             }
-            let stamp = self.run_stamp(run).await?;
             let tenant = stamp.tenant.clone();
             let hand = if external { Hand::Told(stamp) } else { Hand::Run(stamp) };
             return Ok(Pen { tenant, hand });
@@ -127,6 +133,13 @@ impl Call {
             return Err(missing_scope(Scope::Deploy, "write in a data job's or an operator's name"));
         }
         Ok(Pen { tenant: self.tenant(None)?, hand })
+    }
+
+    /// Who writes, by the query and the headers, where there is no body; with the query's other parameters.
+    pub async fn pen_in_query<T: DeserializeOwned>(&self) -> Result<(Pen, T), Problem> {
+        let (by, rest) = split(&self.head.uri, &WRITTEN_BY);
+        let rest = parameters(&rest)?;
+        Ok((self.pen(parameters(&by)?).await?, rest))
     }
 
     /// The author of what a pen writes. A data job stays open until the answer is dropped.
@@ -267,11 +280,11 @@ pub fn as_of(text: &str) -> Result<AsOf, Problem> {
     })
 }
 
-/// The query in two: what says who reads, and the rest.
-fn split(uri: &Uri) -> (String, String) {
+/// The query in two: the parameters with these names, and the rest.
+fn split(uri: &Uri, names: &[&str]) -> (String, String) {
     let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     let (by, rest): (Vec<&str>, Vec<&str>) =
-        pairs.partition(|pair| READ_BY.contains(&pair.split('=').next().unwrap_or_default()));
+        pairs.partition(|pair| names.contains(&pair.split('=').next().unwrap_or_default()));
     (by.join("&"), rest.join("&"))
 }
 

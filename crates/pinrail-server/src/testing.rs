@@ -32,6 +32,7 @@ pub struct Bench {
     pub state: Arc<State>,
     router: Router,
     bearer: Option<String>,
+    tenant: Option<String>,
 }
 
 /// An answer, read whole.
@@ -121,12 +122,17 @@ impl Bench {
             openapi: Bytes::from(openapi::document("0.0.0-test")),
         });
         let router = routes::router(Arc::clone(&state));
-        Bench { control, memory, state, router, bearer: None }
+        Bench { control, memory, state, router, bearer: None, tenant: None }
     }
 
     /// The same server, asked with a key.
     pub fn as_key(&self, token: &str) -> Bench {
         Bench { bearer: Some(format!("Bearer {token}")), ..self.clone() }
+    }
+
+    /// The same server, asked for a tenant.
+    pub fn for_tenant(&self, tenant: &str) -> Bench {
+        Bench { tenant: Some(tenant.to_owned()), ..self.clone() }
     }
 
     pub async fn get(&self, path: &str) -> Answered {
@@ -183,6 +189,8 @@ impl Bench {
         let request = Request::builder().method(method).uri(path);
         let request =
             self.bearer.iter().fold(request, |request, bearer| request.header("authorization", bearer));
+        let request =
+            self.tenant.iter().fold(request, |request, tenant| request.header("x-pinrail-tenant", tenant));
         headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
     }
 
@@ -224,6 +232,25 @@ impl Bench {
     pub async fn run(&self, tenant: &str) -> String {
         let wish = json!({ "agent": "support", "tenant": tenant });
         self.post("/api/v1/runs", wish).await.ok()["run"].as_str().unwrap().to_owned()
+    }
+
+    /// A run of `support` for a tenant, in a session that falls on this deployment; returns its id.
+    pub async fn run_on(&self, deployment: u64, tenant: &str) -> String {
+        for n in 0..1_000 {
+            let wish =
+                json!({ "agent": "support", "tenant": tenant, "session": format!("{deployment}-{n}") });
+            let made = self.post("/api/v1/runs", wish).await.ok();
+            if made["deployment"] == deployment {
+                return made["run"].as_str().unwrap().to_owned();
+            }
+        }
+        panic!("no session falls on deployment {deployment}");
+    }
+
+    /// Ends a run that the gateway began, as its answer's end does.
+    pub async fn finish_single(&self, run: RunId) {
+        let end = Event::Finished { outcome: pinrail_domain::journal::Outcome::Ok, why: None };
+        self.control.runs().record(run, vec![(Timestamp(0), end)]).await;
     }
 
     /// A run as the gateway begins one, with what is needed for it.

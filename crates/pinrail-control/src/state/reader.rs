@@ -58,6 +58,9 @@ impl Reader {
 
     /// The moment to look at; none is now.
     pub(super) async fn moment(&self, states: &States) -> Result<Option<Moment>, ReadError> {
+        if self.as_of == AsOf::Now {
+            return Ok(None);
+        }
         let snapshot = states.parts.snapshot.load_full();
         let store = &states.parts.store;
         let newest = Moment { state: store.state_head().await?.state, ledger: snapshot.world.head.seq };

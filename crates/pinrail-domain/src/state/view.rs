@@ -9,6 +9,7 @@
 //! An operation that counts is *visible* when it is a put and no later operation on its key counts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -80,6 +81,22 @@ pub enum Hidden {
     Deleted { by: StateSeq },
     /// It is a delete: it hides and shows nothing.
     Delete,
+}
+
+/// The reason in words: `aborted deployment 42`, `superseded by 17`, `after as_of`.
+impl fmt::Display for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Hidden::AfterAsOf => f.write_str("after as_of"),
+            Hidden::Uncommitted { deployment } => write!(f, "uncommitted deployment {deployment}"),
+            Hidden::Aborted { deployment } => write!(f, "aborted deployment {deployment}"),
+            Hidden::Retracted { deployment } => write!(f, "retracted deployment {deployment}"),
+            Hidden::Derived { from } => write!(f, "derived from retracted deployment {from}"),
+            Hidden::Superseded { by } => write!(f, "superseded by {by}"),
+            Hidden::Deleted { by } => write!(f, "deleted by {by}"),
+            Hidden::Delete => f.write_str("a delete"),
+        }
+    }
 }
 
 impl Commits {

@@ -16,6 +16,16 @@ const ADMIN: Access = Access::Key { scopes: &[Scope::Admin], by_tenant: false };
 const RUN: Access = Access::Key { scopes: &[Scope::Run], by_tenant: true };
 /// Reading the runs of one's tenants.
 const SEE_RUNS: Access = Access::Key { scopes: &[Scope::Run, Scope::Read], by_tenant: true };
+/// Writing state of one's tenants. A data job's and an operator's writes need `deploy`, a run's need `run`.
+const WRITE_STATE: Access = Access::Key { scopes: &[Scope::Run, Scope::Deploy], by_tenant: true };
+
+const READ_RUN: (&str, &str) = ("run", "the run that reads; else the header x-pinrail-run");
+const READ_DEPLOYMENT: (&str, &str) = ("deployment", "look as the runs of this deployment do");
+const AS_OF: (&str, &str) =
+    ("as_of", "now, a moment from an answer, state:N, ledger:N, an RFC 3339 time, or Unix milliseconds");
+const WRITE_RUN: (&str, &str) = ("run", "the run that writes; else the header x-pinrail-run");
+const WRITE_DEPLOYMENT: (&str, &str) = ("deployment", "the open data job that writes");
+const EXTERNAL: (&str, &str) = ("external", "true: an operator writes, on the ground");
 
 const LIMIT: (&str, &str) = ("limit", "items of a page, 1 to 1000; 100 when absent");
 const AFTER: (&str, &str) = ("after", "the `next` of the page before");
@@ -83,6 +93,11 @@ pub static ROUTES: &[Route] = &[
 
     route!(GET "/api/v1/ledger", READ, Takes::Nothing, [("after", "the sequence number before the first entry; 0 when absent"), LIMIT, ("format", "jsonl: all entries after `after`, one per line, as a stream")] => "Page of Entry", api::ledger::get::read, "Reads the ledger, oldest first"),
     route!(GET "/api/v1/ledger/verify", READ, Takes::Nothing, [] => "Verification", api::ledger::verify::verify, "Checks the whole chain as it is stored"),
+
+    route!(POST "/api/v1/memory/{agent}/{session}", WRITE_STATE, Takes::Json("Remember"), [] => "Remembered", api::memory::append::append, "Remembers turns of a conversation"),
+    route!(GET "/api/v1/memory/{agent}/{session}", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, AS_OF, ("history", "true: everything that was ever remembered, with the reason why each turn is hidden"), ("before", "only turns before this `seq`"), ("after", "in a history: only turns after this `seq`"), LIMIT] => "Memory", api::memory::show::show, "Shows what a reader remembers of a conversation"),
+    route!(GET "/api/v1/memory/{agent}/{session}/replay", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, AS_OF, ("after", "only turns after this `seq`"), LIMIT] => "Memory", api::memory::replay::replay, "Hands back what a conversation was told from outside, in order"),
+    route!(DELETE "/api/v1/memory/{agent}/{session}/{key}", WRITE_STATE, Takes::Nothing, [WRITE_RUN, WRITE_DEPLOYMENT, EXTERNAL] => "Forgotten", api::memory::forget::forget, "Forgets a turn"),
 
     route!(POST "/api/v1/keys", ADMIN, Takes::Json("CreateKey"), [] => "KeyCreated", api::keys::post::create, "Makes a key and shows its token, once"),
     route!(GET "/api/v1/keys", ADMIN, Takes::Nothing, [AFTER, LIMIT] => "Page of Key", api::keys::list::list, "Lists the keys that work, without their secrets"),
