@@ -35,6 +35,15 @@ pub const MODEL_ID_BYTES_MAX: usize = 128;
 /// Longest wait in milliseconds that a script may ask for per answer start or per token.
 pub const LATENCY_MS_MAX: u64 = 600_000;
 
+/// Most texts in one embeddings request, as OpenAI has it.
+pub const EMBEDDED_TEXTS_MAX: usize = 2_048;
+
+/// Most dimensions of a simulated embedding; real ones reach some thousand.
+pub const EMBEDDING_DIMS_MAX: usize = 4_096;
+
+/// Dimensions where neither the request nor anything else says how many.
+pub const EMBEDDING_DIMS: usize = 64;
+
 /// Deepest nesting of a tool's JSON schema that generated arguments follow; deeper places get `null`.
 pub const SCHEMA_DEPTH_MAX: usize = 16;
 

@@ -58,6 +58,7 @@ impl Sim {
         Router::new()
             .route("/", get(endpoints::page::show))
             .route("/v1/chat/completions", post(endpoints::chat::complete))
+            .route("/v1/embeddings", post(endpoints::embeddings::embed))
             .route("/v1/models", get(endpoints::models::list))
             .route("/v1/models/{*id}", get(endpoints::models::show))
             .route("/sim/state", get(endpoints::control::state))
@@ -106,19 +107,23 @@ impl Sim {
 
     /// Counts a chat request and decides who answers it.
     pub(crate) fn admit(&self, request: &ChatRequest) -> Result<(Serving, InFlight), Failure> {
-        let conversation = request.conversation();
+        self.admit_to(&request.model, request.conversation())
+    }
+
+    /// Counts a request for a model, whatever it asks, and decides who answers it.
+    pub(crate) fn admit_to(&self, model: &str, conversation: u64) -> Result<(Serving, InFlight), Failure> {
         let now = Instant::now();
         let mut world = self.world();
         if world.counters.in_flight >= IN_FLIGHT_MAX {
             world.counters.overloaded += 1;
             return Err(Failure::overloaded("requests at once"));
         }
-        let Some(serving) = world.serve(&request.model, conversation, now) else {
+        let Some(serving) = world.serve(model, conversation, now) else {
             world.counters.model_not_found += 1;
-            return Err(Failure::model_not_found(&request.model));
+            return Err(Failure::model_not_found(model));
         };
         world.counters.in_flight += 1;
-        Ok((serving, InFlight { sim: self.clone(), model: request.model.clone(), finished: false }))
+        Ok((serving, InFlight { sim: self.clone(), model: model.to_owned(), finished: false }))
     }
 
     /// Takes one of the places for hanging requests.

@@ -14,6 +14,7 @@ pub async fn show(State(sim): State<Sim>) -> String {
          It speaks OpenAI's format, so set a client's base URL to this address plus /v1:\n\
          \n  \
            POST /v1/chat/completions   streaming, tools, usage, fingerprints\n  \
+           POST /v1/embeddings\n\
            GET  /v1/models             GET /v1/models/{{id}}\n\
          \n\
          Models:\n\

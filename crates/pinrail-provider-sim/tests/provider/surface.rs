@@ -27,7 +27,7 @@ async fn refusals_have_openais_error_form() {
         );
         assert_eq!(reply.header("x-pinrail-sim"), "1");
     }
-    assert_eq!(client.get("/v1/embeddings").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(client.get("/v1/images").await.status, StatusCode::NOT_FOUND);
     let wrong_method = client.get("/v1/chat/completions").await;
     assert_eq!(
         (wrong_method.status, wrong_method.json()["error"].is_object()),
