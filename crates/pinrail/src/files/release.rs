@@ -114,7 +114,8 @@ fn tools_of(
 fn state(section: &Section<'_>) -> Option<StateContract> {
     let vectors = section.each("vectors", |name, space| {
         let (embedder, dims, metric) = (space.need("embedder"), space.need("dims"), space.need("metric"));
-        let (provider, endpoint, revision) = (space.get("provider"), space.get("endpoint"), space.get("revision"));
+        let (provider, endpoint, revision) =
+            (space.get("provider"), space.get("endpoint"), space.get("revision"));
         let (pooling, normalisation) = (space.get("pooling"), space.get("normalisation"));
         let prefix = space.get("prefix");
         let (embedder, dims, metric) = (embedder?, dims?, metric?);
