@@ -19,6 +19,7 @@ pub mod problem;
 pub mod releases;
 pub mod runs;
 pub mod state;
+pub mod vectors;
 pub mod status;
 
 /// A page of a list.

@@ -88,6 +88,9 @@ codes! {
     Collected = 410, "collected", "that was removed by gc";
     Erased = 410, "erased", "the content was erased";
     KeyReused = 422, "idempotency_key_reused", "the idempotency key belongs to another request";
+    BadVector = 400, "bad_vector", "the vector does not belong into the space";
+    EmbedderMismatch = 409, "embedder_mismatch", "the vectors are of another embedder";
+    WhichEmbedder = 409, "which_embedder", "it is not said which embedder is meant";
     RequestTimeout = 408, "request_timeout", "the request did not arrive in time";
     Ambiguous = 409, "ambiguous", "several things have that name";
     UnsupportedContent = 415, "unsupported_content", "the address takes another content type";

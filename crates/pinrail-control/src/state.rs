@@ -172,8 +172,7 @@ impl States {
         idempotency: Option<&Idempotency>,
         decide: impl Fn(&Index) -> Result<Decided, E>,
     ) -> Result<Wrote, WriteError<E>> {
-        let keep =
-            idempotency.map(|Idempotency { key, request }| Keep { key: key.clone(), request: *request });
+        let keep = keep(idempotency);
         for _ in 0..ATTEMPTS_MAX {
             if let Some(answer) = self.earlier(keep.as_ref()).await? {
                 return replayed(keep.as_ref(), &answer);

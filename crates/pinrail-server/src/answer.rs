@@ -1,6 +1,6 @@
 //! What happens to every API request, in this order: the method is looked up; the caller is told and let in or not;
 //! only then the body is read, within its limits; the endpoint runs; its answer gets the epoch; a mutation is logged,
-//! an append to a run only at level debug.
+//! what workers send all the time only at level debug.
 //!
 //! An endpoint runs as a task of its own. A mutation's task goes on when the client leaves: between the store's commit
 //! and the flip of the snapshot nothing may stop it. A read's task is dropped with the client. A panic, which is a
@@ -30,6 +30,9 @@ use crate::{auth, routes, unread};
 
 /// Says how many changes of pointers this server has seen.
 pub const EPOCH: HeaderName = HeaderName::from_static("x-pinrail-epoch");
+/// What workers send all the time, by the bodies.
+const FREQUENT: [&str; 6] =
+    ["AppendEvents", "Remember", "UpsertVectors", "SearchVectors", "CountVectors", "DeleteVectors"];
 
 /// Answers a request to an address whose routes, one per method, are `routes`.
 pub async fn answer(
@@ -138,9 +141,12 @@ fn internal(route: &Route, error: JoinError) -> Problem {
         .next_step("look whether the change was made before you send it again, and report the log line")
 }
 
-/// Whether the route is one that workers call all the time, and whose effect the journal itself shows.
+/// Whether the route is one that workers call all the time, and whose effect the journal or the state itself shows.
 fn is_frequent(route: &Route) -> bool {
-    route.takes == Takes::Json("AppendEvents")
+    match route.takes {
+        Takes::Json(name) | Takes::JsonOrNothing(name) | Takes::LargeJson(name) => FREQUENT.contains(&name),
+        Takes::Nothing | Takes::Bytes => false,
+    }
 }
 
 fn wrong_method(routes: &[&'static Route], method: &Method) -> Problem {
@@ -155,6 +161,7 @@ fn wrong_method(routes: &[&'static Route], method: &Method) -> Problem {
 async fn read(route: &Route, headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, Problem> {
     let bytes_max = match route.takes {
         Takes::Nothing | Takes::Json(_) | Takes::JsonOrNothing(_) => limits.json_bytes_max,
+        Takes::LargeJson(_) => limits.large_json_bytes_max,
         Takes::Bytes => limits.artifact_bytes_max,
     };
     let said = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -184,7 +191,7 @@ async fn read(route: &Route, headers: &HeaderMap, body: Body, limits: &Limits) -
 
 fn check_content(route: &Route, headers: &HeaderMap, body: &Bytes) -> Result<(), Problem> {
     let (wants_json, may_be_absent) = match route.takes {
-        Takes::Json(_) => (true, false),
+        Takes::Json(_) | Takes::LargeJson(_) => (true, false),
         Takes::JsonOrNothing(_) => (true, true),
         Takes::Nothing | Takes::Bytes => (false, true),
     };

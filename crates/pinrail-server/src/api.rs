@@ -16,3 +16,4 @@ pub mod providers;
 pub mod releases;
 pub mod runs;
 pub mod status;
+pub mod vectors;

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Bytes of a JSON body. The longest legal one is an agent with full tenant lists; events in bulk come in pages.
     pub json_bytes_max: usize,
+    /// Bytes of a JSON body that holds many records: a thousand vectors of 1 536 numbers take some 20 MB written out, and
+    /// 8 MB in base64.
+    pub large_json_bytes_max: usize,
     /// Nesting of a JSON body: tool arguments reach about 20, parsers break at 128.
     pub json_depth_max: usize,
     /// Bytes of an artifact: prompts are kilobytes, tool schemas tens of them, eval suites some megabytes.
@@ -43,6 +46,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             json_bytes_max: 1 << 20,
+            large_json_bytes_max: 32 << 20,
             json_depth_max: 64,
             artifact_bytes_max: pinrail_control::publish::ARTIFACT_BYTES_MAX,
             body_wait: Duration::from_secs(60),

@@ -64,7 +64,7 @@ fn operation(route: &Route) -> Value {
     });
     let body = match route.takes {
         Takes::Nothing => None,
-        Takes::Json(name) => Some(
+        Takes::Json(name) | Takes::LargeJson(name) => Some(
             json!({ "required": true, "content": { "application/json": { "schema": reference(name) } } }),
         ),
         Takes::JsonOrNothing(name) => Some(
@@ -119,7 +119,7 @@ fn content(gives: &str) -> Value {
 
 fn schemas() -> Map<String, Value> {
     let taken = ROUTES.iter().filter_map(|route| match route.takes {
-        Takes::Json(name) | Takes::JsonOrNothing(name) => Some(name),
+        Takes::Json(name) | Takes::JsonOrNothing(name) | Takes::LargeJson(name) => Some(name),
         Takes::Nothing | Takes::Bytes => None,
     });
     let given = ROUTES.iter().map(|route| route.gives).filter(|gives| !gives.contains('/'));

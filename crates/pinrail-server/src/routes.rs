@@ -56,16 +56,23 @@ pub enum Takes {
     /// JSON, by the name of its type in `pinrail-api` or `pinrail-domain`.
     Json(&'static str),
     JsonOrNothing(&'static str),
+    /// JSON that holds many records at once.
+    LargeJson(&'static str),
     Bytes,
 }
 
 pub(crate) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 impl Route {
-    /// Whether asking changes something.
+    /// Whether asking changes something. What a key that only reads may send does not, even where the question is so
+    /// long that it takes a body.
     #[must_use]
     pub fn is_mutation(&self) -> bool {
-        self.method != Method::GET
+        let may_readers = match self.access {
+            Access::Public => true,
+            Access::Key { scopes, .. } => scopes.contains(&Scope::Read),
+        };
+        self.method != Method::GET && !may_readers
     }
 }
 

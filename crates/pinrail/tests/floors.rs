@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
             "pinrail-domain",
             "pinrail-gateway",
             "pinrail-store",
+            "pinrail-vectors",
             "pinrail-wire",
         ],
     ),

@@ -30,6 +30,7 @@ use super::{
 use crate::commit::Idempotency;
 
 mod build;
+pub mod canaries;
 pub mod embedders;
 mod loaded;
 

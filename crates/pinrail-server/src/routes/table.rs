@@ -14,6 +14,8 @@ const DEPLOY: Access = Access::Key { scopes: &[Scope::Deploy], by_tenant: false 
 const ADMIN: Access = Access::Key { scopes: &[Scope::Admin], by_tenant: false };
 /// Making and changing the runs of one's tenants.
 const RUN: Access = Access::Key { scopes: &[Scope::Run], by_tenant: true };
+/// Changing what is kept for one's tenants.
+const DEPLOY_OWN: Access = Access::Key { scopes: &[Scope::Deploy], by_tenant: true };
 /// Reading the runs of one's tenants.
 const SEE_RUNS: Access = Access::Key { scopes: &[Scope::Run, Scope::Read], by_tenant: true };
 /// Writing state of one's tenants. A data job's and an operator's writes need `deploy`, a run's need `run`.
@@ -90,6 +92,15 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/runs/{run}/events", RUN, Takes::Json("AppendEvents"), [] => "RunChanged", api::runs::append::append, "Appends events to a run, durably"),
     route!(POST "/api/v1/runs/{run}/finish", RUN, Takes::Json("FinishRun"), [] => "RunChanged", api::runs::finish::finish, "Ends a run"),
     route!(POST "/api/v1/runs/{run}/resume", RUN, Takes::Nothing, [] => "RunResumed", api::runs::resume::resume, "Hands back the stamped release and the events so far; the run goes on"),
+
+    route!(GET "/api/v1/vectors/{space}", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, AS_OF] => "VectorSpace", api::vectors::show::show, "Shows a space's embedders, and how far each is"),
+    route!(POST "/api/v1/vectors/{space}/upsert", WRITE_STATE, Takes::LargeJson("UpsertVectors"), [] => "VectorsWritten", api::vectors::upsert::upsert, "Keeps vectors under their keys"),
+    route!(POST "/api/v1/vectors/{space}/search", SEE_RUNS, Takes::Json("SearchVectors"), [] => "VectorsFound", api::vectors::search::search, "Finds the visible records nearest to a vector"),
+    route!(POST "/api/v1/vectors/{space}/count", SEE_RUNS, Takes::JsonOrNothing("CountVectors"), [] => "VectorsCounted", api::vectors::count::count, "Counts the vectors that a reader sees"),
+    route!(POST "/api/v1/vectors/{space}/delete", WRITE_STATE, Takes::Json("DeleteVectors"), [] => "VectorsDeleted", api::vectors::delete::delete, "Deletes keys in every embedder's index"),
+    route!(GET "/api/v1/vectors/{space}/canaries", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, ("embedder", "its digest, or the first digits of it")] => "Canaries", api::vectors::canaries::show, "Lists the texts that are embedded again at every release"),
+    route!(PUT "/api/v1/vectors/{space}/canaries", DEPLOY_OWN, Takes::LargeJson("SetCanaries"), [READ_DEPLOYMENT] => "Canaries", api::vectors::canaries::set, "Keeps texts with their vectors, to find out when the embedder is swapped"),
+    route!(POST "/api/v1/vectors/{space}/canaries/check", WRITE_STATE, Takes::LargeJson("CheckCanaries"), [READ_RUN, READ_DEPLOYMENT] => "CanaryCheck", api::vectors::canaries::check, "Compares the texts' vectors then and now"),
 
     route!(GET "/api/v1/ledger", READ, Takes::Nothing, [("after", "the sequence number before the first entry; 0 when absent"), LIMIT, ("format", "jsonl: all entries after `after`, one per line, as a stream")] => "Page of Entry", api::ledger::get::read, "Reads the ledger, oldest first"),
     route!(GET "/api/v1/ledger/verify", READ, Takes::Nothing, [] => "Verification", api::ledger::verify::verify, "Checks the whole chain as it is stored"),
