@@ -19,8 +19,8 @@ pub mod problem;
 pub mod releases;
 pub mod runs;
 pub mod state;
-pub mod vectors;
 pub mod status;
+pub mod vectors;
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -188,10 +188,10 @@ impl World {
             }
             Body::ManifestRecorded { deployment, manifest } => {
                 let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
-                let recorded = Arc::make_mut(deployment).manifest.replace(*manifest);
-                if recorded.is_some() {
+                if deployment.manifest.is_some() {
                     return Err("its manifest is recorded".to_owned());
                 }
+                Arc::make_mut(deployment).manifest = Some(*manifest);
             }
             Body::StateCollected { floor, .. } => {
                 let Moment { state, ledger } = *floor;

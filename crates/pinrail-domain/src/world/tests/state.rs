@@ -100,6 +100,7 @@ fn what_a_ledger_may_not_say_of_state_is_named() {
     check(&play, manifest(DeploymentId(9), b"m"), "no such deployment");
     play.append(vec![manifest(id, b"m")]);
     check(&play, manifest(id, b"m"), "its manifest is recorded");
+    check(&play, manifest(id, b"another"), "its manifest is recorded");
     assert_eq!(play.world.deployments[&id].manifest, Some(Digest::of(b"m")));
     let neither = |ingest, releases| Body::DeploymentOpened {
         deployment: play.world.next_deployment(),

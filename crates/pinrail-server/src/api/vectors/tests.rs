@@ -93,8 +93,10 @@ async fn a_tenants_vectors_are_its_own() {
     bench.send("POST", &format!("{KB}/upsert"), &headers, Some(&wish)).await.ok();
     bench.send("POST", &format!("{KB}/count"), &headers, None).await.ok();
     bench.get(KB).await.problem("not_found");
-    let token = bench.key(&["run", "read"], Some(&["umbrella"])).await;
-    let other = bench.as_key(&token);
+    let admin = bench.key(&["admin"], None).await;
+    let other = bench.key(&["run", "read"], Some(&["umbrella"])).await;
+    bench.as_key(&admin).send("GET", KB, &headers, None).await.ok();
+    let other = bench.as_key(&other);
     other.get(KB).await.problem("not_found");
     other.send("GET", KB, &headers, None).await.problem("forbidden");
 }
