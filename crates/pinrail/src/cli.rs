@@ -8,7 +8,7 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 use crate::client::{Client, ClientError};
 use crate::commands::{
     agent, apply, bench, completions, deploy, deployment, doctor, hold, init, key, ledger, model, pointers,
-    provider, release, run, sim, up,
+    provider, release, run, sim, up, vectors,
 };
 use crate::config;
 use crate::exit;
@@ -75,6 +75,7 @@ enum Command {
     Pointers(pointers::Args),
     Hold(hold::Args),
     Run(run::Args),
+    Vectors(vectors::Args),
     Agent(agent::Args),
     Provider(provider::Args),
     Model(model::Args),
@@ -106,6 +107,7 @@ impl Cli {
             Command::Pointers(args) => done(pointers::run(&args, &globals.context()?)),
             Command::Hold(args) => done(hold::run(args, &globals.context()?)),
             Command::Run(args) => done(run::run(args, &globals.context()?)),
+            Command::Vectors(args) => verdict(vectors::run(&args, &globals.context()?)),
             Command::Agent(args) => done(agent::run(&args, &globals.context()?)),
             Command::Provider(args) => done(provider::run(&args, &globals.context()?)),
             Command::Key(args) => done(key::run(args, &globals.context()?)),

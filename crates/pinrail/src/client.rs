@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use pinrail_api::Page;
 use pinrail_api::problem::Problem;
+use pinrail_domain::id::TenantId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -18,10 +19,12 @@ use ureq::{Agent, Body};
 use crate::config::Secret;
 
 /// A server to ask.
+#[derive(Clone)]
 pub struct Client {
     agent: Agent,
     base: String,
     key: Option<Secret>,
+    tenant: Option<TenantId>,
 }
 
 /// An answer: what it means, and its JSON exactly as it came.
@@ -31,6 +34,8 @@ pub struct Reply<T> {
     pub raw: Box<RawValue>,
     /// The server's clock, from the header `date`.
     pub date: Option<String>,
+    /// An earlier request with the same idempotency key did it.
+    pub replayed: bool,
 }
 
 /// Why there is no answer.
@@ -81,11 +86,17 @@ impl Client {
         if ["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local)) {
             config = config.proxy(None);
         }
-        Ok(Client { agent: config.build().new_agent(), base: base.to_owned(), key })
+        Ok(Client { agent: config.build().new_agent(), base: base.to_owned(), key, tenant: None })
     }
 
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The same server, asked for this tenant.
+    #[must_use]
+    pub fn for_tenant(&self, tenant: Option<&TenantId>) -> Client {
+        Client { tenant: tenant.cloned().or_else(|| self.tenant.clone()), ..self.clone() }
     }
 
     /// Reads.
@@ -118,6 +129,16 @@ impl Client {
         self.call(Method::POST, path, Some(json(body)))
     }
 
+    /// Sends JSON that has an effect once, however often it is sent with this idempotency key.
+    pub fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        json: Vec<u8>,
+        key: &str,
+    ) -> Result<Reply<T>, ClientError> {
+        self.call_once(&Method::POST, path, Some(("application/json", json)), Some(key))
+    }
+
     /// Puts JSON.
     pub fn put<T: DeserializeOwned>(
         &self,
@@ -144,11 +165,20 @@ impl Client {
         path: &str,
         body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<Reply<T>, ClientError> {
-        let changes = method != Method::GET;
-        let once = changes.then(idempotency_key);
-        let mut answer = self.send(&method, path, body.as_ref(), once.as_deref())?;
+        let once = (method != Method::GET).then(idempotency_key);
+        self.call_once(&method, path, body, once.as_deref())
+    }
+
+    fn call_once<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<(&'static str, Vec<u8>)>,
+        once: Option<&str>,
+    ) -> Result<Reply<T>, ClientError> {
+        let mut answer = self.send(method, path, body.as_ref(), once)?;
         if matches!(&answer, Err(error) if is_reset(error)) {
-            answer = self.send(&method, path, body.as_ref(), once.as_deref())?;
+            answer = self.send(method, path, body.as_ref(), once)?;
         }
         let unreachable =
             |source| ClientError::Unreachable { base: self.base.clone(), source: Box::new(source) };
@@ -175,6 +205,9 @@ impl Client {
         if let Some(once) = once {
             request = request.header("idempotency-key", once);
         }
+        if let Some(tenant) = &self.tenant {
+            request = request.header("x-pinrail-tenant", tenant.as_str());
+        }
         let bad = |_| ClientError::BadAddress { url: uri.clone(), why: "it is not a URL" };
         Ok(match body {
             Some((kind, bytes)) => {
@@ -189,6 +222,7 @@ impl Client {
         let status = response.status();
         let date =
             response.headers().get(header::DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let replayed = response.headers().contains_key("idempotency-replayed");
         let bytes = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let bytes = bytes.map_err(|source| ClientError::Unreachable {
             base: self.base.clone(),
@@ -205,7 +239,7 @@ impl Client {
         }
         let raw: Box<RawValue> = serde_json::from_slice(&bytes).map_err(|_| foreign())?;
         let value = serde_json::from_str(raw.get()).map_err(|_| foreign())?;
-        Ok(Reply { value, raw, date })
+        Ok(Reply { value, raw, date, replayed })
     }
 }
 

@@ -18,4 +18,6 @@ pub mod provider;
 pub mod release;
 pub mod run;
 pub mod sim;
+pub mod state_by;
 pub mod up;
+pub mod vectors;

@@ -48,6 +48,15 @@ fn arguments_that_make_sense_parse_and_others_name_what_is_wrong() {
     check("pinrail run tail --agent support", None);
     check("pinrail run create support --attribute plan=gold --queued", None);
     check("pinrail run create support --attribute plan", Some("NAME=VALUE"));
+    check("pinrail vectors upsert kb - --external --embedder 4f1c22 --batch 100", None);
+    check("pinrail vectors upsert kb kb.jsonl", Some("--run"));
+    check("pinrail vectors upsert kb kb.jsonl --external --deployment 3", Some("cannot be used with"));
+    check("pinrail vectors search kb --vector [1,0] --top 3 --exact --as-of 12.3", None);
+    check("pinrail vectors search kb", Some("--vector"));
+    check("pinrail vectors delete kb a b --deployment 3", None);
+    check("pinrail vectors delete kb --external", Some("<KEY>"));
+    check("pinrail vectors canaries kb --check c.jsonl --deployment 3", None);
+    check("pinrail vectors canaries kb --check c.jsonl --set c.jsonl", Some("cannot be used with"));
     check("pinrail key create x --scope run,read --tenant acme", None);
     check("pinrail key create x", Some("--scope"));
     check("pinrail key create x --scope root", Some("no scope `root`"));
