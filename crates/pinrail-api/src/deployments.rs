@@ -1,19 +1,32 @@
-//! `POST|GET /api/v1/deployments`, `GET /api/v1/deployments/{id}`, `POST …/{id}/promote|rollback|weight`,
-//! `POST /api/v1/holds/lift`.
+//! `POST|GET /api/v1/deployments`, `GET /api/v1/deployments/{id}`, `POST …/{id}/promote|commit|rollback|weight`,
+//! `POST /api/v1/holds/lift`. What goes back is in [`back`], proof in [`proof`], who was misled in [`blast`].
 
 use std::collections::BTreeMap;
 
-use pinrail_domain::id::{AgentName, DeploymentId, Epoch, LedgerSeq, ReleaseId, RunId, SegmentName};
+use pinrail_domain::digest::Digest;
+use pinrail_domain::id::{
+    AgentName, DeploymentId, Epoch, IngestName, LedgerSeq, ReleaseId, RunId, SegmentName, StateSeq,
+};
 use pinrail_domain::share::Share;
+use pinrail_domain::state::index::Winner;
+use pinrail_domain::state::{Space, StateKey};
 use pinrail_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A deployment to open. Exactly one of `now` and `weight`.
+pub mod back;
+pub mod blast;
+pub mod proof;
+
+/// A deployment to open: of releases, with exactly one of `now` and `weight`; or of a data job, with `ingest` alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenDeployment {
     /// Release ids or unambiguous prefixes of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub releases: BTreeMap<AgentName, String>,
+    /// The name of a data job, whose writes commit or abort as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingest: Option<IngestName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment: Option<SegmentName>,
     /// All traffic at once.
@@ -28,7 +41,7 @@ pub struct OpenDeployment {
     pub lift_hold: bool,
 }
 
-/// Why something is done. A rollback needs a reason.
+/// Why something is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Because {
@@ -70,8 +83,11 @@ pub struct HoldLifted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flip {
     pub deployment: DeploymentId,
-    /// `candidate`, `active`, `superseded` or `rolled back`.
+    /// `candidate`, `active`, `superseded` or `rolled back`; of a data job `open`, `committed` or `rolled back`.
     pub state: String,
+    /// A data job's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingest: Option<IngestName>,
     pub segment: SegmentName,
     pub epoch: Epoch,
     pub seq: LedgerSeq,
@@ -84,6 +100,35 @@ pub struct Flip {
     /// The change is made, but its open runs couldn't be counted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub open_runs_unknown: bool,
+    /// What a promotion decided between the deployment and others that wrote the same keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflicts: Option<Conflicts>,
+    /// Records of others that a cascade took along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_along: Option<u64>,
+}
+
+/// Keys that a deployment and others wrote without seeing each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflicts {
+    pub count: u64,
+    /// The first 100, by space and key.
+    pub shown: Vec<Conflict>,
+}
+
+/// A key that was written twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    #[serde(flatten)]
+    pub space: Space,
+    pub key: StateKey,
+    /// The deployment's newest record on it.
+    pub own: StateSeq,
+    /// The others' newest.
+    pub theirs: StateSeq,
+    pub their_deployment: DeploymentId,
+    /// Whose counts once the deployment is promoted.
+    pub wins: Winner,
 }
 
 /// Runs that are not finished.
@@ -99,7 +144,11 @@ pub struct OpenRuns {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
     pub deployment: DeploymentId,
+    pub kind: Kind,
     pub state: String,
+    /// A data job's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingest: Option<IngestName>,
     pub releases: BTreeMap<AgentName, ReleaseId>,
     pub segment: SegmentName,
     pub reason: String,
@@ -113,9 +162,23 @@ pub struct Deployment {
     pub rolled_back: Option<RolledBack>,
     /// Where a rollback returns each agent to.
     pub replaced: BTreeMap<AgentName, Option<DeploymentId>>,
+    /// The digest of the state as it was when the deployment was opened, once that is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
     /// Only in the answer for one deployment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
+    /// What promoting it now would decide. Only in the answer for one candidate or open data job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflicts: Option<Conflicts>,
+}
+
+/// What a deployment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Release,
+    Ingest,
 }
 
 /// When and why a deployment was taken back.
@@ -124,6 +187,9 @@ pub struct RolledBack {
     pub at: Timestamp,
     pub why: String,
     pub was_promoted: bool,
+    /// Only pointers went back: what it wrote counts still.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept_state: bool,
 }
 
 /// What keeps a deployment from being drained.

@@ -72,6 +72,10 @@ codes! {
     ModelRefused = 409, "model_refused", "the tier refuses the model";
     CandidateExists = 409, "candidate_exists", "another candidate is in the way";
     AlreadyActive = 409, "already_active", "nothing would change";
+    IngestOpen = 409, "ingest_open", "a data job of that name is open";
+    WrongKind = 409, "wrong_kind", "the deployment is of another kind";
+    NoManifest = 404, "no_manifest", "the deployment has no manifest";
+    ManifestPending = 503, "manifest_pending", "the manifest is being worked out";
     Held = 409, "held", "a hold is set";
     NotHeld = 409, "not_held", "there is no hold to lift";
     NotACandidate = 409, "not_a_candidate", "the deployment is no candidate";

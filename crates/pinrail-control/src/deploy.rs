@@ -16,6 +16,17 @@ use serde::{Deserialize, Serialize};
 use crate::contracts::ContractError;
 use crate::{By, CommitError, Committed, Control};
 
+pub mod blast;
+pub mod compensate;
+pub mod conflicts;
+pub mod derived;
+pub mod report;
+pub mod take_back;
+
+pub use take_back::Flips;
+
+use conflicts::Conflicts;
+
 /// What a change to a deployment led to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flipped {
@@ -27,6 +38,12 @@ pub struct Flipped {
     pub seq: LedgerSeq,
     /// What each of the deployment's agents has active in its segment now.
     pub active: BTreeMap<AgentName, Option<DeploymentId>>,
+    /// A data job's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingest: Option<IngestName>,
+    /// Keys that a promoted deployment and others wrote without seeing each other, as of just before.
+    #[serde(default, skip_serializing_if = "Conflicts::is_empty")]
+    pub conflicts: Conflicts,
 }
 
 /// Why a deployment isn't opened.
@@ -92,10 +109,12 @@ impl Control {
     ) -> Result<Committed<Flipped>, CommitError<PromoteRefused>> {
         let is_job = self.snapshot().world.deployments.get(&id).is_some_and(|job| job.ingest.is_some());
         let _alone = if is_job { Some(self.inner.jobs.write().await) } else { None };
+        let conflicts = self.conflicts(id).await.map_err(CommitError::Store)?;
         let decide = |world: &World| {
             Ok((deploy::promote(world, id, lift_hold, |manifest| self.judge(world, manifest))?, id))
         };
-        self.commit(by, decide, flipped).await
+        let report = |world: &World, id| Flipped { conflicts: conflicts.clone(), ..flipped(world, id) };
+        self.commit(by, decide, report).await
     }
 
     /// Takes a deployment back: one ledger append, whatever else is going on (I5, I7).
@@ -106,7 +125,11 @@ impl Control {
         what: TakeBack,
     ) -> Result<Committed<Flipped>, CommitError<RollBackRefused>> {
         let decide = |world: &World| Ok((vec![deploy::roll_back(world, id, &what)?], id));
-        self.commit(by, decide, flipped).await
+        let done = self.commit(by, decide, flipped).await?;
+        if !done.replayed {
+            self.inner.flips.note(id, done.took_us);
+        }
+        Ok(done)
     }
 
     /// Sets a candidate's share of traffic.
@@ -162,5 +185,7 @@ fn flipped(world: &World, id: DeploymentId) -> Flipped {
         epoch: world.epoch,
         seq: world.head.seq,
         active: deployment.releases.keys().map(active).collect(),
+        ingest: deployment.ingest.clone(),
+        conflicts: Conflicts::default(),
     }
 }

@@ -27,6 +27,7 @@ pub mod errors;
 pub mod keys;
 pub mod ledger;
 pub mod open;
+pub mod proof;
 pub mod publish;
 pub mod runs;
 pub mod state;
@@ -71,6 +72,8 @@ struct Inner {
     states: Arc<States>,
     /// Held alone while a data job commits, so that nothing is written in its name afterwards.
     jobs: Arc<tokio::sync::RwLock<()>>,
+    /// How long rollbacks of this process took, from the call to the flip.
+    flips: deploy::Flips,
 }
 
 /// Everything that readers see, as of one ledger entry; replaced as a whole.

@@ -99,10 +99,12 @@ impl Control {
             runs,
             states,
             jobs,
+            flips: crate::deploy::Flips::default(),
         };
         let inner = Arc::new(inner);
         tasks::spawn(forget_old_answers(Arc::downgrade(&inner)));
         tasks::spawn(load_live_releases(Arc::clone(&inner)));
+        tasks::spawn(crate::proof::manifests::keep(Arc::downgrade(&inner)));
         for run in left {
             inner.runs.record(run, vec![(inner.clock.now(), cut_off())]).await;
         }

@@ -49,6 +49,8 @@ pub struct States {
     spaces: Mutex<HashMap<Space, Arc<Loaded>>>,
     /// Rises with every use of a space: the one used longest ago goes first.
     uses: AtomicU64,
+    /// The newest record of all that this process wrote.
+    newest: AtomicU64,
     pub(crate) notes: Notes,
     vectors: vectors::Cache,
     /// For work in the background, which ends with the control plane.
@@ -156,6 +158,7 @@ impl States {
             parts,
             spaces: Mutex::default(),
             uses: AtomicU64::new(0),
+            newest: AtomicU64::new(0),
             notes,
             vectors,
             me: Weak::clone(me),
@@ -244,8 +247,13 @@ impl States {
     }
 
     /// Notes what a run read: proof for "who may have been misled". Waits only while very many notes wait.
-    pub async fn note(&self, reader: &Reader, space: &Space, at: Moment, what: Seen) {
+    pub async fn note(&self, reader: &Reader, space: &Space, mut at: Moment, what: Seen) {
         let Some((run, agent)) = &reader.run else { return };
+        // A view of now ends with its space's newest record. What the run wrote elsewhere after that and before this
+        // read doesn't rest on it.
+        if reader.as_of == AsOf::Now {
+            at.state = at.state.max(StateSeq(self.newest.load(Ordering::Acquire)));
+        }
         self.notes.note(Read { run: *run, agent: agent.clone(), space: space.clone(), at, what }).await;
     }
 
@@ -319,7 +327,7 @@ impl States {
     ) -> Result<Appended, AppendError> {
         assert!(batch.puts.len() <= BATCH_MAX, "a decision makes at most {BATCH_MAX} changes");
         let store = Arc::clone(&self.parts.store);
-        tasks::to_the_end(async move {
+        let appended = tasks::to_the_end(async move {
             let deployment = batch.author.deployment;
             let keys: Vec<(StateKey, Op)> = batch.puts.iter().map(|put| (put.key.clone(), put.op)).collect();
             let appended = store.state_append(batch).await;
@@ -333,7 +341,9 @@ impl States {
             drop(held);
             appended
         })
-        .await
+        .await?;
+        self.newest.fetch_max(appended.last.0, Ordering::AcqRel);
+        Ok(appended)
     }
 
     /// Waits for the space's turn, with an index that holds all that the store has.

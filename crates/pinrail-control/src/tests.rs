@@ -1,11 +1,14 @@
 //! The control plane over the in-memory store, with a clock and randomness that the tests drive.
 
+mod back;
 pub(crate) mod bench;
+mod blast;
 mod commit;
 mod deployments;
 mod journal;
 mod keys;
 mod ledger;
+mod proof;
 mod reopen;
 mod runs;
 mod sessions;

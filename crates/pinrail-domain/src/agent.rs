@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{SegmentName, TenantId};
+use crate::provider::is_env_name;
 use crate::tier::Tier;
 
 /// An agent's settings: everything about it that is not in a release. Stored: never rename a field.
@@ -23,6 +24,20 @@ pub struct AgentSpec {
     pub segments: Vec<Segment>,
     #[serde(default)]
     pub journal: JournalPolicy,
+    /// Who is told of calls that a rollback can't take back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<Compensation>,
+}
+
+/// Where calls of tools with side effects are reported when the deployment behind them turned out bad.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compensation {
+    /// `https://…`, or `http://…` on this machine.
+    pub url: String,
+    /// The environment variable that holds the secret that reports are signed with (I15); none: not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_env: Option<String>,
 }
 
 /// A part of an agent's traffic with its own pointer.
@@ -68,6 +83,14 @@ pub enum BadAgent {
     NoCondition(SegmentName),
     #[error("segment `{segment}` can never match: attribute `{attribute}` lists no value")]
     NoValue { segment: SegmentName, attribute: String },
+    #[error(
+        "compensation.url must be https://HOST/…, or http:// on this machine, without a user name or a fragment"
+    )]
+    CompensationUrl,
+    #[error(
+        "compensation.secret_env is not an environment variable's name; it must name one, never hold the secret itself"
+    )]
+    CompensationSecret,
     #[error("{what} is {got}; at most {max} are allowed")]
     TooMany { what: &'static str, got: usize, max: usize },
 }
@@ -84,6 +107,8 @@ pub const ATTRIBUTE_BYTES_MAX: usize = 256;
 pub const ATTRIBUTE_VALUES_MAX: usize = 100;
 /// A description is a sentence or two.
 pub const DESCRIPTION_BYTES_MAX: usize = 2_000;
+/// Longer than any address that people type.
+pub const URL_BYTES_MAX: usize = 2_000;
 
 impl AgentSpec {
     /// Checks the settings that types alone don't.
@@ -99,7 +124,7 @@ impl AgentSpec {
             }
             segment.check()?;
         }
-        Ok(())
+        self.compensation.as_ref().map_or(Ok(()), Compensation::check)
     }
 
     /// Whether traffic can be in `segment`.
@@ -126,6 +151,40 @@ impl Segment {
             return Err(BadAgent::NoValue { segment: self.name.clone(), attribute: attribute.clone() });
         }
         Ok(())
+    }
+}
+
+impl Compensation {
+    fn check(&self) -> Result<(), BadAgent> {
+        let Compensation { url, secret_env } = self;
+        at_most("the length of compensation.url in bytes", url.len(), URL_BYTES_MAX)?;
+        let is_whole = |rest: &str| {
+            !rest.is_empty()
+                && !rest.starts_with(['/', ':'])
+                && !rest.contains(['@', '#'])
+                && rest.bytes().all(|b| b.is_ascii_graphic())
+        };
+        let is_here = |rest: &str| {
+            let authority = rest.split(['/', '?']).next().unwrap_or_default();
+            let host = authority.strip_prefix('[').map_or_else(
+                || authority.split(':').next().unwrap_or_default(),
+                |bracketed| bracketed.split(']').next().unwrap_or_default(),
+            );
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        let fits = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => is_whole(rest),
+            (None, Some(rest)) => is_whole(rest) && is_here(rest),
+            (None, None) => false,
+        };
+        if !fits {
+            return Err(BadAgent::CompensationUrl);
+        }
+        // What looks like a secret by mistake is not repeated in the error (I15).
+        match secret_env {
+            Some(name) if !is_env_name(name) => Err(BadAgent::CompensationSecret),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -157,6 +216,23 @@ mod tests {
         let values = |values: &str| format!("[[segments]]\nname = 'a'\nattributes = {{ plan = [{values}] }}");
         check(&values(&many), "number of an attribute's values is 101; at most 100");
         check(&values(&format!("'{}'", "x".repeat(257))), "length of an attribute in bytes is 257");
+        for url in [
+            "ftp://x",
+            "https://",
+            "https://u:p@x/y",
+            "http://example.com/x",
+            "http://10.0.0.1/",
+            "https://x y",
+        ] {
+            check(&format!("[compensation]\nurl = '{url}'"), "must be https://HOST");
+        }
+        for url in
+            ["https://example.com/hook?a=1", "http://127.0.0.1:9/x", "http://[::1]/", "http://localhost:9"]
+        {
+            let spec: AgentSpec = toml::from_str(&format!("[compensation]\nurl = '{url}'")).unwrap();
+            assert_eq!(spec.check(), Ok(()), "{url}");
+        }
+        check("[compensation]\nurl = 'https://x'\nsecret_env = 'whsec_abc'", "never hold the secret");
         check("teir = 'standard'", "unknown field `teir`");
         check("tier = 'urgent'", "unknown variant `urgent`");
     }

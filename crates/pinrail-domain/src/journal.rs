@@ -128,6 +128,14 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
+    /// The tool call at place `event` was reported for compensation, since `deployment` is bad, and the receiver took it.
+    /// The only event that may follow the end.
+    Compensated {
+        deployment: DeploymentId,
+        event: EventSeq,
+        /// What the receiver knows the report by.
+        id: String,
+    },
 }
 
 /// A provider's answer, as far as it came.
@@ -226,6 +234,7 @@ impl Event {
             Event::Resumed => "resumed",
             Event::Parked { .. } => "parked",
             Event::Finished { .. } => "finished",
+            Event::Compensated { .. } => "compensated",
         }
     }
 
@@ -260,7 +269,8 @@ impl Event {
             | Event::Paused { .. }
             | Event::Resumed
             | Event::Parked { .. }
-            | Event::Finished { .. } => self,
+            | Event::Finished { .. }
+            | Event::Compensated { .. } => self,
         }
     }
 
@@ -281,7 +291,8 @@ impl Event {
             | Event::ModelFailed { .. }
             | Event::Drift { .. }
             | Event::Parked { .. }
-            | Event::Finished { .. } => false,
+            | Event::Finished { .. }
+            | Event::Compensated { .. } => false,
         }
     }
 }

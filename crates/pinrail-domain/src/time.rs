@@ -18,7 +18,29 @@ impl Timestamp {
     pub fn plus_ms(self, ms: u64) -> Timestamp {
         Timestamp(self.0.saturating_add(ms))
     }
+
+    /// As other programs write it, for example `2026-11-20T00:00:00.000Z`.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        let (days, ms) = (self.0 / DAY_MS, self.0 % DAY_MS);
+        // Days since 0000-03-01, so that a leap day ends its year; 400 years have 146 097 days.
+        let days = days + 719_468;
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        let year = era * 400 + year_of_era + u64::from(month <= 2);
+        let (seconds, ms) = (ms / 1_000, ms % 1_000);
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    }
 }
+
+/// A day without leap seconds, as Unix time counts.
+const DAY_MS: u64 = 86_400_000;
 
 /// Nanoseconds on a clock that never goes back; only differences mean anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,4 +62,19 @@ pub trait Clock: Send + Sync {
 /// Draws unpredictable bytes. The real one lives in the binary; tests seed theirs.
 pub trait Entropy: Send + Sync {
     fn fill(&self, bytes: &mut [u8]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_others_read_it() {
+        let check = |ms, text: &str| assert_eq!(Timestamp(ms).rfc3339(), text);
+        check(0, "1970-01-01T00:00:00.000Z");
+        check(951_782_399_999, "2000-02-28T23:59:59.999Z");
+        check(951_782_400_000, "2000-02-29T00:00:00.000Z");
+        check(1_795_132_800_000, "2026-11-20T00:00:00.000Z");
+        check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
+    }
 }

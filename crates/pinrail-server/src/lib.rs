@@ -22,6 +22,7 @@ mod dispatch;
 mod in_flight;
 mod limits;
 mod openapi;
+mod outbound;
 mod page;
 mod port;
 mod problem;
@@ -36,6 +37,7 @@ mod testing;
 mod unread;
 
 pub use limits::Limits;
+pub use outbound::Webhooks;
 pub use port::Port;
 pub use routes::{Access, ROUTES, Route, Takes};
 pub use server::{Drained, MissingKeys, Options, Server};

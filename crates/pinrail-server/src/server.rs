@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pinrail_api::status::MissingKey;
 use pinrail_control::Control;
+use pinrail_control::deploy::compensate::Outbound;
 use pinrail_domain::time::Clock;
 use pinrail_gateway::Gateway;
 use tokio::net::TcpListener;
@@ -28,6 +29,8 @@ pub struct Options {
     pub version: String,
     /// The providers whose key variable isn't set in this process's environment.
     pub missing_keys: MissingKeys,
+    /// Sends reports for compensation: [`crate::Webhooks`].
+    pub outbound: Arc<dyn Outbound>,
 }
 
 /// Looks now which providers' keys are missing.
@@ -49,13 +52,14 @@ pub struct Server {
 impl Server {
     #[must_use]
     pub fn new(options: Options) -> Server {
-        let Options { control, gateway, clock, limits, version, missing_keys } = options;
+        let Options { control, gateway, clock, limits, version, missing_keys, outbound } = options;
         let state = Arc::new(State {
             openapi: Bytes::from(openapi::document(&version)),
             control,
             clock,
             version,
             missing_keys,
+            outbound,
             draining: watch::Sender::new(false),
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
             limits,

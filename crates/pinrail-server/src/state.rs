@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pinrail_control::Control;
+use pinrail_control::deploy::compensate::Outbound;
 use pinrail_domain::time::Clock;
 use tokio::sync::{Semaphore, watch};
 
@@ -21,6 +22,8 @@ pub struct State {
     pub draining: watch::Sender<bool>,
     /// Places for readers that wait for events.
     pub pollers: Arc<Semaphore>,
+    /// Sends reports for compensation.
+    pub outbound: Arc<dyn Outbound>,
     /// The API's description, written once.
     pub openapi: Bytes,
 }

@@ -46,6 +46,15 @@ pub struct Answered {
 /// Goes on by a millisecond whenever it is looked at.
 pub struct TestClock(AtomicU64);
 
+/// No variable is set, but for one.
+pub struct NoSecrets;
+
+impl pinrail_gateway::port::Secrets for NoSecrets {
+    fn secret(&self, env_name: &str) -> Option<String> {
+        (env_name == "HOOK_SECRET").then(|| "a planted secret".to_owned())
+    }
+}
+
 /// Counts, which is as unpredictable as a test needs.
 pub struct Counting(AtomicU64);
 
@@ -117,6 +126,7 @@ impl Bench {
             limits,
             version: "0.0.0-test".to_owned(),
             missing_keys: Arc::new(move || vec![missing.clone()]),
+            outbound: Arc::new(crate::Webhooks::new(Arc::new(NoSecrets))),
             draining: watch::Sender::new(false),
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
             openapi: Bytes::from(openapi::document("0.0.0-test")),

@@ -5,6 +5,7 @@
 //! is only touched by who wants the content. Counts are kept beside, in the same transaction.
 
 use async_trait::async_trait;
+use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{DeploymentId, LedgerSeq, RunId, StateSeq, TenantId};
 use pinrail_domain::state::{Moment, Operation, Record, Space};
 use pinrail_domain::time::Timestamp;
@@ -67,6 +68,11 @@ impl State for Sqlite {
         let readers = if seqs.len() <= RECORDS_QUICK { &self.quick } else { &self.readers };
         let seqs = seqs.to_vec();
         Ok(readers.ask(move |db| read::records(db, &seqs)).await?)
+    }
+
+    async fn state_digests(&self, seqs: &[StateSeq]) -> Result<Vec<(StateSeq, Digest)>, StoreError> {
+        let seqs = seqs.to_vec();
+        Ok(self.readers.ask(move |db| read::digests(db, &seqs)).await?)
     }
 
     async fn state_scan(

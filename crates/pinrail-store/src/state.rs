@@ -210,6 +210,12 @@ pub trait State: Send + Sync {
     /// Whole records, in the order asked for and as often; one that isn't there is left out.
     async fn state_records(&self, seqs: &[StateSeq]) -> Result<Vec<Record>, StoreError>;
 
+    /// The digests of records, in the order asked for; one that isn't there is left out.
+    async fn state_digests(&self, seqs: &[StateSeq]) -> Result<Vec<(StateSeq, Digest)>, StoreError> {
+        let records = self.state_records(seqs).await?;
+        Ok(records.into_iter().map(|record| (record.operation.seq, record.digest)).collect())
+    }
+
     /// Up to `limit` whole records of a space after `after`, in sequence order.
     async fn state_scan(
         &self,

@@ -36,7 +36,7 @@ Exit codes:
   1  refused or failed: the server said no, or a file cannot be used
   2  the arguments make no sense
   3  the server cannot be reached
-  4  verification failed: `ledger verify` found a break, `doctor` found errors"
+  4  verification failed: `ledger verify` found a break, `deployment verify` a difference, `doctor` errors"
 ))]
 pub struct Cli {
     #[command(flatten)]
@@ -103,7 +103,7 @@ impl Cli {
             Command::Apply(args) => done(apply::run(&args, &globals.context()?)),
             Command::Release(args) => done(release::run(args, &globals.context()?)),
             Command::Deploy(args) => done(deploy::run(args, &globals.context()?)),
-            Command::Deployment(args) => done(deployment::run(args, &globals.context()?)),
+            Command::Deployment(args) => verdict(deployment::run(args, &globals.context()?)),
             Command::Pointers(args) => done(pointers::run(&args, &globals.context()?)),
             Command::Hold(args) => done(hold::run(args, &globals.context()?)),
             Command::Run(args) => done(run::run(args, &globals.context()?)),

@@ -4,7 +4,7 @@
 //! have done its work, so the call is sent once more with the same key: the server then gives the first answer again.
 
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::time::Duration;
 
 use pinrail_api::Page;
@@ -13,7 +13,7 @@ use pinrail_domain::id::TenantId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use ureq::http::{Method, Request, Response, header};
+use ureq::http::{Method, Request, Response, header, request};
 use ureq::{Agent, Body};
 
 use crate::config::Secret;
@@ -61,6 +61,8 @@ pub struct Query(String);
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may take; the longest wait that the server grants a follower is well below.
 const ANSWER: Duration = Duration::from_secs(90);
+/// How long an answer may take that the server works on while it comes: millions of records are read for some.
+const WORK: Duration = Duration::from_secs(3_600);
 /// The longest answer: a page of runs with full bodies.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 /// What of a foreign answer is shown.
@@ -118,6 +120,37 @@ impl Client {
             }
         }
         Ok(items)
+    }
+
+    /// Reads an answer that comes line by line, one JSON value each, while the server works on it.
+    pub fn lines<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        mut visit: impl FnMut(T),
+    ) -> Result<(), ClientError> {
+        let (uri, request) = self.request(&Method::GET, path)?;
+        let bad = |_| ClientError::BadAddress { url: uri.clone(), why: "it is not a URL" };
+        let request = request.body(()).map_err(bad)?;
+        let request = self.agent.configure_request(request).timeout_global(Some(WORK)).build();
+        let unreachable = |source: ureq::Error| ClientError::Unreachable {
+            base: self.base.clone(),
+            source: Box::new(source),
+        };
+        let mut response = self.agent.run(request).map_err(unreachable)?;
+        if !response.status().is_success() {
+            return self.read::<T>(response).map(drop);
+        }
+        let status = response.status().as_u16();
+        for line in BufReader::new(response.body_mut().as_reader()).lines() {
+            let line = line.map_err(|error| unreachable(error.into()))?;
+            let value = serde_json::from_str(&line).map_err(|_| ClientError::NotPinrail {
+                base: self.base.clone(),
+                status,
+                excerpt: line.chars().take(EXCERPT_CHARS).collect(),
+            })?;
+            visit(value);
+        }
+        Ok(())
     }
 
     /// Sends JSON.
@@ -193,15 +226,7 @@ impl Client {
         body: Option<&(&'static str, Vec<u8>)>,
         once: Option<&str>,
     ) -> Result<Result<Response<Body>, ureq::Error>, ClientError> {
-        let uri = format!("{}{path}", self.base);
-        let mut request =
-            Request::builder().method(method).uri(&uri).header(header::ACCEPT, "application/json");
-        if let Some(key) = &self.key {
-            let mut value = header::HeaderValue::from_str(&format!("Bearer {}", key.reveal()))
-                .map_err(|_| ClientError::BadKey)?;
-            value.set_sensitive(true);
-            request = request.header(header::AUTHORIZATION, value);
-        }
+        let (uri, mut request) = self.request(method, path)?;
         if let Some(once) = once {
             request = request.header("idempotency-key", once);
         }
@@ -216,6 +241,20 @@ impl Client {
             }
             None => self.agent.run(request.body(()).map_err(bad)?),
         })
+    }
+
+    /// A request's head, and where it goes.
+    fn request(&self, method: &Method, path: &str) -> Result<(String, request::Builder), ClientError> {
+        let uri = format!("{}{path}", self.base);
+        let mut request =
+            Request::builder().method(method).uri(&uri).header(header::ACCEPT, "application/json");
+        if let Some(key) = &self.key {
+            let mut value = header::HeaderValue::from_str(&format!("Bearer {}", key.reveal()))
+                .map_err(|_| ClientError::BadKey)?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        Ok((uri, request))
     }
 
     fn read<T: DeserializeOwned>(&self, mut response: Response<Body>) -> Result<Reply<T>, ClientError> {

@@ -280,6 +280,13 @@ impl Runs {
         self.recorder.flushes()
     }
 
+    /// Journals that a call's compensation was delivered. Durable on return.
+    pub(crate) async fn compensated(&self, run: RunId, event: Event) -> Result<(), WriteError> {
+        let events = vec![(self.parts.clock.now(), event)];
+        let append = Append { run, expected: None, events, answer: None };
+        self.recorder.durably(Write::Append(append)).await.map(drop)
+    }
+
     pub(super) async fn park(&self, live: &LiveRun, why: &str) -> Result<(), WriteError> {
         if live.status() == RunStatus::Parked {
             return Ok(());
@@ -427,7 +434,8 @@ fn moves_run(event: &Event) -> bool {
         | Event::Drift { .. }
         | Event::ToolCall { .. }
         | Event::ToolResult { .. }
-        | Event::Note { .. } => false,
+        | Event::Note { .. }
+        | Event::Compensated { .. } => false,
     }
 }
 

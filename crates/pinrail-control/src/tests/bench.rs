@@ -105,6 +105,11 @@ pub struct Gated {
     /// While it is shut, nobody hears whether a key has its answer.
     pub answers: Gate,
     pub state: Gate,
+    /// While it is shut, nobody reads a space's operations.
+    pub operations: Gate,
+    /// How many batches of state were appended, and how many of ledger entries.
+    pub state_appends: AtomicU64,
+    pub ledger_appends: AtomicU64,
     tamper: Mutex<Option<Tamper>>,
     unreadable: AtomicBool,
     /// How many batches of journal writes came, and how long the longest was.
@@ -154,6 +159,7 @@ impl Ledger for Gated {
     }
 
     async fn ledger_append(&self, append: ledger::Append) -> Result<(), ledger::AppendError> {
+        self.ledger_appends.fetch_add(1, Ordering::SeqCst);
         let result = self.memory.ledger_append(append).await;
         self.ledger.pass().await;
         result
@@ -254,6 +260,9 @@ impl Bench {
             journal: Gate::new(),
             answers: Gate::new(),
             state: Gate::new(),
+            operations: Gate::new(),
+            state_appends: AtomicU64::new(0),
+            ledger_appends: AtomicU64::new(0),
             tamper: Mutex::default(),
             unreadable: AtomicBool::new(false),
             batches: AtomicU64::new(0),

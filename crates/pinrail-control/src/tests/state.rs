@@ -17,14 +17,14 @@ use crate::state::context::{Accepts, GetRefused, Set, SetRefused, Stored};
 use crate::state::memory::{Remembered, Turn};
 use crate::state::{AsOf, NoWriter, Reader, WriteAs, WriteError};
 
-const ONE: DeploymentId = DeploymentId(1);
+pub(super) const ONE: DeploymentId = DeploymentId(1);
 
 async fn stamp(bench: &Bench, run: RunId) -> Arc<Stamp> {
     bench.control.runs().stamp(run, &Tenants::All).await.unwrap().unwrap()
 }
 
 /// A run of a new session, on this deployment.
-async fn run_on(bench: &Bench, deployment: DeploymentId) -> Arc<Stamp> {
+pub(super) async fn run_on(bench: &Bench, deployment: DeploymentId) -> Arc<Stamp> {
     for n in 0..1_000 {
         let run = bench.created(Some(&format!("on-{deployment}-{n}"))).await;
         let stamp = stamp(bench, run).await;
@@ -35,27 +35,27 @@ async fn run_on(bench: &Bench, deployment: DeploymentId) -> Arc<Stamp> {
     panic!("no session falls on deployment {deployment}");
 }
 
-fn reader(stamp: &Stamp) -> Reader {
+pub(super) fn reader(stamp: &Stamp) -> Reader {
     Reader { own: Some(stamp.deployment), run: Some((stamp.run, stamp.agent.clone())), as_of: AsOf::Now }
 }
 
-fn session(name: &str) -> Space {
+pub(super) fn session(name: &str) -> Space {
     Space::memory(tenant("acme"), &agent("planner"), &name.parse().unwrap())
 }
 
-fn turn(text: &str, told: bool) -> Turn {
+pub(super) fn turn(text: &str, told: bool) -> Turn {
     Turn { key: None, json: format!("\"{text}\""), told, parents: Vec::new() }
 }
 
-fn key(text: &str) -> StateKey {
+pub(super) fn key(text: &str) -> StateKey {
     text.parse().unwrap()
 }
 
-fn stored(protocol: u32, json: &str) -> Stored {
+pub(super) fn stored(protocol: u32, json: &str) -> Stored {
     serde_json::from_str(&format!("{{\"protocol\":{protocol},\"value\":{json}}}")).unwrap()
 }
 
-fn set(name: &str, value: Option<&str>, expected: Option<u64>) -> Set {
+pub(super) fn set(name: &str, value: Option<&str>, expected: Option<u64>) -> Set {
     Set {
         key: key(name),
         value: value.map(|json| stored(1, json)),
@@ -64,7 +64,13 @@ fn set(name: &str, value: Option<&str>, expected: Option<u64>) -> Set {
     }
 }
 
-async fn remember(bench: &Bench, stamp: &Stamp, space: &Space, text: &str, told: bool) -> Remembered {
+pub(super) async fn remember(
+    bench: &Bench,
+    stamp: &Stamp,
+    space: &Space,
+    text: &str,
+    told: bool,
+) -> Remembered {
     bench.control.states().remember(stamp, space, vec![turn(text, told)], None).await.unwrap()
 }
 
@@ -77,7 +83,7 @@ fn texts(records: &[Record]) -> Vec<String> {
     records.iter().map(text).collect()
 }
 
-async fn recall(bench: &Bench, space: &Space, reader: &Reader) -> Vec<String> {
+pub(super) async fn recall(bench: &Bench, space: &Space, reader: &Reader) -> Vec<String> {
     texts(&bench.control.states().recall(space, reader, None, 100).await.unwrap().turns)
 }
 
@@ -270,7 +276,7 @@ async fn nothing_is_derived_from_another_tenants_records() {
     assert!(states.remember(&run, &session("s"), derived(StateSeq(99)), None).await.is_err());
 }
 
-async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+pub(super) async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     tokio::select! {
         biased;
         done = future => Some(done),

@@ -90,7 +90,8 @@ impl Summary {
             | Event::Note { .. }
             | Event::Paused { .. }
             | Event::Resumed
-            | Event::Parked { .. } => {}
+            | Event::Parked { .. }
+            | Event::Compensated { .. } => {}
         }
         Ok(())
     }
@@ -113,7 +114,9 @@ impl RunStatus {
     fn after(self, event: &Event) -> Option<RunStatus> {
         use RunStatus::{Finished, Parked, Paused, Queued, Running};
         match (self, event) {
-            (_, Event::Plan { .. }) | (Finished, _) => None,
+            (_, Event::Plan { .. }) => None,
+            (status, Event::Compensated { .. }) => Some(status),
+            (Finished, _) => None,
             (_, Event::Finished { .. }) => Some(Finished),
             (_, Event::Parked { .. }) => Some(Parked),
             (Queued, Event::Started) | (Paused | Parked, Event::Resumed) => Some(Running),
@@ -209,6 +212,13 @@ mod tests {
         check(Paused, Event::Resumed, Some(Running));
         check(Paused, Event::ModelRequest { call: 1, stream: false, body: None }, None);
         check(Parked, Event::Resumed, Some(Running));
+        let compensated = || Event::Compensated {
+            deployment: crate::id::DeploymentId(2),
+            event: crate::id::EventSeq(1),
+            id: "2".into(),
+        };
+        check(Finished, compensated(), Some(Finished));
+        check(Paused, compensated(), Some(Paused));
         check(Parked, Event::Finished { outcome: Outcome::Error, why: None }, Some(Finished));
         for status in RunStatus::ALL {
             assert_eq!(status.to_string().parse(), Ok(status));

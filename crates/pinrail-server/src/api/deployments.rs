@@ -1,9 +1,9 @@
 //! Deployments: opened, widened, promoted, taken back, shown.
 
-use pinrail_api::deployments::{Flip, OpenRuns, RolledBack};
+use pinrail_api::deployments::{Conflict, Conflicts, Flip, Kind, OpenRuns, RolledBack};
 use pinrail_api::problem::{Code, Problem};
 use pinrail_control::Committed;
-use pinrail_control::deploy::Flipped;
+use pinrail_control::deploy::{Flipped, conflicts};
 use pinrail_domain::deploy;
 use pinrail_domain::deployment::{Deployment, Hold, Status};
 use pinrail_domain::id::{AgentName, DeploymentId, SegmentName};
@@ -13,34 +13,52 @@ use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
 
+pub mod blast_radius;
+pub mod commit;
+pub mod compensate;
 pub mod get;
 pub mod list;
+pub mod manifest;
 pub mod post;
 pub mod promote;
+pub mod report;
 pub mod rollback;
+pub mod verify;
 pub mod weight;
 
 /// Says what a change led to. The change is made, so a count that fails doesn't fail the answer (I7).
 async fn flip(call: &Call, done: Committed<Flipped>) -> Answer {
-    let Flipped { deployment, state, segment, epoch, seq, active } = done.value;
+    reply::changed(done.replayed, &flipped(call, done).await)
+}
+
+async fn flipped(call: &Call, done: Committed<Flipped>) -> Flip {
+    let Flipped { deployment, state, segment, epoch, seq, active, ingest, conflicts } = done.value;
     let drain = call.control().drain_of(deployment).await;
     if let Err(error) = &drain {
         tracing::warn!(error = %problem::chain(error), %deployment, "the open runs cannot be counted");
     }
-    reply::changed(
-        done.replayed,
-        &Flip {
-            deployment,
-            state,
-            segment,
-            epoch,
-            seq,
-            active,
-            took_us: done.took_us,
-            open_runs_unknown: drain.is_err(),
-            open_runs: drain.map(|drain| open_runs(drain.open)).unwrap_or_default(),
-        },
-    )
+    Flip {
+        deployment,
+        state,
+        ingest,
+        segment,
+        epoch,
+        seq,
+        active,
+        took_us: done.took_us,
+        open_runs_unknown: drain.is_err(),
+        open_runs: drain.map(|drain| open_runs(drain.open)).unwrap_or_default(),
+        conflicts: Some(conflicts).filter(|found| !found.is_empty()).map(in_conflict),
+        taken_along: None,
+    }
+}
+
+fn in_conflict(found: conflicts::Conflicts) -> Conflicts {
+    let shown = found.shown.into_iter().map(|conflicts::InSpace { space, conflict }| {
+        let pinrail_domain::state::index::Conflict { key, own, theirs, their_deployment, wins } = conflict;
+        Conflict { space, key, own, theirs, their_deployment, wins }
+    });
+    Conflicts { count: found.count, shown: shown.collect() }
 }
 
 /// The deployment that the path names.
@@ -58,13 +76,16 @@ fn shown(world: &World, deployment: &Deployment) -> pinrail_api::deployments::De
     match &deployment.status {
         Status::Candidate { weight: share } => weight = Some(*share),
         Status::Promoted { at, seq: _ } => promoted_at = Some(*at),
-        Status::RolledBack { at, seq: _, why, was_promoted, kept_state: _ } => {
-            rolled_back = Some(RolledBack { at: *at, why: why.clone(), was_promoted: *was_promoted });
+        Status::RolledBack { at, seq: _, why, was_promoted, kept_state } => {
+            let (was_promoted, kept_state) = (*was_promoted, *kept_state);
+            rolled_back = Some(RolledBack { at: *at, why: why.clone(), was_promoted, kept_state });
         }
     }
     pinrail_api::deployments::Deployment {
         deployment: deployment.id,
+        kind: kind(deployment),
         state: deploy::state(world, deployment).to_owned(),
+        ingest: deployment.ingest.clone(),
         releases: deployment.releases.clone(),
         segment: deployment.segment.clone(),
         reason: deployment.reason.clone(),
@@ -73,8 +94,14 @@ fn shown(world: &World, deployment: &Deployment) -> pinrail_api::deployments::De
         promoted_at,
         rolled_back,
         replaced: deployment.replaced.clone(),
+        manifest: deployment.manifest,
         drain: None,
+        conflicts: None,
     }
+}
+
+fn kind(deployment: &Deployment) -> Kind {
+    if deployment.ingest.is_some() { Kind::Ingest } else { Kind::Release }
 }
 
 /// How a deployment is taken back, for a next step.

@@ -46,6 +46,7 @@ async fn start(limits: Limits) -> Running {
         limits,
         version: "0.0.0-test".to_owned(),
         missing_keys: Arc::new(Vec::new),
+        outbound: Arc::new(crate::Webhooks::new(Arc::new(Nothing))),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();

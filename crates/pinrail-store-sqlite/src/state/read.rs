@@ -97,6 +97,21 @@ pub(super) fn records(db: &Connection, seqs: &[StateSeq]) -> Result<Vec<Record>,
     Ok(records)
 }
 
+pub(super) fn digests(db: &Connection, seqs: &[StateSeq]) -> Result<Vec<(StateSeq, Digest)>, Failure> {
+    let mut select = db.prepare_cached("SELECT digest FROM state WHERE seq = ?1")?;
+    let mut digests = Vec::with_capacity(seqs.len());
+    for seq in seqs {
+        let mut rows = select.query([integer(seq.0)])?;
+        if let Some(row) = rows.next()? {
+            let digest = row.get(0);
+            let digest =
+                digest.map_err(|_| Failure::damaged(format_args!("state record {seq}"), "its digest"))?;
+            digests.push((*seq, Digest::from_bytes(digest)));
+        }
+    }
+    Ok(digests)
+}
+
 pub(super) fn scan(
     db: &Connection,
     space: &Space,

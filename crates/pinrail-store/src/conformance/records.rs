@@ -63,6 +63,8 @@ pub async fn records_come_in_the_order_asked_for(subject: Subject) {
         let read = store.state_records(&asked).await.unwrap();
         let expected: Vec<Record> = expected.iter().map(|place| all[*place].clone()).collect();
         assert_eq!(read, expected, "{asked:?}");
+        let digests: Vec<_> = expected.iter().map(|record| (record.operation.seq, record.digest)).collect();
+        assert_eq!(store.state_digests(&asked).await.unwrap(), digests, "{asked:?}");
     };
     check(&[], &[]).await;
     check(&[3], &[2]).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pinrail_api::deployments::{Flip, OpenDeployment};
-use pinrail_domain::id::{AgentName, SegmentName};
+use pinrail_domain::id::{AgentName, IngestName, SegmentName};
 use pinrail_domain::share::Share;
 
 use super::deployment::show_flip;
@@ -17,11 +17,15 @@ use crate::exit::Usage;
   pinrail deploy support=9ab01d --weight 5%
   pinrail deploy planner=11aa22 executor=33bb44 --now           both at once, or neither
   pinrail deploy support=9ab01d --segment enterprise --now --lift-hold
+  pinrail deploy open --ingest docs-november                    for a data job: commit or take back its writes as one
 
 Release ids may be cut to 6 or more hex digits. `pinrail deployment promote ID` gives a candidate all traffic,
 `pinrail deployment rollback ID` takes it back.")]
 #[command(group = clap::ArgGroup::new("traffic").required(true))]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
     /// An agent and its release
     #[arg(required = true, value_name = "AGENT=RELEASE", value_parser = parse_pair)]
     releases: Vec<(AgentName, String)>,
@@ -42,16 +46,63 @@ pub struct Args {
     lift_hold: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Open a deployment for a data job: what is written in its name commits or aborts as one
+    #[command(after_help = "Examples:
+  pinrail deploy open --ingest docs-november --reason 'the new handbook'
+  pinrail deployment commit 7 --reason 'counts are right'       everybody sees it from then on
+  pinrail deployment rollback 7 --reason 'wrong language'       before or after the commit")]
+    Open {
+        /// The job's name; one job of a name is open at a time
+        #[arg(long, value_name = "NAME")]
+        ingest: IngestName,
+        /// Why; the ledger keeps it
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+}
+
 pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let Args { releases, segment, now, weight, reason, lift_hold } = args;
+    if let Some(What::Open { ingest, reason }) = args.what {
+        return open_ingest(ingest, reason, context);
+    }
+    let Args { what: _, releases, segment, now, weight, reason, lift_hold } = args;
     let count = releases.len();
     let releases: BTreeMap<AgentName, String> = releases.into_iter().collect();
     if releases.len() < count {
         return Err(Usage("an agent is named twice; a deployment runs one release of each".to_owned()).into());
     }
-    let wish = OpenDeployment { releases, segment, now, weight, reason, lift_hold };
+    let wish = OpenDeployment { releases, ingest: None, segment, now, weight, reason, lift_hold };
     let reply = context.client.post::<Flip>("/api/v1/deployments", &wish)?;
     context.out.reply(&reply, |flip| show_flip(flip, weight))?;
+    Ok(())
+}
+
+fn open_ingest(ingest: IngestName, reason: String, context: &Context) -> anyhow::Result<()> {
+    let wish = OpenDeployment {
+        releases: BTreeMap::new(),
+        ingest: Some(ingest),
+        segment: None,
+        now: false,
+        weight: None,
+        reason,
+        lift_hold: false,
+    };
+    let reply = context.client.post::<Flip>("/api/v1/deployments", &wish)?;
+    context.out.reply(&reply, |flip| {
+        let id = flip.deployment;
+        format!(
+            "deployment {id} is open for data job {} (epoch {}, ledger entry {})\n\
+             \n  write in its name:  \"deployment\": {id} in the body of writes to memory, context or vectors\
+             \n  see it as it will be:  `?deployment={id}` on reads\
+             \n  make it count:  pinrail deployment commit {id}\
+             \n  take it back:  pinrail deployment rollback {id} --reason …\n",
+            flip.ingest.as_ref().map(ToString::to_string).unwrap_or_default(),
+            flip.epoch,
+            flip.seq
+        )
+    })?;
     Ok(())
 }
 

@@ -1,9 +1,12 @@
 //! `pinrail deployment`: what was deployed, and moving it on or back.
 
 use pinrail_api::Page;
-use pinrail_api::deployments::{Because, Blocking, Deployment, Drain, Flip, OpenRuns, SetWeight};
+use pinrail_api::deployments::{
+    Because, Blocking, Conflict, Conflicts, Deployment, Drain, Flip, OpenRuns, SetWeight,
+};
 use pinrail_domain::id::{AgentName, DeploymentId};
 use pinrail_domain::share::Share;
+use pinrail_domain::state::index::Winner;
 use serde::Serialize;
 
 use super::paging::with_next;
@@ -12,14 +15,22 @@ use crate::client::Query;
 use crate::output::table::{or_dash, pairs, table};
 use crate::output::{one_line, time};
 
-/// List, show, promote and roll back deployments
+mod back;
+mod blast;
+mod proof;
+
+/// List, show, promote, commit and roll back deployments, and say what they did
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail deployment list
   pinrail deployment show 3                       with what still runs on it
   pinrail deployment weight 3 20%
   pinrail deployment promote 3 --reason 'a day without complaints'
-  pinrail deployment rollback 3 --reason 'wrong refunds'")]
+  pinrail deployment rollback 3 --reason 'wrong refunds'
+  pinrail deployment rollback 3 --cascade --dry-run          what would go, and what can't
+  pinrail deployment verify 3                                proof that everything is as before
+  pinrail deployment blast-radius 3                          who was misled, and what they did
+  pinrail deployment commit 7                                of a data job")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -50,13 +61,30 @@ enum What {
         #[arg(long)]
         lift_hold: bool,
     },
-    /// Take a deployment back: runs in flight finish on what they started with
-    Rollback {
+    /// Make count what a data job wrote
+    Commit {
         id: u64,
         /// Why; the ledger keeps it
-        #[arg(long)]
+        #[arg(long, default_value = "")]
         reason: String,
     },
+    /// Take a deployment back with all that it wrote: runs in flight finish on what they started with
+    Rollback(back::Args),
+    /// Show the state as it was when the deployment was opened
+    Manifest { id: u64 },
+    /// Prove that what is visible is what was visible when it was opened, plus what others did since
+    Verify { id: u64 },
+    /// Say what a deployment came to, and how its rollback went
+    Report {
+        id: u64,
+        /// With the proof
+        #[arg(long)]
+        verify: bool,
+    },
+    /// List the runs that its writes may have misled, what they wrote, and what they did to the world
+    BlastRadius(blast::Args),
+    /// Report the calls that a rollback can't take back to the agents' compensation webhooks
+    Compensate(blast::Compensating),
     /// Set a candidate's share of traffic
     Weight {
         id: u64,
@@ -68,8 +96,9 @@ enum What {
     },
 }
 
-pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    match args.what {
+/// Returns whether what was to be proven holds; true where nothing was.
+pub fn run(args: Args, context: &Context) -> anyhow::Result<bool> {
+    let done = match args.what {
         What::List { agent, limit, before } => {
             let query = Query::default().add("agent", agent).add("limit", limit).add("before", before);
             let reply = context.client.get::<Page<Deployment>>(&query.on("/api/v1/deployments"))?;
@@ -82,11 +111,18 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         What::Promote { id, reason, lift_hold } => {
             flip(context, id, "promote", &Because { reason, lift_hold })
         }
-        What::Rollback { id, reason } => flip(context, id, "rollback", &Because { reason, lift_hold: false }),
+        What::Commit { id, reason } => flip(context, id, "commit", &Because { reason, lift_hold: false }),
+        What::Rollback(args) => back::run(args, context),
+        What::Manifest { id } => proof::manifest(id, context),
+        What::Verify { id } => return proof::verify(id, context),
+        What::Report { id, verify } => return blast::report(id, verify, context),
+        What::BlastRadius(args) => blast::run(args, context),
+        What::Compensate(args) => return blast::compensate(args, context),
         What::Weight { id, share, reason } => {
             flip(context, id, "weight", &SetWeight { weight: share, reason })
         }
-    }
+    };
+    done.map(|()| true)
 }
 
 fn flip(context: &Context, id: u64, verb: &str, body: &impl Serialize) -> anyhow::Result<()> {
@@ -98,11 +134,14 @@ fn flip(context: &Context, id: u64, verb: &str, body: &impl Serialize) -> anyhow
 pub fn show_flip(flip: &Flip, weight: Option<Share>) -> String {
     let weight = weight.map(|weight| format!(" at {weight}")).unwrap_or_default();
     let article = if flip.state == "candidate" { "a " } else { "" };
+    let place = match &flip.ingest {
+        Some(name) => format!(", data job {name}"),
+        None => format!(" in segment {}", flip.segment),
+    };
     let mut text = format!(
-        "deployment {} is {article}{}{weight} in segment {} (epoch {}, ledger entry {}, took {})\n",
+        "deployment {} is {article}{}{weight}{place} (epoch {}, ledger entry {}, took {})\n",
         flip.deployment,
         flip.state,
-        flip.segment,
         flip.epoch,
         flip.seq,
         time::millis(flip.took_us)
@@ -113,50 +152,95 @@ pub fn show_flip(flip: &Flip, weight: Option<Share>) -> String {
     let open = flip.open_runs;
     if total(open) > 0 {
         text.push_str(&format!("  {} finish on deployment {}'s stamp\n", runs(open), flip.deployment));
-    } else {
+    } else if flip.ingest.is_none() {
         text.push_str("  no runs in flight on it\n");
+    }
+    if let Some(taken_along) = flip.taken_along {
+        text.push_str(&format!("  {taken_along} records of others, derived from its own, went with it\n"));
+    }
+    if let Some(conflicts) = &flip.conflicts {
+        text.push_str(&show_conflicts(conflicts, "decided"));
     }
     text
 }
+
+/// Keys that were written by several, for a person.
+fn show_conflicts(conflicts: &Conflicts, verb: &str) -> String {
+    let count = conflicts.count;
+    let mut text = format!(
+        "  {count} {} written by others too, without seeing each other; {verb}:\n",
+        if count == 1 { "key was" } else { "keys were" }
+    );
+    for Conflict { space, key, own, theirs, their_deployment, wins } in
+        conflicts.shown.iter().take(CONFLICTS_SHOWN)
+    {
+        let winner = match wins {
+            Winner::Own => {
+                format!("its record {own} wins over record {theirs} of deployment {their_deployment}")
+            }
+            Winner::Theirs => {
+                format!("record {theirs} of deployment {their_deployment} wins over its record {own}")
+            }
+        };
+        text.push_str(&format!("    {space} {key} ({}): {winner}\n", space.tenant));
+    }
+    if count > CONFLICTS_SHOWN as u64 {
+        text.push_str(&format!(
+            "    … and {} more; --json lists the first 100\n",
+            count - CONFLICTS_SHOWN as u64
+        ));
+    }
+    text
+}
+
+/// Conflicts shown to a person.
+const CONFLICTS_SHOWN: usize = 20;
 
 fn list(page: &Page<Deployment>, context: &Context) -> String {
     let rows = page.items.iter().map(|deployment| {
         vec![
             deployment.deployment.to_string(),
             deployment.state.clone(),
-            releases(deployment),
-            deployment.segment.to_string(),
+            what(deployment),
+            if deployment.ingest.is_some() { "-".to_owned() } else { deployment.segment.to_string() },
             or_dash(deployment.weight),
             time::relative(context.now, deployment.opened_at),
             one_line(&deployment.reason, 50),
         ]
     });
-    let header = ["id", "state", "releases", "segment", "weight", "opened", "reason"];
+    let header = ["id", "state", "what", "segment", "weight", "opened", "reason"];
     with_next(table(&header, rows.collect(), "no deployments"), "--before", page.next.as_ref())
 }
 
 fn show(deployment: &Deployment, context: &Context) -> String {
     let at = |at| time::both(context.now, at);
-    let back = deployment.rolled_back.as_ref().map(|back| format!("{}: {}", at(back.at), back.why));
+    let back = deployment.rolled_back.as_ref().map(|back| {
+        let kept = if back.kept_state { " (pointers only: what it wrote counts still)" } else { "" };
+        format!("{}: {}{kept}", at(back.at), back.why)
+    });
     let replaced = deployment.replaced.iter();
     let replaced =
         replaced.map(|(agent, old)| format!("{agent}: {}", or_nothing(*old))).collect::<Vec<_>>().join(", ");
     let text = pairs(&[
         ("deployment", Some(deployment.deployment.to_string())),
         ("state", Some(deployment.state.clone())),
-        ("releases", Some(releases(deployment))),
-        ("segment", Some(deployment.segment.to_string())),
+        ("data job", deployment.ingest.as_ref().map(ToString::to_string)),
+        ("releases", Some(releases(deployment)).filter(|_| deployment.ingest.is_none())),
+        ("segment", Some(deployment.segment.to_string()).filter(|_| deployment.ingest.is_none())),
         ("weight", deployment.weight.map(|weight| weight.to_string())),
         ("reason", Some(deployment.reason.clone()).filter(|reason| !reason.is_empty())),
         ("opened", Some(at(deployment.opened_at))),
-        ("promoted", deployment.promoted_at.map(at)),
+        ("promoted", deployment.promoted_at.map(at).filter(|_| deployment.ingest.is_none())),
+        ("committed", deployment.promoted_at.map(at).filter(|_| deployment.ingest.is_some())),
         ("rolled back", back),
+        ("manifest", deployment.manifest.map(|digest| digest.to_string())),
         ("replaced", Some(replaced).filter(|text| !text.is_empty())),
     ]);
-    match &deployment.drain {
-        Some(drain) => text + &show_drain(drain, deployment.deployment, context),
-        None => text,
-    }
+    let conflicts = deployment.conflicts.as_ref().filter(|conflicts| conflicts.count > 0);
+    let conflicts = conflicts.map(|conflicts| show_conflicts(conflicts, "promoting it now would decide"));
+    let drain = deployment.drain.as_ref().filter(|_| deployment.ingest.is_none());
+    let drain = drain.map(|drain| show_drain(drain, deployment.deployment, context));
+    text + &conflicts.unwrap_or_default() + &drain.unwrap_or_default()
 }
 
 fn show_drain(drain: &Drain, deployment: DeploymentId, context: &Context) -> String {
@@ -172,6 +256,10 @@ fn show_drain(drain: &Drain, deployment: DeploymentId, context: &Context) -> Str
         text.push_str(&format!("  … and {more} more: pinrail run list --deployment {deployment}\n"));
     }
     text
+}
+
+fn what(deployment: &Deployment) -> String {
+    deployment.ingest.as_ref().map_or_else(|| releases(deployment), |name| format!("data job {name}"))
 }
 
 fn releases(deployment: &Deployment) -> String {

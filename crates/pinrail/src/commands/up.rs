@@ -135,6 +135,7 @@ impl Up {
         let gateway = self.gateway.clone();
         let server = Server::new(pinrail_server::Options {
             missing_keys: missing_keys(self.control.clone()),
+            outbound: Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets))),
             control: self.control,
             gateway: self.gateway,
             clock: self.clock,

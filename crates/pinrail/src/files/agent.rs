@@ -1,6 +1,6 @@
 //! `agent.toml`: everything about an agent that is not in a release.
 
-use pinrail_domain::agent::{AgentSpec, JournalPolicy, Segment};
+use pinrail_domain::agent::{AgentSpec, BadAgent, Compensation, JournalPolicy, Segment};
 
 use super::section::Section;
 
@@ -15,9 +15,20 @@ pub fn read(file: &Section<'_>) -> Option<AgentSpec> {
                 Some(JournalPolicy { bodies: journal.get("bodies").unwrap_or_default() })
             })
             .unwrap_or_default(),
+        compensation: file.table("compensation", |section| {
+            Some(Compensation { url: section.need("url")?, secret_env: section.get("secret_env") })
+        }),
     };
     if let Err(bad) = spec.check() {
-        file.refuse("segments", &format!("cannot be used: {bad}"));
+        let key = match &bad {
+            BadAgent::CompensationUrl | BadAgent::CompensationSecret => "compensation",
+            BadAgent::DefaultListed
+            | BadAgent::Duplicate(_)
+            | BadAgent::NoCondition(_)
+            | BadAgent::NoValue { .. }
+            | BadAgent::TooMany { .. } => "segments",
+        };
+        file.refuse(key, &format!("cannot be used: {bad}"));
     }
     Some(spec)
 }

@@ -44,6 +44,9 @@ fn detail(event: &Event) -> String {
             format!("{name}{} {}", if *error { " failed:" } else { "" }, json(result))
         }
         Event::Note { name, data } => format!("{name} {}", json(data)),
+        Event::Compensated { deployment, event, id } => {
+            format!("event {event} reported since deployment {deployment} is bad, as {id}")
+        }
         Event::Paused { why } | Event::Parked { why } => why.clone(),
         Event::Finished { outcome, why } => {
             let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();

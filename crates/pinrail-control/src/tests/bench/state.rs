@@ -1,5 +1,7 @@
 //! The state's part of the gated store.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use pinrail_domain::id::{DeploymentId, LedgerSeq, RunId, StateSeq, TenantId};
 use pinrail_domain::state::{Moment, Operation, Record, Space};
@@ -14,6 +16,7 @@ use super::Gated;
 #[async_trait]
 impl State for Gated {
     async fn state_append(&self, batch: Batch) -> Result<Appended, AppendError> {
+        self.state_appends.fetch_add(1, Ordering::SeqCst);
         let appended = self.memory.state_append(batch).await;
         self.state.pass().await;
         appended
@@ -46,6 +49,7 @@ impl State for Gated {
         after: StateSeq,
         limit: usize,
     ) -> Result<Vec<Operation>, StoreError> {
+        self.operations.pass().await;
         self.memory.state_operations(space, after, limit).await
     }
 

@@ -1,13 +1,14 @@
 //! `GET /api/v1/deployments/{deployment}`: with what still runs on it.
 
 use pinrail_api::deployments::{Blocking, Drain};
+use pinrail_domain::deployment::Status;
 use pinrail_domain::id::DeploymentId;
 use pinrail_domain::journal::RunStatus;
 use pinrail_domain::key::Tenants;
 use pinrail_store::StoreError;
 use pinrail_store::journal::{Run, RunFilter};
 
-use super::{id, no_deployment, open_runs, shown};
+use super::{id, in_conflict, no_deployment, open_runs, shown};
 use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
@@ -18,15 +19,28 @@ pub async fn show(call: Call) -> Answer {
     let deployment = snapshot.world.deployments.get(&id).ok_or_else(|| no_deployment(id))?;
     let drain = call.control().drain_of(id).await.map_err(|error| problem::store(&error))?;
     let mut shown = shown(&snapshot.world, deployment);
+    shown.drain = Some(drained(&call, id, drain).await.map_err(|error| problem::store(&error))?);
+    if matches!(deployment.status, Status::Candidate { .. }) {
+        let found = call.control().conflicts(id).await.map_err(|error| problem::store(&error))?;
+        shown.conflicts = Some(in_conflict(found));
+    }
+    reply::json(&shown)
+}
+
+/// What still runs on a deployment, for its readers.
+pub(super) async fn drained(
+    call: &Call,
+    id: DeploymentId,
+    drain: pinrail_control::deploy::Drain,
+) -> Result<Drain, StoreError> {
     let total = drain.open.total();
-    let blocking = oldest(&call, id, drain.blocking, total).await.map_err(|error| problem::store(&error))?;
-    shown.drain = Some(Drain {
+    let blocking = oldest(call, id, drain.blocking, total).await?;
+    Ok(Drain {
         open: open_runs(drain.open),
         drained: total == 0,
         more: total.saturating_sub(blocking.len() as u64),
         blocking: blocking.into_iter().map(blocks).collect(),
-    });
-    reply::json(&shown)
+    })
 }
 
 /// As many blocking runs as `newest` has, the oldest first: those have blocked for longest. Where there are more, a

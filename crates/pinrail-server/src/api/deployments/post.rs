@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use pinrail_api::deployments::OpenDeployment;
 use pinrail_api::problem::{Code, Problem};
 use pinrail_control::deploy::DeployRefused;
-use pinrail_domain::deploy::{Open, OpenRefused, Traffic};
-use pinrail_domain::id::SegmentName;
+use pinrail_domain::deploy::{IngestRefused, Open, OpenRefused, Traffic};
+use pinrail_domain::id::{IngestName, SegmentName};
 use pinrail_domain::world::World;
 
 use super::{flip, held};
@@ -20,14 +20,46 @@ use crate::reply::Answer;
 pub async fn open(call: Call) -> Answer {
     let mut wish: OpenDeployment = call.json()?;
     let reason = std::mem::take(&mut wish.reason);
+    if let Some(name) = wish.ingest.clone() {
+        return open_ingest(&call, &name, &wish, reason).await;
+    }
     let wish = understood(&call.control().snapshot().world, wish)?;
     let done = call.control().deploy(call.by(reason)?, &wish).await;
     let done = done.map_err(|error| problem::commit(error, refused))?;
     flip(&call, done).await
 }
 
+async fn open_ingest(call: &Call, name: &IngestName, wish: &OpenDeployment, reason: String) -> Answer {
+    let OpenDeployment { releases, ingest: _, segment, now, weight, reason: _, lift_hold } = wish;
+    if !releases.is_empty() || segment.is_some() || *now || weight.is_some() || *lift_hold {
+        return Err(Problem::new(
+            Code::BadRequest,
+            "a data job moves no traffic, so it takes no release, segment, weight or hold",
+        )
+        .next_step("`pinrail deploy open --ingest NAME` ({\"ingest\": \"NAME\"}) opens one"));
+    }
+    let done = call.control().open_ingest(call.by(reason)?, name).await;
+    let done = done.map_err(|error| problem::commit(error, ingest_refused))?;
+    flip(call, done).await
+}
+
+fn ingest_refused(refused: IngestRefused) -> Problem {
+    let detail = problem::chain(&refused);
+    match refused {
+        IngestRefused::Open { name, deployment } => Problem::new(Code::IngestOpen, detail)
+            .next_step(format!(
+                "go on with it, or end it: `pinrail deployment commit {deployment}` or `pinrail deployment rollback \
+                 {deployment} --reason …` (POST /api/v1/deployments/{deployment}/commit|rollback)"
+            ))
+            .fact("ingest", name.as_str())
+            .fact("deployment", deployment.0),
+        IngestRefused::TooMany => Problem::new(Code::LimitReached, detail)
+            .next_step("end those that nobody works on: `pinrail deployment list` (GET /api/v1/deployments)"),
+    }
+}
+
 fn understood(world: &World, wish: OpenDeployment) -> Result<Open, Problem> {
-    let OpenDeployment { releases, segment, now, weight, reason: _, lift_hold } = wish;
+    let OpenDeployment { releases, ingest: _, segment, now, weight, reason: _, lift_hold } = wish;
     let traffic = match (now, weight) {
         (true, None) => Traffic::Now,
         (false, Some(weight)) => Traffic::Canary(weight),

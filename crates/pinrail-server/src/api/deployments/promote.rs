@@ -1,8 +1,9 @@
 //! `POST /api/v1/deployments/{deployment}/promote`.
 
 use pinrail_api::deployments::Because;
-use pinrail_api::problem::Problem;
+use pinrail_api::problem::{Code, Problem};
 use pinrail_domain::deploy::PromoteRefused;
+use pinrail_domain::id::DeploymentId;
 
 use super::{flip, held, id, no_deployment, not_a_candidate};
 use crate::call::Call;
@@ -12,12 +13,27 @@ use crate::reply::Answer;
 pub async fn promote(call: Call) -> Answer {
     let id = id(&call)?;
     let Because { reason, lift_hold } = call.json_or_default()?;
+    if is_ingest(&call, id) {
+        return Err(Problem::new(
+            Code::WrongKind,
+            format!("deployment {id} is a data job: it has no traffic to promote"),
+        )
+        .next_step(format!(
+            "commit it: `pinrail deployment commit {id}` (POST /api/v1/deployments/{id}/commit)"
+        ))
+        .fact("deployment", id.0));
+    }
     let done = call.control().promote(call.by(reason)?, id, lift_hold).await;
     let done = done.map_err(|error| problem::commit(error, refused))?;
     flip(&call, done).await
 }
 
-fn refused(refused: PromoteRefused) -> Problem {
+pub(super) fn is_ingest(call: &Call, id: DeploymentId) -> bool {
+    let snapshot = call.control().snapshot();
+    snapshot.world.deployments.get(&id).is_some_and(|deployment| deployment.ingest.is_some())
+}
+
+pub(super) fn refused(refused: PromoteRefused) -> Problem {
     let detail = problem::chain(&refused);
     match refused {
         PromoteRefused::NoDeployment(id) => no_deployment(id),

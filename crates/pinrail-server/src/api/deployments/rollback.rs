@@ -1,20 +1,27 @@
 //! `POST /api/v1/deployments/{deployment}/rollback`. Only the reason can be missing: nothing else blocks it (I7).
 
-use pinrail_api::deployments::Because;
+use pinrail_api::deployments::back::{Hides, Plan, RollBack};
 use pinrail_api::problem::{Code, Problem};
-use pinrail_domain::deploy::{RollBackRefused, TakeBack};
+use pinrail_control::deploy::take_back::{self, Extent, PlanRefused};
+use pinrail_domain::deploy::{self, RollBackRefused};
+use pinrail_domain::id::DeploymentId;
 
-use super::{flip, id, no_deployment};
+use super::blast_radius::{effects, reach};
+use super::{flipped, id, no_deployment, open_runs};
 use crate::call::Call;
 use crate::problem;
-use crate::reply::Answer;
+use crate::reply::{self, Answer};
 
 pub async fn roll_back(call: Call) -> Answer {
     let id = id(&call)?;
-    let Because { reason, lift_hold } = call.json()?;
-    if lift_hold {
-        return Err(Problem::new(Code::BadRequest, "a rollback sets a hold, so it cannot lift one")
-            .next_step("leave `lift_hold` out"));
+    let RollBack { reason, keep_state, cascade, dry_run } = call.json()?;
+    if keep_state && cascade {
+        return Err(Problem::new(Code::BadRequest, "what stays cannot take anything along")
+            .next_step("leave out `keep_state` (--keep-state) or `cascade` (--cascade)"));
+    }
+    let extent = Extent { keep_state, cascade };
+    if dry_run {
+        return plan(&call, id, extent).await;
     }
     if reason.trim().is_empty() {
         return Err(Problem::new(
@@ -23,9 +30,60 @@ pub async fn roll_back(call: Call) -> Answer {
         )
         .next_step(format!("`pinrail deployment rollback {id} --reason …` ({{\"reason\": \"…\"}})")));
     }
-    let done = call.control().roll_back(call.by(reason)?, id, TakeBack::default()).await;
+    let by = call.by(reason)?;
+    // A cascade is found before the append; without one nothing is read, and nothing can be in the way (I7).
+    let what = match call.control().extent(id, extent).await {
+        Ok(what) => what,
+        // Sent again after it was done: the answer is kept under the request's key.
+        Err(PlanRefused::Refused(RollBackRefused::AlreadyRolledBack { .. })) => Default::default(),
+        Err(error) => return Err(cannot_plan(error)),
+    };
+    let taken_along = what.derived.len();
+    let done = call.control().roll_back(by, id, what).await;
     let done = done.map_err(|error| problem::commit(error, refused))?;
-    flip(&call, done).await
+    let replayed = done.replayed;
+    let mut flip = flipped(&call, done).await;
+    flip.taken_along = (cascade && !replayed).then_some(taken_along);
+    reply::changed(replayed, &flip)
+}
+
+async fn plan(call: &Call, id: DeploymentId, extent: Extent) -> Answer {
+    let control = call.control();
+    let plan = control.plan_back(id, extent).await.map_err(cannot_plan)?;
+    let report = control.report(id).await.map_err(|error| problem::store(&error))?;
+    let report = report.ok_or_else(|| no_deployment(id))?;
+    let snapshot = control.snapshot();
+    let deployment = snapshot.world.deployments.get(&id).ok_or_else(|| no_deployment(id))?;
+    reply::json(&Plan {
+        deployment: id,
+        state: deploy::state(&snapshot.world, deployment).to_owned(),
+        keep_state: extent.keep_state,
+        cascade: extent.cascade,
+        pointers: plan.pointers,
+        layers: plan.layers.into_iter().map(|(layer, of)| (layer, hides(of))).collect(),
+        taken_along: plan.taken_along,
+        open_runs: open_runs(plan.open),
+        reach: reach(report.counts),
+        side_effects: effects(report.effects),
+        cut: report.cut,
+    })
+}
+
+pub(super) fn hides(of: take_back::Hides) -> Hides {
+    let take_back::Hides { spaces, puts, deletes, taken_along } = of;
+    Hides { spaces, puts, deletes, taken_along }
+}
+
+fn cannot_plan(error: PlanRefused) -> Problem {
+    let detail = problem::chain(&error);
+    match error {
+        PlanRefused::Refused(error) => refused(error),
+        PlanRefused::TooManyTainted(id) => Problem::new(Code::TooLarge, detail).next_step(format!(
+            "roll back without the cascade, `pinrail deployment rollback {id} --reason …`, then the deployments that \
+             `pinrail deployment blast-radius {id}` shows"
+        )),
+        PlanRefused::Store(error) => problem::store(&error),
+    }
 }
 
 fn refused(refused: RollBackRefused) -> Problem {
@@ -62,6 +120,7 @@ mod tests {
             (json!({}), "bad_request"),
             (json!({ "reason": "  " }), "bad_request"),
             (json!({ "reason": "x", "lift_hold": true }), "bad_request"),
+            (json!({ "reason": "x", "keep_state": true, "cascade": true }), "bad_request"),
         ] {
             let problem = bench.post("/api/v1/deployments/2/rollback", body).await.problem(code);
             assert!(problem["next_step"].is_string(), "{problem}");

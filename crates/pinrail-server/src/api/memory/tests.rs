@@ -159,7 +159,7 @@ async fn data_jobs_and_operators_write_memory_too() {
         bench.post(HERE, json!({ "external": true, "turns": turns(&[("system", "a fact")]) })).await.ok();
     assert_eq!(fact["deployment"], 0);
     check(&bench, "", &["a fact"]).await;
-    bench.post(&format!("/api/v1/deployments/{job}/promote"), json!({})).await.ok();
+    bench.post(&format!("/api/v1/deployments/{job}/commit"), json!({})).await.ok();
     check(&bench, "", &["loaded", "a fact"]).await;
     bench.post(HERE, json!({ "deployment": job, "turns": said })).await.problem("deployment_closed");
     bench.post(HERE, json!({ "deployment": 1, "turns": said })).await.problem("not_an_ingest");

@@ -1,0 +1,4 @@
+//! Proof: what was there when a deployment was opened, and that a rollback brought it back.
+
+pub(crate) mod manifests;
+pub mod verify;

@@ -1,0 +1,89 @@
+//! `pinrail deployment rollback`.
+
+use pinrail_api::deployments::Flip;
+use pinrail_api::deployments::back::{Hides, Plan, RollBack};
+
+use super::{or_nothing, runs, show_flip, total};
+use crate::cli::Context;
+use crate::exit::Usage;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pinrail deployment rollback 3 --reason 'wrong refunds'
+  pinrail deployment rollback 3 --cascade --dry-run
+  pinrail deployment rollback 3 --cascade --reason 'and all that was concluded from it'
+  pinrail deployment rollback 3 --keep-state --reason 'slow, but right'
+
+A rollback is one entry in the ledger, however much was written, and nothing blocks it. Nothing is deleted: what it hides
+can be read with `as_of`, and `pinrail deployment verify` proves that everything else is as it was.")]
+pub struct Args {
+    id: u64,
+    /// Why; the ledger keeps it, and whoever lifts the hold reads it
+    #[arg(long, required_unless_present = "dry_run")]
+    reason: Option<String>,
+    /// Pointers only: what it wrote counts on, until it is rolled back again without this
+    #[arg(long, conflicts_with = "cascade")]
+    keep_state: bool,
+    /// Take along what others derived from its writes
+    #[arg(long)]
+    cascade: bool,
+    /// Change nothing, and say what would be hidden, who is affected and what stays done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
+    let Args { id, reason, keep_state, cascade, dry_run } = args;
+    let path = format!("/api/v1/deployments/{id}/rollback");
+    let body = RollBack { reason: reason.unwrap_or_default(), keep_state, cascade, dry_run };
+    if dry_run {
+        let reply = context.client.post::<Plan>(&path, &body)?;
+        return Ok(context.out.reply(&reply, show)?);
+    }
+    if body.reason.trim().is_empty() {
+        return Err(
+            Usage("a rollback needs a reason: whoever lifts the hold must know why".to_owned()).into()
+        );
+    }
+    let reply = context.client.post::<Flip>(&path, &body)?;
+    Ok(context.out.reply(&reply, |flip| show_flip(flip, None))?)
+}
+
+fn show(plan: &Plan) -> String {
+    let id = plan.deployment;
+    let mut text = format!("deployment {id} is {}; nothing was changed. A rollback would:\n", plan.state);
+    for (agent, to) in &plan.pointers {
+        text.push_str(&format!("  serve {agent} from {}\n", or_nothing(*to)));
+    }
+    if total(plan.open_runs) > 0 {
+        text.push_str(&format!("  let {} finish on its stamp\n", runs(plan.open_runs)));
+    }
+    match (plan.layers.is_empty(), plan.keep_state) {
+        (true, true) => text.push_str("  hide nothing: what it wrote counts on\n"),
+        (true, false) => text.push_str("  hide nothing: it wrote nothing\n"),
+        (false, _) => {}
+    }
+    for (layer, hides) in &plan.layers {
+        text.push_str(&format!("  hide in {layer}: {}\n", hidden(hides)));
+    }
+    for (deployment, records) in &plan.taken_along {
+        text.push_str(&format!("  take along {records} records of deployment {deployment}\n"));
+    }
+    text.push_str(&super::blast::reach(plan.reach));
+    text.push_str(&super::blast::effects(&plan.side_effects, id.0));
+    text.push_str(&super::blast::cut(&plan.cut));
+    text
+}
+
+/// What goes in a layer.
+pub(super) fn hidden(hides: &Hides) -> String {
+    let Hides { spaces, puts, deletes, taken_along } = *hides;
+    let mut parts = vec![format!("{puts} records in {spaces} spaces")];
+    if deletes > 0 {
+        parts.push(format!("{deletes} deletes (what they deleted comes back)"));
+    }
+    if taken_along > 0 {
+        parts.push(format!("{taken_along} of others that were derived from them"));
+    }
+    parts.join(", ")
+}
