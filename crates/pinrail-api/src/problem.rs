@@ -102,6 +102,7 @@ codes! {
     LimitReached = 429, "limit_reached", "a limit is reached";
     Internal = 500, "internal", "Pinrail made a mistake";
     StoreDamaged = 500, "store_damaged", "the store holds damaged data";
+    ProviderFailed = 502, "provider_failed", "a provider did not do its part";
     NotReady = 503, "not_ready", "the server cannot do its work now";
     Contended = 503, "contended", "others kept changing the same thing";
     StoreFull = 507, "store_full", "the store is full";

@@ -240,13 +240,14 @@ pub struct Canary {
     pub vector: Components,
 }
 
-/// The canary texts, embedded again now, in any order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The canary texts, embedded again now, in any order; none asks the provider that the embedder's contract names.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckCanaries {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedder: Option<WhichEmbedder>,
-    pub canaries: Vec<Canary>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canaries: Option<Vec<Canary>>,
 }
 
 /// Whether an embedder is still the one that filled the space.

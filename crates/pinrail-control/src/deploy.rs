@@ -83,7 +83,11 @@ impl Control {
             let (id, bodies) = deploy::open(world, wish, salt, |manifest| self.judge(world, manifest))?;
             Ok((bodies, id))
         };
-        self.commit(by, decide, flipped).await
+        let opened = self.commit(by, decide, flipped).await?;
+        if !opened.replayed {
+            self.inner.states.check_embedders(opened.value.deployment);
+        }
+        Ok(opened)
     }
 
     /// Opens a deployment for a data job.

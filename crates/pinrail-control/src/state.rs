@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use arc_swap::ArcSwap;
 use pinrail_domain::id::{DeploymentId, StateSeq};
@@ -42,6 +42,7 @@ pub use reader::{AsOf, BadMoment, ReadError, Reader};
 pub use writer::{Authorised, BadParents, NoWriter, WriteAs};
 
 use notes::Notes;
+use vectors::live::Embeds;
 
 /// The state of all spaces. Lives as long as the control plane.
 pub struct States {
@@ -53,6 +54,7 @@ pub struct States {
     newest: AtomicU64,
     pub(crate) notes: Notes,
     vectors: vectors::Cache,
+    embeds: OnceLock<Arc<dyn Embeds>>,
     /// For work in the background, which ends with the control plane.
     me: Weak<States>,
 }
@@ -161,6 +163,7 @@ impl States {
             newest: AtomicU64::new(0),
             notes,
             vectors,
+            embeds: OnceLock::new(),
             me: Weak::clone(me),
         })
     }

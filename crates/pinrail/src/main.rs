@@ -10,6 +10,7 @@ mod client;
 mod commands;
 mod config;
 mod data;
+mod embeds;
 mod exit;
 mod files;
 mod output;

@@ -32,6 +32,7 @@ use crate::commit::Idempotency;
 mod build;
 pub mod canaries;
 pub mod embedders;
+pub mod live;
 mod loaded;
 
 pub use build::Built;

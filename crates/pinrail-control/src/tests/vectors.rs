@@ -181,3 +181,57 @@ async fn embedders_are_never_mixed() {
     let by = states.author(WriteAs::Run(&bad)).await.unwrap();
     assert_eq!(states.delete_vectors(&by, &acme, &name(), &["k0".parse().unwrap()]).await.unwrap(), 2);
 }
+
+/// Gives each text the vector that the test says, and counts what it is asked.
+struct Fixed(std::sync::Mutex<Vec<(String, Vec<f32>)>>);
+
+#[async_trait::async_trait]
+impl crate::state::vectors::live::Embeds for Fixed {
+    async fn embed(
+        &self,
+        _provider: &pinrail_domain::provider::ProviderSpec,
+        embedder: &Embedder,
+        texts: Vec<String>,
+    ) -> Result<Vec<Vec<f32>>, String> {
+        assert_eq!(embedder.prefix.as_deref(), Some("query: "));
+        let known = self.0.lock().unwrap();
+        let vector =
+            |text: &String| known.iter().find(|(known, _)| known == text).map(|(_, vector)| vector.clone());
+        texts.iter().map(|text| vector(text).ok_or_else(|| format!("{text} is unknown"))).collect()
+    }
+}
+
+/// A model that was swapped behind its name shows when the next release is opened.
+#[tokio::test(start_paused = true)]
+async fn a_deployment_embeds_the_canary_texts_of_its_spaces_again() {
+    use crate::state::vectors::canaries::Canary;
+    let bench = Bench::new(Tier::Standard).await;
+    let states = bench.control.states();
+    let fixed = Arc::new(Fixed(std::sync::Mutex::new(vec![("query: one".to_owned(), vec![1.0, 0.001])])));
+    states.embed_with(Arc::clone(&fixed) as _);
+    let embedder =
+        Embedder { provider: Some("p".to_owned()), prefix: Some("query: ".to_owned()), ..embedder("small") };
+    let space = VectorSpace::new(&tenant("acme"), &name(), &embedder).unwrap();
+    states.canaries_set(&space, &[Canary { text: "one".to_owned(), vector: vec![1.0, 0.0] }]).await.unwrap();
+    let deployed = async |snapshot: &str| {
+        let mut manifest = manifest(snapshot);
+        manifest.state.vectors.insert("kb".to_owned(), embedder.clone());
+        let publish = crate::publish::Publish { agent: agent("planner"), manifest, model_override: None };
+        let release = bench.control.publish(by("publish"), publish).await.unwrap().value.release;
+        let open = pinrail_domain::deploy::Open {
+            releases: [(agent("planner"), release)].into(),
+            segment: pinrail_domain::id::SegmentName::default_segment(),
+            traffic: pinrail_domain::deploy::Traffic::Now,
+            lift_hold: false,
+        };
+        bench.control.deploy(by("deploy"), &open).await.unwrap();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        states.canaries(&space).await.unwrap().1
+    };
+    assert!(deployed("m2-2026-01-01").await.unwrap().same);
+    fixed.0.lock().unwrap()[0].1 = vec![0.0, 1.0];
+    let checked = deployed("m3-2026-01-01").await.unwrap();
+    assert!(!checked.same && checked.worst < 0.1, "{checked:?}");
+}

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::config::{self, Settings};
 use crate::data::{self, Data, Lock};
+use crate::embeds::Providers;
 use crate::exit::Failed;
 use crate::system::{EnvSecrets, SystemClock};
 
@@ -91,6 +92,7 @@ impl Up {
             );
         }
         let sim = start_simulator(&clock).await?;
+        control.states().embed_with(Arc::new(Providers::new(&sim)));
         let gateway = Gateway::new(pinrail_gateway::Options {
             runs: Arc::new(pinrail_server::Port(control.clone())),
             secrets: Arc::new(EnvSecrets),

@@ -55,7 +55,7 @@ pub const TEXT_BYTES_MAX: usize = 4_000;
 /// The same model on other hardware, or in another batch, differs by some 1e-4; a revision of a model by far more.
 pub const SAME_COSINE: f64 = 0.999;
 /// Where they are kept: no space of a caller has such a name.
-const CANARIES: &str = "~canaries";
+pub(super) const CANARIES: &str = "~canaries";
 /// Ends the key of the last check.
 const CHECK: &str = "check";
 

@@ -6,6 +6,7 @@
 use pinrail_api::problem::{Code, Problem};
 use pinrail_api::vectors::{Canaries, Canary, CheckCanaries, SetCanaries, WhichEmbedder};
 use pinrail_control::state::vectors::canaries::{self, CanariesRefused};
+use pinrail_control::state::vectors::live::LiveError;
 use serde::Deserialize;
 
 use super::show::check as shown;
@@ -44,6 +45,9 @@ pub async fn check(call: Call) -> Answer {
     let (eyes, NoMore {}) = call.eyes().await?;
     let CheckCanaries { embedder, canaries } = call.json()?;
     let space = seen(&call, &eyes, embedder).await?;
+    let Some(canaries) = canaries else {
+        return reply::json(&shown(call.control().states().canaries_ask(&space).await.map_err(not_asked)?));
+    };
     let checked = call.control().states().canaries_check(&space, &read(canaries)?).await;
     reply::json(&shown(checked.map_err(|error| write_error(error, refused))?))
 }
@@ -54,6 +58,23 @@ fn read(canaries: Vec<Canary>) -> Result<Vec<canaries::Canary>, Problem> {
         Ok(canaries::Canary { text: canary.text, vector })
     };
     canaries.into_iter().map(read).collect()
+}
+
+fn not_asked(error: LiveError) -> Problem {
+    let detail = problem::chain(&error);
+    let by_hand =
+        "embed the texts that GET /api/v1/vectors/SPACE/canaries lists, and send them (--check FILE)";
+    match error {
+        LiveError::NoProvider | LiveError::NoClient => {
+            Problem::new(Code::BadRequest, detail).next_step(by_hand)
+        }
+        LiveError::UnknownProvider(name) => Problem::new(Code::BadRequest, detail).next_step(format!(
+            "register provider `{name}` (pinrail.toml and `pinrail apply`, PUT /api/v1/providers/{name}), or {by_hand}"
+        )),
+        LiveError::Failed { .. } => Problem::new(Code::ProviderFailed, detail)
+            .next_step("look at the provider with `pinrail doctor`, and try again"),
+        LiveError::Compare(error) => write_error(error, refused),
+    }
 }
 
 fn refused(refused: CanariesRefused) -> Problem {

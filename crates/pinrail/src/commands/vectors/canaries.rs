@@ -17,9 +17,10 @@ pub struct Canaries {
     /// Keep these texts with their vectors: lines of {"text": …, "vector": […]}, `-` is stdin
     #[arg(long, value_name = "FILE", conflicts_with = "check")]
     set: Option<String>,
-    /// Compare these vectors with those kept: the texts embedded again. Exit code 4 when it is another embedder
-    #[arg(long, value_name = "FILE")]
-    check: Option<String>,
+    /// Compare these vectors with those kept: the texts embedded again. Without a file the server asks the provider
+    /// that the embedder's contract names. Exit code 4 when it is another embedder
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    check: Option<Option<String>>,
     /// The embedder that this deployment's release pins
     #[arg(long, value_name = "ID")]
     deployment: Option<u64>,
@@ -35,7 +36,8 @@ pub fn run(args: &Canaries, context: &Context) -> anyhow::Result<bool> {
     let embedder = args.embedder.read()?;
     let on = |path: &str| Query::default().add("deployment", args.deployment).on(path);
     if let Some(file) = &args.check {
-        let wish = CheckCanaries { embedder, canaries: read(file)? };
+        let canaries = file.as_deref().map(read).transpose()?;
+        let wish = CheckCanaries { embedder, canaries };
         let reply = client.post::<CanaryCheck>(&on(&format!("{address}/check")), &wish)?;
         context.out.reply(&reply, verdict)?;
         return Ok(reply.value.verdict == CanaryVerdict::Same);

@@ -1,0 +1,102 @@
+//! Asks providers for embeddings, in OpenAI's format.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pinrail_control::state::vectors::live::Embeds;
+use pinrail_domain::provider::{Format, ProviderSpec, SIM_URL};
+use pinrail_domain::release::Embedder;
+use pinrail_gateway::port::Secrets as _;
+use serde::Deserialize;
+use serde_json::json;
+use ureq::Agent;
+
+use crate::system::EnvSecrets;
+
+/// Asks providers; `sim:` is where the simulated one listens.
+#[derive(Clone)]
+pub struct Providers {
+    agent: Agent,
+    sim: Arc<str>,
+}
+
+/// A hundred texts take a provider seconds.
+const ANSWER: Duration = Duration::from_secs(60);
+/// A hundred vectors of the widest model, written out.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// What of a refusal is told.
+const EXCERPT_CHARS: usize = 200;
+
+#[derive(Deserialize)]
+struct Embedded {
+    data: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    index: usize,
+    embedding: Vec<f32>,
+}
+
+impl Providers {
+    pub fn new(sim: &http::Uri) -> Providers {
+        let config = Agent::config_builder().timeout_global(Some(ANSWER)).http_status_as_error(false);
+        let sim = sim.to_string().trim_end_matches('/').into();
+        Providers { agent: config.build().into(), sim }
+    }
+
+    fn ask(
+        &self,
+        provider: &ProviderSpec,
+        embedder: &Embedder,
+        texts: &[String],
+        dimensions: Option<u32>,
+    ) -> Result<Vec<Vec<f32>>, String> {
+        let Format::Openai = provider.format;
+        let base =
+            if provider.base_url == SIM_URL { &*self.sim } else { provider.base_url.trim_end_matches('/') };
+        let mut body = json!({ "model": embedder.embedder, "input": texts, "encoding_format": "float" });
+        if let Some(dimensions) = dimensions {
+            body["dimensions"] = dimensions.into();
+        }
+        let mut request = self.agent.post(format!("{base}/embeddings"));
+        if let Some(name) = &provider.key_env {
+            let key =
+                EnvSecrets.secret(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        let mut answer = request.send_json(&body).map_err(|error| error.to_string())?;
+        let status = answer.status();
+        let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+        let text = text.map_err(|error| error.to_string())?;
+        if !status.is_success() {
+            let excerpt: String = text.chars().take(EXCERPT_CHARS).collect();
+            return Err(format!("{status}: {excerpt}"));
+        }
+        let mut embedded: Embedded = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        embedded.data.sort_by_key(|item| item.index);
+        Ok(embedded.data.into_iter().map(|item| item.embedding).collect())
+    }
+}
+
+#[async_trait]
+impl Embeds for Providers {
+    async fn embed(
+        &self,
+        provider: &ProviderSpec,
+        embedder: &Embedder,
+        texts: Vec<String>,
+    ) -> Result<Vec<Vec<f32>>, String> {
+        let (providers, provider, embedder) = (self.clone(), provider.clone(), embedder.clone());
+        let ask = move || {
+            let vectors = providers.ask(&provider, &embedder, &texts, None)?;
+            if vectors.iter().all(|vector| vector.len() == embedder.dims as usize) {
+                return Ok(vectors);
+            }
+            // Some models give as many dimensions as they are asked for, and others refuse to be asked.
+            providers.ask(&provider, &embedder, &texts, Some(embedder.dims))
+        };
+        tokio::task::spawn_blocking(ask).await.map_err(|error| error.to_string())?
+    }
+}
