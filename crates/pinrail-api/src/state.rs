@@ -48,4 +48,23 @@ pub mod moment {
         let text = Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
+    /// The same where there may be none.
+    pub mod option {
+        use std::borrow::Cow;
+
+        use pinrail_domain::state::Moment;
+        use serde::{Deserialize, Deserializer, Serializer};
+
+        pub fn serialize<S: Serializer>(moment: &Option<Moment>, serializer: S) -> Result<S::Ok, S::Error> {
+            match moment {
+                Some(moment) => serializer.collect_str(moment),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Moment>, D::Error> {
+            let text = Option::<Cow<'de, str>>::deserialize(deserializer)?;
+            text.map(|text| text.parse()).transpose().map_err(serde::de::Error::custom)
+        }
+    }
 }

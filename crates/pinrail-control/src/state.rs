@@ -25,7 +25,8 @@ use pinrail_domain::state::{Author, Content, Moment, Op, Operation, Record, Spac
 use pinrail_domain::time::{Clock, Entropy};
 use pinrail_store::state::{AppendError, Appended, BATCH_MAX, Batch, Expect, Keep, Put, Read, Seen};
 use pinrail_store::{Answer, Store, StoreError};
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::sync::OwnedMutexGuard;
+use tokio::sync::watch as notify;
 
 use crate::commit::Idempotency;
 use crate::{Snapshot, tasks};
@@ -35,6 +36,7 @@ pub mod memory;
 mod notes;
 mod reader;
 pub mod vectors;
+pub mod watch;
 mod writer;
 
 pub use notes::Noted;
@@ -79,7 +81,7 @@ pub(crate) struct Loaded {
     behind: AtomicBool,
     used: AtomicU64,
     /// The newest record that the index took in.
-    newest: watch::Sender<StateSeq>,
+    newest: notify::Sender<StateSeq>,
 }
 
 /// One thing to write.
@@ -101,8 +103,9 @@ pub struct NewValue {
 
 /// Follows a space.
 pub struct Following {
-    pub newest: watch::Receiver<StateSeq>,
-    _held: Arc<Loaded>,
+    /// Marked as changed also when the index was forgotten: then it is time to follow anew.
+    pub newest: notify::Receiver<StateSeq>,
+    held: Arc<Loaded>,
 }
 
 /// A space through somebody's eyes.
@@ -270,12 +273,14 @@ impl States {
     #[must_use]
     pub fn follow(&self, space: &Space) -> Following {
         let loaded = self.loaded(space);
-        Following { newest: loaded.newest.subscribe(), _held: loaded }
+        Following { newest: loaded.newest.subscribe(), held: loaded }
     }
 
     /// Forgets a space's index and vectors: records were removed from it.
     pub(crate) fn forget(&self, space: &Space) {
-        self.lock().remove(space);
+        if let Some(forgotten) = self.lock().remove(space) {
+            forgotten.newest.send_modify(|_| {});
+        }
         self.vectors.forget(space);
         self.remove_graphs(space);
     }
@@ -389,7 +394,7 @@ impl States {
             turn: Arc::default(),
             behind: AtomicBool::new(true),
             used: AtomicU64::new(now),
-            newest: watch::Sender::new(StateSeq(0)),
+            newest: notify::Sender::new(StateSeq(0)),
         });
         spaces.insert(space.clone(), Arc::clone(&loaded));
         loaded

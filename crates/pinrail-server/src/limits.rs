@@ -34,6 +34,10 @@ pub struct Limits {
     /// Readers of events that wait at once; further ones are answered at once. Each looks at the store when
     /// something was journaled.
     pub pollers_max: usize,
+    /// Those that follow a stream of events at once. Each takes a connection and some kilobytes.
+    pub watchers_max: usize,
+    /// The pause after which a silent stream says that it is still there.
+    pub keep_alive: Duration,
     /// The pause between two such looks: many runs write at once, and one look finds all that came meanwhile.
     pub poll_pause: Duration,
     /// Items of a page where the caller names no number.
@@ -58,6 +62,8 @@ impl Default for Limits {
             drain_wait: Duration::from_secs(30),
             poll_wait_max: Duration::from_secs(30),
             pollers_max: 256,
+            watchers_max: 1_024,
+            keep_alive: Duration::from_secs(15),
             poll_pause: Duration::from_millis(25),
             page_default: 100,
             page_max: 1_000,

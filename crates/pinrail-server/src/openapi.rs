@@ -112,7 +112,7 @@ fn parameters(route: &Route) -> Vec<Value> {
 
 fn content(gives: &str) -> Value {
     match gives {
-        "text/html" | "application/octet-stream" => json!({ gives: {} }),
+        "text/html" | "application/octet-stream" | "text/event-stream" => json!({ gives: {} }),
         name => json!({ "application/json": { "schema": reference(name) } }),
     }
 }

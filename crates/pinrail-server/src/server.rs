@@ -62,6 +62,7 @@ impl Server {
             outbound,
             draining: watch::Sender::new(false),
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
+            watchers: Arc::new(Semaphore::new(limits.watchers_max)),
             limits,
         });
         let router = routes::router(Arc::clone(&state));

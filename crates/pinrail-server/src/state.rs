@@ -24,6 +24,8 @@ pub struct State {
     pub pollers: Arc<Semaphore>,
     /// Sends reports for compensation.
     pub outbound: Arc<dyn Outbound>,
+    /// Places for those that follow a stream of events.
+    pub watchers: Arc<Semaphore>,
     /// The API's description, written once.
     pub openapi: Bytes,
 }

@@ -129,6 +129,7 @@ impl Bench {
             outbound: Arc::new(crate::Webhooks::new(Arc::new(NoSecrets))),
             draining: watch::Sender::new(false),
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
+            watchers: Arc::new(Semaphore::new(limits.watchers_max)),
             openapi: Bytes::from(openapi::document("0.0.0-test")),
         });
         let router = routes::router(Arc::clone(&state));
@@ -191,7 +192,9 @@ impl Bench {
     pub async fn raw(&self, request: Request<Body>) -> Result<Answered, axum::Error> {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
+        // A stream of events has no end to wait for.
+        let endless = head.headers.get("content-type").is_some_and(|value| value == "text/event-stream");
+        let body = if endless { Bytes::new() } else { body.collect().await?.to_bytes() };
         Ok(Answered { status: head.status.as_u16(), headers: head.headers, body })
     }
 
@@ -213,6 +216,37 @@ impl Bench {
     pub async fn agent_and_provider(&self) {
         self.provider("sim").await;
         self.put("/api/v1/agents/support", json!({})).await.ok();
+    }
+
+    /// Begins to follow a stream of events; returns its body.
+    pub async fn follow(&self, path: &str, headers: &[(&str, &str)]) -> Body {
+        let request = self.request("GET", path, headers).body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        response.into_body()
+    }
+
+    /// Deployment 1, serving; a canary; a run of each, of tenant `acme`. Both releases have this state contract.
+    pub async fn with_canary(state: Value) -> (Bench, u64, String, String) {
+        let bench = Bench::open().await;
+        bench.agent_and_provider().await;
+        let mut deployments = Vec::new();
+        for (snapshot, how) in [
+            ("sim-large-2026-03-01", json!({ "now": true })),
+            ("sim-large-2026-04-01", json!({ "weight": 5000 })),
+        ] {
+            let mut manifest = manifest(snapshot);
+            manifest["state"] = state.clone();
+            let wish = json!({ "agent": "support", "manifest": manifest });
+            let release = bench.post("/api/v1/releases", wish).await.ok()["release"].clone();
+            let mut wish = json!({ "releases": { "support": release } });
+            wish.as_object_mut().unwrap().extend(how.as_object().unwrap().clone());
+            deployments.push(bench.open_deployment(wish).await.ok()["deployment"].as_u64().unwrap());
+        }
+        let good = bench.run_on(deployments[0], "acme").await;
+        let bad = bench.run_on(deployments[1], "acme").await;
+        (bench, deployments[1], good, bad)
     }
 
     /// A release of `support`; returns its id.

@@ -7,8 +7,8 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
-    agent, apply, bench, completions, deploy, deployment, doctor, hold, init, key, ledger, model, pointers,
-    provider, release, run, sim, up, vectors,
+    agent, apply, bench, completions, context, deploy, deployment, doctor, hold, init, key, ledger, memory,
+    model, pointers, provider, release, run, sim, up, vectors,
 };
 use crate::config;
 use crate::exit;
@@ -80,6 +80,8 @@ enum Command {
     Provider(provider::Args),
     Model(model::Args),
     Key(key::Args),
+    Memory(memory::Args),
+    Context(context::Args),
     Ledger(ledger::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
@@ -111,6 +113,8 @@ impl Cli {
             Command::Agent(args) => done(agent::run(&args, &globals.context()?)),
             Command::Provider(args) => done(provider::run(&args, &globals.context()?)),
             Command::Key(args) => done(key::run(args, &globals.context()?)),
+            Command::Memory(args) => done(memory::run(args, &globals.context()?)),
+            Command::Context(args) => done(context::run(args, &globals.context()?)),
             Command::Ledger(args) => verdict(ledger::run(&args, &globals.context()?)),
             Command::Doctor(args) => verdict(doctor::run(&args, &globals.context()?)),
         }

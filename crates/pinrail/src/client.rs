@@ -24,6 +24,7 @@ pub struct Client {
     agent: Agent,
     base: String,
     key: Option<Secret>,
+    /// The tenant that requests are for, where one is named.
     tenant: Option<TenantId>,
 }
 

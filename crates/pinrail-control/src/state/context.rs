@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use pinrail_domain::id::{AgentName, StateSeq};
 use pinrail_domain::state::index::Index;
-use pinrail_domain::state::{Content, Moment, Op, Record, Space, StateKey};
+use pinrail_domain::state::{Content, Moment, Op, PARENTS_MAX, Record, Space, StateKey, VALUE_BYTES_MAX};
 use pinrail_store::state::Seen;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -20,6 +20,12 @@ use super::{
     Authorised, BadParents, Change, Decided, NewValue, ReadError, Reader, Sight, States, WriteError, Wrote,
 };
 use crate::commit::Idempotency;
+
+mod keys;
+mod messages;
+
+pub use keys::Listed;
+pub use messages::{Messages, Wanted};
 
 /// A value as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -70,6 +76,8 @@ pub enum SetRefused {
     Moved { expected: StateSeq, current: Option<StateSeq> },
     #[error("there is no value to delete")]
     Nothing,
+    #[error("the value has {bytes} bytes; at most {VALUE_BYTES_MAX} are kept")]
+    TooLong { bytes: usize },
     #[error(transparent)]
     Parents(#[from] BadParents),
 }
@@ -85,7 +93,7 @@ pub struct Got {
 /// Why a value isn't handed over.
 #[derive(Debug, thiserror::Error)]
 pub enum GetRefused {
-    #[error("there is no value")]
+    #[error("there is no such value in this view")]
     Nothing { at: Moment },
     #[error("the value is in protocol {protocol}, which the reader doesn't accept")]
     Protocol {
@@ -101,6 +109,8 @@ pub enum GetRefused {
     Read(#[from] ReadError),
 }
 
+/// The protocol of Pinrail's own messages, such as a request to resync: everybody accepts it.
+pub const OWN_PROTOCOL: u32 = 0;
 /// What keys of messages begin with; no other key may.
 pub const MESSAGES: &str = "~msg/";
 /// Earlier versions looked at for one that a reader accepts: a writer that changed its protocol changed it lately.
@@ -121,6 +131,7 @@ impl States {
         }
         self.check_parents(&space.tenant, parents.iter().copied()).await?;
         let own = Some(by.author.deployment);
+        check(value.as_ref().map_or(0, |stored| stored.value.get().len()), &parents)?;
         let value = value.map(|stored| NewValue { json: to_json(&stored), vector: None });
         let decide = |index: &Index| {
             let current = index.get(own, &key);
@@ -190,6 +201,7 @@ impl States {
         parents: Vec<StateSeq>,
         idempotency: Option<&Idempotency>,
     ) -> Result<Wrote, WriteError<SetRefused>> {
+        check(message.body.get().len(), &parents)?;
         self.check_parents(&space.tenant, parents.iter().copied()).await?;
         let key = self.new_key(MESSAGES, 0, idempotency);
         let json = to_json(message);
@@ -228,7 +240,7 @@ impl Accepts {
     pub fn accept(&self, protocol: u32) -> bool {
         match self {
             Accepts::All => true,
-            Accepts::These(these) => these.contains(&protocol),
+            Accepts::These(these) => protocol == OWN_PROTOCOL || these.contains(&protocol),
         }
     }
 }
@@ -239,11 +251,38 @@ pub fn protocol_of(manifest: &pinrail_domain::release::Manifest) -> u32 {
     manifest.state.context.as_ref().map_or(1, |context| context.protocol)
 }
 
-fn stored(record: &Record) -> Option<Stored> {
+fn check(bytes: usize, parents: &[StateSeq]) -> Result<(), WriteError<SetRefused>> {
+    if bytes > VALUE_BYTES_MAX {
+        return Err(WriteError::Refused(SetRefused::TooLong { bytes }));
+    }
+    if parents.len() > PARENTS_MAX {
+        return Err(WriteError::Refused(BadParents::TooMany(parents.len()).into()));
+    }
+    Ok(())
+}
+
+/// The value of a record that is one; none where it was erased, or deletes.
+#[must_use]
+pub fn stored(record: &Record) -> Option<Stored> {
     match &record.content {
         Content::Value(value) => serde_json::from_str(&value.json).ok(),
         Content::Nothing | Content::Erased => None,
     }
+}
+
+/// The message of a record that is one; none where it was erased.
+#[must_use]
+pub fn message(record: &Record) -> Option<Message> {
+    match &record.content {
+        Content::Value(value) => serde_json::from_str(&value.json).ok(),
+        Content::Nothing | Content::Erased => None,
+    }
+}
+
+/// Whether the key is a message's.
+#[must_use]
+pub fn is_message(key: &StateKey) -> bool {
+    key.as_str().starts_with(MESSAGES)
 }
 
 fn to_json(value: &impl Serialize) -> String {

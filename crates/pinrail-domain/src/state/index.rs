@@ -229,6 +229,12 @@ impl Index {
         self.operations.seqs[place]
     }
 
+    /// The ledger's head when the operation was appended.
+    #[must_use]
+    pub fn ledger(&self, place: usize) -> LedgerSeq {
+        self.operations.ledgers[place]
+    }
+
     #[must_use]
     pub fn key(&self, place: usize) -> &StateKey {
         &self.keys[self.operations.keys[place] as usize].name

@@ -25,6 +25,10 @@ const READ_RUN: (&str, &str) = ("run", "the run that reads; else the header x-pi
 const READ_DEPLOYMENT: (&str, &str) = ("deployment", "look as the runs of this deployment do");
 const AS_OF: (&str, &str) =
     ("as_of", "now, a moment from an answer, state:N, ledger:N, an RFC 3339 time, or Unix milliseconds");
+const ACCEPTS: (&str, &str) = (
+    "accepts",
+    "protocol versions that the reader accepts, comma between them; else what the run's release says",
+);
 const WRITE_RUN: (&str, &str) = ("run", "the run that writes; else the header x-pinrail-run");
 const WRITE_DEPLOYMENT: (&str, &str) = ("deployment", "the open data job that writes");
 const EXTERNAL: (&str, &str) = ("external", "true: an operator writes, on the ground");
@@ -115,6 +119,15 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/v1/memory/{agent}/{session}", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, AS_OF, ("history", "true: everything that was ever remembered, with the reason why each turn is hidden"), ("before", "only turns before this `seq`"), ("after", "in a history: only turns after this `seq`"), LIMIT] => "Memory", api::memory::show::show, "Shows what a reader remembers of a conversation"),
     route!(GET "/api/v1/memory/{agent}/{session}/replay", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, AS_OF, ("after", "only turns after this `seq`"), LIMIT] => "Memory", api::memory::replay::replay, "Hands back what a conversation was told from outside, in order"),
     route!(DELETE "/api/v1/memory/{agent}/{session}/{key}", WRITE_STATE, Takes::Nothing, [WRITE_RUN, WRITE_DEPLOYMENT, EXTERNAL] => "Forgotten", api::memory::forget::forget, "Forgets a turn"),
+
+    route!(GET "/api/v1/context/{space}", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, AS_OF, ACCEPTS, ("prefix", "only keys that begin with this"), AFTER, LIMIT] => "ContextList", api::context::list::list, "Lists the keys of shared context that a reader sees"),
+    route!(GET "/api/v1/context/{space}/{key}", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, AS_OF, ACCEPTS, ("version", "this version, or nothing"), ("history", "true: every version, with the reason why each is hidden"), ("after", "in a history: only versions after this one"), LIMIT] => "ContextValue", api::context::get::show, "Gives the value of a key that a reader sees"),
+    route!(PUT "/api/v1/context/{space}/{key}", WRITE_STATE, Takes::Json("PutContext"), [] => "ContextChanged", api::context::put::put, "Puts a value, over any version or over the one that the writer saw"),
+    route!(DELETE "/api/v1/context/{space}/{key}", WRITE_STATE, Takes::Nothing, [WRITE_RUN, WRITE_DEPLOYMENT, EXTERNAL, ("expected", "delete only this version")] => "ContextChanged", api::context::delete::delete, "Deletes a value"),
+    route!(POST "/api/v1/context/{space}/messages", WRITE_STATE, Takes::Json("SendMessage"), [] => "MessageSent", api::context::send::send, "Sends a message to the agents of a space"),
+    route!(GET "/api/v1/context/{space}/messages", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, AS_OF, ACCEPTS, ("to", "me (to the run's agent or to all), all, or an agent; me when a run reads"), ("kinds", "only messages of these kinds, comma between them"), ("after", "only messages after this `seq`"), LIMIT] => "Messages", api::context::messages::list, "Lists the messages that a reader sees, oldest first"),
+    route!(POST "/api/v1/context/{space}/resync", WRITE_STATE, Takes::Json("AskResync"), [] => "MessageSent", api::context::resync::ask, "Asks the writers to write again in a protocol that the reader accepts"),
+    route!(GET "/api/v1/context/{space}/watch", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, ACCEPTS, ("after", "the moment to go on after, where there is no Last-Event-ID")] => "text/event-stream", api::context::watch::follow, "Follows a space: what comes into a reader's view and goes out of it"),
 
     route!(POST "/api/v1/keys", ADMIN, Takes::Json("CreateKey"), [] => "KeyCreated", api::keys::post::create, "Makes a key and shows its token, once"),
     route!(GET "/api/v1/keys", ADMIN, Takes::Nothing, [AFTER, LIMIT] => "Page of Key", api::keys::list::list, "Lists the keys that work, without their secrets"),

@@ -11,7 +11,7 @@ use crate::testing::{Answered, Bench};
 const HANDBOOK: &str = include_str!("../../../../docs/api.md");
 
 /// What runs read and write in their tenant's name.
-const STATE: [&str; 2] = ["/api/v1/memory/", "/api/v1/vectors/"];
+const STATE: [&str; 3] = ["/api/v1/memory/", "/api/v1/context/", "/api/v1/vectors/"];
 /// Questions that are too long for a query.
 const ASKED_BY_POST: [&str; 2] = ["/search", "/count"];
 
@@ -42,6 +42,9 @@ fn body(route: &Route, run: &str) -> Option<Value> {
         Takes::Json("Remember") => {
             Some(json!({ "run": run, "turns": [{ "role": "user", "content": "hello" }] }))
         }
+        Takes::Json("PutContext") => Some(json!({ "run": run, "value": 1 })),
+        Takes::Json("SendMessage") => Some(json!({ "run": run, "kind": "k", "body": 1 })),
+        Takes::Json("AskResync") => Some(json!({ "run": run, "accepts": [1] })),
         Takes::LargeJson("UpsertVectors") => {
             Some(json!({ "run": run, "records": [{ "key": "k", "vector": [1, 0] }] }))
         }

@@ -17,6 +17,7 @@ mod load;
 mod process;
 mod resolve;
 mod rollback;
+mod session;
 mod upstream;
 
 /// Measure Pinrail's budgets on this machine.
@@ -51,6 +52,8 @@ enum Scenario {
     Journal,
     /// Taking a deployment back, with longer and longer ledgers
     Rollback,
+    /// Reading a session's memory, with many deployments before
+    State,
     /// The data plane, against direct and nginx
     Gateway,
 }
@@ -113,7 +116,9 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
     let bench = Bench { seconds: Duration::from_secs(args.seconds.max(1)), dir };
     let wanted = |scenario| args.scenarios.is_empty() || args.scenarios.contains(&scenario);
     let mut rows = Vec::new();
-    for scenario in [Scenario::Resolve, Scenario::Journal, Scenario::Rollback, Scenario::Gateway] {
+    for scenario in
+        [Scenario::Resolve, Scenario::Journal, Scenario::Rollback, Scenario::State, Scenario::Gateway]
+    {
         if !wanted(scenario) {
             continue;
         }
@@ -122,6 +127,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::Resolve => resolve::measure(&bench)?,
             Scenario::Journal => runtime.block_on(journal::measure(&bench))?,
             Scenario::Rollback => runtime.block_on(rollback::measure(&bench))?,
+            Scenario::State => runtime.block_on(session::measure(&bench))?,
             Scenario::Gateway => runtime.block_on(gateway::measure(&bench))?,
         });
     }

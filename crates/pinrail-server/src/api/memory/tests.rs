@@ -22,21 +22,10 @@ async fn check(bench: &Bench, query: &str, expected: &[&str]) -> Value {
     memory
 }
 
-/// A server with deployment 1 serving and a canary; with a run of each.
-async fn with_canary() -> (Bench, u64, String, String) {
-    let bench = Bench::open().await;
-    let one = bench.deploy_now().await;
-    let release = bench.release("sim-large-2026-04-01").await;
-    let wish = json!({ "releases": { "support": release }, "weight": 5000 });
-    let two = bench.open_deployment(wish).await.ok()["deployment"].as_u64().unwrap();
-    let (good, bad) = (bench.run_on(one, "acme").await, bench.run_on(two, "acme").await);
-    (bench, two, good, bad)
-}
-
 /// I4, I5: a canary's turns are its own, promotion shows them to all, a rollback takes them back; the user's stay.
 #[tokio::test(start_paused = true)]
 async fn a_session_goes_on_without_the_bad_turns() {
-    let (bench, two, good, bad) = with_canary().await;
+    let (bench, two, good, bad) = Bench::with_canary(json!({})).await;
     let acme = bench.for_tenant("acme");
     remember(&bench, &good, &[("user", "hello"), ("assistant", "hi")]).await;
     let wrote = remember(&bench, &bad, &[("user", "refund?"), ("assistant", "all of it!")]).await;
@@ -118,7 +107,7 @@ async fn turns_keep_what_they_said_and_come_page_by_page() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_is_replaced_and_forgotten_by_its_key() {
-    let (bench, two, good, bad) = with_canary().await;
+    let (bench, two, good, bad) = Bench::with_canary(json!({})).await;
     let acme = bench.for_tenant("acme");
     let put = async |run: &str, content: &str| {
         let turn = json!({ "role": "assistant", "content": content, "key": "plan" });

@@ -74,7 +74,8 @@ async fn take_back(control: &Control, agent: &AgentName, release: ReleaseId) -> 
     Ok(taken_back.took_us)
 }
 
-async fn open(folder: &std::path::Path) -> anyhow::Result<Control> {
+/// A control plane over SQLite.
+pub async fn open(folder: &std::path::Path) -> anyhow::Result<Control> {
     let store = Sqlite::open(pinrail_store_sqlite::Options::new(folder.join("pinrail.db")))?;
     let options = Options {
         store: Arc::new(store),
