@@ -198,8 +198,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             Ok(context.out.reply(&reply, |changed| format!("deleted {}", written(changed)))?)
         }
         What::History { space, key, read, after, limit } => {
-            let query =
-                read.query().add("history", Some(true)).add("after", after).add("limit", limit);
+            let query = read.query().add("history", Some(true)).add("after", after).add("limit", limit);
             let reply = read.get::<ContextList>(&query.on(&key_path(&space, &key)), context)?;
             Ok(context.out.reply(&reply, |list| versions(list, context))?)
         }

@@ -60,7 +60,10 @@ impl Writer {
     /// The writer as a query.
     pub fn query(&self) -> Query {
         let WrittenBy { run, deployment, external } = self.by();
-        Query::default().add("run", run).add("deployment", deployment).add("external", external.then_some(true))
+        Query::default()
+            .add("run", run)
+            .add("deployment", deployment)
+            .add("external", external.then_some(true))
     }
 
     /// The client that writes for the tenant.
