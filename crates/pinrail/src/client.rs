@@ -18,6 +18,8 @@ use ureq::{Agent, Body};
 
 use crate::config::Secret;
 
+mod stream;
+
 /// A server to ask.
 #[derive(Clone)]
 pub struct Client {
@@ -231,9 +233,6 @@ impl Client {
         if let Some(once) = once {
             request = request.header("idempotency-key", once);
         }
-        if let Some(tenant) = &self.tenant {
-            request = request.header("x-pinrail-tenant", tenant.as_str());
-        }
         let bad = |_| ClientError::BadAddress { url: uri.clone(), why: "it is not a URL" };
         Ok(match body {
             Some((kind, bytes)) => {
@@ -254,6 +253,9 @@ impl Client {
                 .map_err(|_| ClientError::BadKey)?;
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
+        }
+        if let Some(tenant) = &self.tenant {
+            request = request.header("x-pinrail-tenant", tenant.as_str());
         }
         Ok((uri, request))
     }

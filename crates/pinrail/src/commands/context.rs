@@ -14,6 +14,8 @@ use crate::client::{Query, escape};
 use crate::output::table::{or_dash, table};
 use crate::output::{one_line, time};
 
+mod watch;
+
 /// Show and change what agents share: versioned keys and messages
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -122,6 +124,15 @@ enum What {
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
+    /// Follow what comes into a reader's view and goes out of it, until ctrl-c
+    Watch {
+        space: CollectionName,
+        #[command(flatten)]
+        read: Read,
+        /// The moment to go on after; else the whole view comes first
+        #[arg(long, value_name = "MOMENT")]
+        after: Option<String>,
+    },
     /// Ask the writers to write again in a protocol that the reader accepts
     Resync {
         space: CollectionName,
@@ -209,6 +220,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             let reply = read.get::<Messages>(&query.on(&format!("{}/messages", path(&space))), context)?;
             Ok(context.out.reply(&reply, |messages| listed(messages, context))?)
         }
+        What::Watch { space, read, after } => watch::run(&space, &read, after.as_ref(), context),
         What::Resync { space, key, accepts, writer } => {
             let (by, accepts) = (writer.by(), accepts.map(|these| these.into_iter().collect()));
             let wish =
