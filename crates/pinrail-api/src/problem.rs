@@ -84,6 +84,7 @@ codes! {
     MissingArtifact = 409, "missing_artifact", "an artifact is not stored";
     SequenceMoved = 409, "sequence_moved", "the run has moved on";
     RunState = 409, "run_state", "the run's state does not allow this";
+    Fenced = 409, "fenced", "the member no longer counts";
     PinGone = 409, "pin_gone", "the pinned model is retired";
     DeploymentClosed = 409, "deployment_closed", "the data job is over";
     NotAnIngest = 409, "not_an_ingest", "the deployment is no data job";

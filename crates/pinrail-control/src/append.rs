@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use pinrail_domain::ledger::Entry;
 use pinrail_domain::world::Corrupt;
 use pinrail_store::StoreError;
 use pinrail_store::ledger::{Append, AppendError};
@@ -46,9 +47,10 @@ pub(crate) async fn turn(inner: &Arc<Inner>) -> Turn {
 pub(crate) async fn append(inner: &Arc<Inner>, turn: Turn, append: Append, after: Snapshot) -> Appended {
     let inner = Arc::clone(inner);
     tasks::to_the_end(async move {
+        let entries = append.entries.clone();
         let result = inner.store.ledger_append(append).await;
         match &result {
-            Ok(()) => inner.show(after),
+            Ok(()) => inner.show(after, &entries),
             // It may have happened all the same.
             Err(AppendError::Store(_)) => follow(&inner).await,
             Err(AppendError::Moved { .. } | AppendError::Answered(_)) => {}
@@ -68,6 +70,7 @@ pub(crate) fn is_behind(inner: &Inner) -> bool {
 pub(crate) async fn catch_up(inner: &Inner) -> Result<bool, Behind> {
     let shown = inner.snapshot.load_full();
     let mut world = shown.world.clone();
+    let mut missed = Vec::new();
     loop {
         let entries = inner.store.ledger_read(world.head.seq, READ_ENTRIES).await?;
         if entries.is_empty() {
@@ -76,11 +79,12 @@ pub(crate) async fn catch_up(inner: &Inner) -> Result<bool, Behind> {
         for entry in &entries {
             world.apply(entry)?;
         }
+        missed.extend(entries);
     }
     inner.behind.store(false, Ordering::Release);
     let moved = world.head != shown.world.head;
     if moved {
-        inner.show(Snapshot::of(world));
+        inner.show(Snapshot::of(world), &missed);
     }
     Ok(moved)
 }
@@ -107,10 +111,11 @@ async fn follow_later(inner: Weak<Inner>) {
 }
 
 impl Inner {
-    /// Swaps what readers see.
-    fn show(&self, after: Snapshot) {
-        let epoch = after.world.epoch;
-        self.snapshot.store(Arc::new(after));
+    /// Swaps what readers see: from here on this server's gateway acts on it. `entries` led there.
+    fn show(&self, after: Snapshot, entries: &[Entry]) {
+        let (epoch, after) = (after.world.epoch, Arc::new(after));
+        self.snapshot.store(Arc::clone(&after));
+        self.members.flipped(entries, &after.world);
         self.epoch.send_if_modified(|shown| {
             let risen = *shown != epoch;
             *shown = epoch;

@@ -26,9 +26,11 @@ pub mod deploy;
 pub mod errors;
 pub mod keys;
 pub mod ledger;
+pub mod members;
 pub mod open;
 pub mod proof;
 pub mod publish;
+pub mod readiness;
 pub mod runs;
 pub mod state;
 mod tasks;
@@ -37,6 +39,7 @@ pub use commit::{By, CommitError, Committed, Idempotency};
 pub use open::{OpenError, Recovered};
 
 use contracts::Contracts;
+use members::Members;
 use runs::Runs;
 use state::States;
 
@@ -68,6 +71,7 @@ struct Inner {
     behind: AtomicBool,
     epoch: watch::Sender<Epoch>,
     contracts: Arc<Contracts>,
+    members: Members,
     runs: Runs,
     states: Arc<States>,
     /// Held alone while a data job commits, so that nothing is written in its name afterwards.
@@ -118,6 +122,12 @@ impl Control {
     #[must_use]
     pub fn contracts(&self) -> &Contracts {
         &self.inner.contracts
+    }
+
+    /// The members: leases, acknowledgements, fencing.
+    #[must_use]
+    pub fn members(&self) -> &Members {
+        &self.inner.members
     }
 
     /// Follows the epoch.

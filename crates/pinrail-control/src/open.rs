@@ -1,5 +1,6 @@
 //! Opening: fold the ledger into the world, and close what a crash left half done.
 
+use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pinrail_domain::id::{LedgerSeq, RunId};
 use pinrail_domain::journal::{Event, Outcome, RunStatus};
+use pinrail_domain::member::Change;
 use pinrail_domain::time::{Clock, Timestamp};
 use pinrail_domain::world::{Corrupt, World};
 use pinrail_store::journal::{Append, RunFilter, Write, WriteError};
@@ -15,6 +17,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::append::READ_ENTRIES;
 use crate::contracts::Contracts;
+use crate::members::{EPOCHS_KEPT, Members};
 use crate::runs::{QUEUE_MAX, Runs};
 use crate::state::States;
 use crate::{Control, Inner, Options, Snapshot, tasks};
@@ -61,11 +64,12 @@ impl Control {
     /// Needs a tokio runtime.
     pub async fn open(options: Options) -> Result<(Control, Recovered), OpenError> {
         let Options { store, clock, entropy, catalogue, vectors_folder } = options;
-        let world = read_world(&*store).await?;
+        let (world, past) = read_world(&*store).await?;
         let entries = world.head.seq.0;
         let CutOff { closed, left } = close_cut_off_calls(&*store, &*clock).await?;
 
         let (epoch, _) = watch::channel(world.epoch);
+        let members = Members::open(Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::of(world)));
         let contracts = Arc::new(Contracts::new(Arc::clone(&store), Arc::clone(&snapshot)));
         let runs = Runs::open(crate::runs::Parts {
@@ -96,6 +100,7 @@ impl Control {
             behind: AtomicBool::new(false),
             epoch,
             contracts,
+            members,
             runs,
             states,
             jobs,
@@ -134,15 +139,21 @@ async fn forget_old_answers(control: Weak<Inner>) {
     }
 }
 
-async fn read_world(store: &dyn Store) -> Result<World, OpenError> {
+/// The world, and its newest changes of the epoch.
+async fn read_world(store: &dyn Store) -> Result<(World, VecDeque<Change>), OpenError> {
     let mut world = World::default();
+    let mut changes = VecDeque::new();
     loop {
         let entries = store.ledger_read(world.head.seq, READ_ENTRIES).await?;
         if entries.is_empty() {
-            return Ok(world);
+            return Ok((world, changes));
         }
         for entry in &entries {
             world.apply(entry)?;
+            changes.extend(Change::of(entry, world.epoch, &world));
+            if changes.len() > EPOCHS_KEPT {
+                changes.pop_front();
+            }
         }
         debug_assert!(world.head.seq > LedgerSeq(0));
     }

@@ -99,6 +99,9 @@ name!(
     /// A tool's name as the model sees it.
     ToolName, "tool name", is_token, "1 to 128 printable ASCII characters without spaces");
 name!(
+    /// A gateway or worker, as its operator names it: a host or a pod, for example.
+    MemberName, "member name", is_token, "1 to 128 printable ASCII characters without spaces");
+name!(
     /// What a caller sends as `Idempotency-Key`.
     IdempotencyKey, "idempotency key", is_token, "1 to 128 printable ASCII characters without spaces");
 
@@ -167,6 +170,10 @@ number!(
 number!(
     /// An event's place in its run's journal; the `plan` event is 0.
     EventSeq);
+number!(
+    /// How often a member has registered: rises by one each time, so that what an earlier one of the same name still
+    /// sends is told apart.
+    Generation);
 number!(
     /// A record's place in the order of all state; the first is 1, so 0 is "before everything".
     StateSeq);

@@ -15,6 +15,7 @@ pub mod id;
 pub mod journal;
 pub mod key;
 pub mod ledger;
+pub mod member;
 pub mod model;
 pub mod provider;
 pub mod release;

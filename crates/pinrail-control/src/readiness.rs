@@ -1,0 +1,132 @@
+//! Readiness: could everything be taken back right now, and would everyone hear of it?
+//!
+//! One table, [`INDICATORS`], one function per row. A row whose objective can't be judged says `unknown` and why; only what
+//! was seen to be amiss counts as missed. An indicator reads and never changes anything, so asking is safe at any time.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+
+use pinrail_domain::id::ProviderName;
+
+use crate::Control;
+
+mod acknowledgement;
+mod divergence;
+mod drain;
+mod target;
+
+/// What the control plane can't know by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Providers whose key isn't set where the server runs.
+    pub keyless_providers: BTreeSet<ProviderName>,
+}
+
+/// One thing that a rollback depends on, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Indicator {
+    pub name: &'static str,
+    pub objective: &'static str,
+    pub seen: Seen,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub observed: String,
+    pub met: Met,
+    /// What is amiss, or why nothing is known: one sentence each.
+    pub why: Vec<String>,
+    pub next_step: Option<String>,
+}
+
+/// Whether an objective is met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    Yes,
+    No,
+    /// There is nothing to judge it by.
+    Unknown,
+}
+
+/// A row of the table.
+struct Row {
+    name: &'static str,
+    objective: &'static str,
+    look: for<'a> fn(&'a Control, &'a Surroundings) -> Look<'a>,
+}
+
+type Look<'a> = Pin<Box<dyn Future<Output = Seen> + Send + 'a>>;
+
+/// The indicators, in the order in which a person on call needs them.
+static INDICATORS: &[Row] = &[
+    Row {
+        name: "rollback target",
+        objective: "whatever serves can be rolled back to a release that can be called",
+        look: |control, around| Box::pin(target::look(control, around)),
+    },
+    Row {
+        name: "divergence",
+        objective: "no member is lapsed, or behind for more than 1 s",
+        look: |control, _| Box::pin(async { divergence::look(&control.members().list()) }),
+    },
+    Row {
+        name: "acknowledgement",
+        objective: "p99 of the newest flips' acknowledgements ≤ 50 ms",
+        look: |control, _| Box::pin(async { acknowledgement::look(control) }),
+    },
+    Row {
+        name: "drain",
+        objective: "no run goes on for more than 1 h on what was rolled back or superseded",
+        look: |control, _| Box::pin(drain::look(control)),
+    },
+];
+
+/// Things named one by one; beyond that, how many more there are.
+const NAMED_MAX: usize = 20;
+
+impl Control {
+    /// Looks at every indicator.
+    pub async fn readiness(&self, around: &Surroundings) -> Vec<Indicator> {
+        let mut indicators = Vec::with_capacity(INDICATORS.len());
+        for Row { name, objective, look } in INDICATORS {
+            indicators.push(Indicator { name, objective, seen: look(self, around).await });
+        }
+        indicators
+    }
+}
+
+impl Seen {
+    fn met(observed: impl Into<String>) -> Seen {
+        Seen { observed: observed.into(), met: Met::Yes, why: Vec::new(), next_step: None }
+    }
+
+    fn missed(observed: impl Into<String>, why: Vec<String>, next_step: impl Into<String>) -> Seen {
+        let next_step = Some(next_step.into());
+        Seen { observed: observed.into(), met: Met::No, why: shortened(why), next_step }
+    }
+
+    fn unknown(why: impl Into<String>) -> Seen {
+        let observed = "nothing to judge by".to_owned();
+        Seen { observed, met: Met::Unknown, why: vec![why.into()], next_step: None }
+    }
+}
+
+fn shortened(mut why: Vec<String>) -> Vec<String> {
+    let more = why.len().saturating_sub(NAMED_MAX);
+    why.truncate(NAMED_MAX);
+    if more > 0 {
+        why.push(format!("and {more} more"));
+    }
+    why
+}
+
+/// A span of time for a sentence.
+fn span(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..120_000 => format!("{} s", ms / 1_000),
+        120_000..7_200_000 => format!("{} min", ms / 60_000),
+        _ => format!("{} h", ms / 3_600_000),
+    }
+}
