@@ -75,6 +75,12 @@ impl Caller {
         self.scopes.iter().any(|held| held.includes(scope))
     }
 
+    /// Pinrail itself.
+    #[cfg(test)]
+    pub(crate) fn system() -> Caller {
+        Caller { actor: Actor::System, tenants: Tenants::All, scopes: [Scope::Admin].into() }
+    }
+
     /// How idempotency keys are told apart.
     #[must_use]
     pub fn id(&self) -> String {
@@ -112,6 +118,17 @@ impl Control {
                 scopes: key.scopes.clone(),
             }),
             Some(_) | None => Err(Unauthenticated::Invalid),
+        }
+    }
+
+    /// Whether someone who was let in would be let in still: a key may be revoked while it follows something.
+    #[must_use]
+    pub fn is_let_in(&self, caller: &Caller) -> bool {
+        let snapshot = self.inner.snapshot.load();
+        match &caller.actor {
+            Actor::Key { id, .. } => snapshot.world.keys.contains_key(id),
+            Actor::Open => !snapshot.world.keyed,
+            Actor::System => true,
         }
     }
 

@@ -1,6 +1,6 @@
 //! What happens to every API request, in this order: the method is looked up; the caller is told and let in or not;
-//! only then the body is read, within its limits; the endpoint runs; its answer gets the epoch; a mutation is logged,
-//! what workers send all the time only at level debug.
+//! only then the body is read, within its limits; a member that no longer counts is refused what it wants to write; the
+//! endpoint runs; its answer gets the epoch; a mutation is logged, what workers send all the time only at level debug.
 //!
 //! An endpoint runs as a task of its own. A mutation's task goes on when the client leaves: between the store's commit
 //! and the flip of the snapshot nothing may stop it. A read's task is dropped with the client. A panic, which is a
@@ -26,13 +26,20 @@ use crate::problem;
 use crate::reply::Answer;
 use crate::routes::{Access, Route, Takes};
 use crate::state::State;
-use crate::{auth, routes, unread};
+use crate::{api, auth, routes, unread};
 
 /// Says how many changes of pointers this server has seen.
 pub const EPOCH: HeaderName = HeaderName::from_static("x-pinrail-epoch");
 /// What workers send all the time, by the bodies.
-const FREQUENT: [&str; 6] =
-    ["AppendEvents", "Remember", "UpsertVectors", "SearchVectors", "CountVectors", "DeleteVectors"];
+const FREQUENT: [&str; 7] = [
+    "Acknowledge",
+    "AppendEvents",
+    "Remember",
+    "UpsertVectors",
+    "SearchVectors",
+    "CountVectors",
+    "DeleteVectors",
+];
 
 /// Answers a request to an address whose routes, one per method, are `routes`.
 pub async fn answer(
@@ -96,6 +103,12 @@ async fn attempt(
     let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let body = read(route, &head.headers, body, &state.limits).await?;
     let call = Call { state: Arc::clone(state), caller, params, head, body };
+    if route.is_fenced()
+        && let Some((member, generation)) = call.member()?
+    {
+        // After the body, which may have taken longer than a lease.
+        api::members::admit(&call, member, generation)?;
+    }
     let ended = if route.is_mutation() {
         tokio::spawn((route.handler)(call)).await
     } else {

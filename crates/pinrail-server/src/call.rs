@@ -12,8 +12,9 @@ use pinrail_api::problem::{Code, Problem};
 use pinrail_control::keys::Caller;
 use pinrail_control::{By, Control, Idempotency};
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{IdempotencyKey, TenantId};
+use pinrail_domain::id::{Generation, IdempotencyKey, TenantId};
 use pinrail_domain::key::{TenantRefused, Tenants};
+use pinrail_domain::member::MemberId;
 use pinrail_store::AnswerKey;
 use pinrail_wire::json::check_depth;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,10 @@ pub struct Call {
 
 /// Names the tenant that a call is for.
 pub const TENANT: HeaderName = HeaderName::from_static("x-pinrail-tenant");
+/// Names the member that a write comes from: it is refused when that member no longer counts.
+pub const MEMBER: HeaderName = HeaderName::from_static("x-pinrail-member");
+/// Which registration of that member's name.
+pub const GENERATION: HeaderName = HeaderName::from_static("x-pinrail-member-generation");
 /// Makes a mutation happen once, however often it is sent.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -133,6 +138,16 @@ impl Call {
                     .next_step("stay within that, and follow `next` for the rest (--before, --after)"))
             }
         }
+    }
+
+    /// The member that the call names, and the generation that it says it is.
+    pub fn member(&self) -> Result<Option<(MemberId, Option<Generation>)>, Problem> {
+        let Some(member) = self.header(&MEMBER)? else { return Ok(None) };
+        let member = member.parse().map_err(|error| bad_name(format!("header {MEMBER}: {error}")))?;
+        let generation = self.header(&GENERATION)?.map(|text| {
+            text.parse().map(Generation).map_err(|_| bad_name(format!("header {GENERATION}: not a number")))
+        });
+        Ok(Some((member, generation.transpose()?)))
     }
 
     fn named_tenant(&self) -> Result<Option<TenantId>, Problem> {

@@ -40,6 +40,9 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// The pause between two such looks: many runs write at once, and one look finds all that came meanwhile.
     pub poll_pause: Duration,
+    /// Followers of the epoch at once: every member that there can be, and as many people and scripts. Their places are
+    /// their own, so that nobody's other streams keep a member from hearing of a rollback.
+    pub epoch_watchers_max: usize,
     /// Items of a page where the caller names no number.
     pub page_default: usize,
     /// Items of a page.
@@ -65,6 +68,7 @@ impl Default for Limits {
             watchers_max: 1_024,
             keep_alive: Duration::from_secs(15),
             poll_pause: Duration::from_millis(25),
+            epoch_watchers_max: 2 * pinrail_control::members::MEMBERS_MAX,
             page_default: 100,
             page_max: 1_000,
         }

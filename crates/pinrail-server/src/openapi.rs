@@ -101,6 +101,16 @@ fn parameters(route: &Route) -> Vec<Value> {
             "description": "The same key and request have one effect and one answer"
         }));
     }
+    if route.is_fenced() {
+        all.push(json!({
+            "name": "x-pinrail-member", "in": "header", "schema": text.clone(),
+            "description": "The member that this comes from; refused with `fenced` when it no longer counts"
+        }));
+        all.push(json!({
+            "name": "x-pinrail-member-generation", "in": "header", "schema": text.clone(),
+            "description": "That member's generation"
+        }));
+    }
     if matches!(route.access, Access::Key { by_tenant: true, .. }) {
         all.push(json!({
             "name": "x-pinrail-tenant", "in": "header", "schema": text,

@@ -74,6 +74,18 @@ impl Route {
         };
         self.method != Method::GET && !may_readers
     }
+
+    /// Whether the member that a call names must count still: wherever something is changed as a run. Its own lease is
+    /// what a member may always ask for; and what an operator does is in no member's name, so no lease can block a
+    /// rollback (I7).
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        let as_a_run = match self.access {
+            Access::Public => false,
+            Access::Key { scopes, .. } => scopes.contains(&Scope::Run),
+        };
+        self.is_mutation() && as_a_run && !self.path.starts_with("/api/v1/members")
+    }
 }
 
 /// The route for a method among those of one address. `HEAD` is a `GET` without its body.

@@ -63,6 +63,7 @@ impl Server {
             draining: watch::Sender::new(false),
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
             watchers: Arc::new(Semaphore::new(limits.watchers_max)),
+            epoch_watchers: Arc::new(Semaphore::new(limits.epoch_watchers_max)),
             limits,
         });
         let router = routes::router(Arc::clone(&state));

@@ -26,6 +26,8 @@ pub struct State {
     pub outbound: Arc<dyn Outbound>,
     /// Places for those that follow a stream of events.
     pub watchers: Arc<Semaphore>,
+    /// Places for those that follow the epoch.
+    pub epoch_watchers: Arc<Semaphore>,
     /// The API's description, written once.
     pub openapi: Bytes,
 }

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
+use crate::api::watch::EVENT_STREAM;
 use crate::limits::Limits;
 use crate::state::State;
 use crate::{openapi, routes};
@@ -30,6 +31,7 @@ pub struct Bench {
     pub control: Control,
     pub memory: Arc<Memory>,
     pub state: Arc<State>,
+    pub clock: Arc<TestClock>,
     router: Router,
     bearer: Option<String>,
     tenant: Option<String>,
@@ -42,6 +44,9 @@ pub struct Answered {
     pub headers: HeaderMap,
     pub body: Bytes,
 }
+
+/// A stream of events that is followed.
+pub struct Events(Body);
 
 /// Goes on by a millisecond whenever it is looked at.
 pub struct TestClock(AtomicU64);
@@ -61,6 +66,10 @@ pub struct Counting(AtomicU64);
 impl TestClock {
     pub fn new() -> TestClock {
         TestClock(AtomicU64::new(1_800_000_000_000))
+    }
+
+    pub fn pass(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
     }
 }
 
@@ -122,7 +131,7 @@ impl Bench {
         let missing = MissingKey { provider: "openai".to_owned(), key_env: "OPENAI_API_KEY".to_owned() };
         let state = Arc::new(State {
             control: control.clone(),
-            clock,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             limits,
             version: "0.0.0-test".to_owned(),
             missing_keys: Arc::new(move || vec![missing.clone()]),
@@ -130,10 +139,11 @@ impl Bench {
             draining: watch::Sender::new(false),
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
             watchers: Arc::new(Semaphore::new(limits.watchers_max)),
+            epoch_watchers: Arc::new(Semaphore::new(limits.epoch_watchers_max)),
             openapi: Bytes::from(openapi::document("0.0.0-test")),
         });
         let router = routes::router(Arc::clone(&state));
-        Bench { control, memory, state, router, bearer: None, tenant: None }
+        Bench { control, memory, state, clock, router, bearer: None, tenant: None }
     }
 
     /// The same server, asked with a key.
@@ -193,9 +203,14 @@ impl Bench {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         // A stream of events has no end to wait for.
-        let endless = head.headers.get("content-type").is_some_and(|value| value == "text/event-stream");
+        let endless = head.headers.get("content-type").is_some_and(|value| value == EVENT_STREAM);
         let body = if endless { Bytes::new() } else { body.collect().await?.to_bytes() };
         Ok(Answered { status: head.status.as_u16(), headers: head.headers, body })
+    }
+
+    /// Begins to follow the epoch.
+    pub async fn follow_epochs(&self, path: &str, headers: &[(&str, &str)]) -> Events {
+        Events(self.follow(path, headers).await)
     }
 
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> http::request::Builder {
@@ -223,7 +238,7 @@ impl Bench {
         let request = self.request("GET", path, headers).body(Body::empty()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["content-type"], EVENT_STREAM);
         response.into_body()
     }
 
@@ -331,6 +346,24 @@ impl Bench {
         let new = pinrail_control::keys::NewKey { name: "test".to_owned(), scopes, tenants };
         let by = pinrail_control::By::system("test");
         self.control.key_create(by, new).await.unwrap().1.unwrap().reveal()
+    }
+}
+
+impl Events {
+    /// The next piece of the stream; none at its end.
+    pub async fn next(&mut self) -> Option<String> {
+        let frame = self.0.frame().await?.unwrap();
+        Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
+    }
+
+    /// The data of the next piece, which must be an event of this epoch.
+    pub async fn event(&mut self) -> Value {
+        let text = self.next().await.unwrap();
+        let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        let data: Value = serde_json::from_str(line("data: ")).unwrap();
+        assert_eq!((line("event: "), line("id: ")), ("epoch", &*data["epoch"].to_string()), "{text}");
+        assert!(text.ends_with("\n\n"), "{text:?}");
+        data
     }
 }
 

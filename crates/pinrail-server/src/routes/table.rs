@@ -12,11 +12,11 @@ const READ: Access = Access::Key { scopes: &[Scope::Read], by_tenant: false };
 const DEPLOY: Access = Access::Key { scopes: &[Scope::Deploy], by_tenant: false };
 /// Making and revoking keys.
 const ADMIN: Access = Access::Key { scopes: &[Scope::Admin], by_tenant: false };
-/// Making and changing the runs of one's tenants.
+/// Making and changing the runs of one's tenants; being a member.
 const RUN: Access = Access::Key { scopes: &[Scope::Run], by_tenant: true };
 /// Changing what is kept for one's tenants.
 const DEPLOY_OWN: Access = Access::Key { scopes: &[Scope::Deploy], by_tenant: true };
-/// Reading the runs of one's tenants.
+/// Reading the runs of one's tenants; following the epoch.
 const SEE_RUNS: Access = Access::Key { scopes: &[Scope::Run, Scope::Read], by_tenant: true };
 /// Writing state of one's tenants. A data job's and an operator's writes need `deploy`, a run's need `run`.
 const WRITE_STATE: Access = Access::Key { scopes: &[Scope::Run, Scope::Deploy], by_tenant: true };
@@ -111,6 +111,14 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/v1/vectors/{space}/canaries", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, ("embedder", "its digest, or the first digits of it")] => "Canaries", api::vectors::canaries::show, "Lists the texts that are embedded again at every release"),
     route!(PUT "/api/v1/vectors/{space}/canaries", DEPLOY_OWN, Takes::LargeJson("SetCanaries"), [READ_DEPLOYMENT] => "Canaries", api::vectors::canaries::set, "Keeps texts with their vectors, to find out when the embedder is swapped"),
     route!(POST "/api/v1/vectors/{space}/canaries/check", WRITE_STATE, Takes::LargeJson("CheckCanaries"), [READ_RUN, READ_DEPLOYMENT] => "CanaryCheck", api::vectors::canaries::check, "Compares the texts' vectors then and now"),
+
+    route!(POST "/api/v1/members", RUN, Takes::Json("RegisterMember"), [] => "Registered", api::members::post::register, "Makes a gateway or worker a member, with a lease"),
+    route!(GET "/api/v1/members", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Member", api::members::list::list, "Lists the members by name: who follows, who is behind, who is gone"),
+    route!(POST "/api/v1/members/{member}/ack", RUN, Takes::Json("Acknowledge"), [] => "Acknowledged", api::members::ack::acknowledge, "Acknowledges an epoch and renews the lease"),
+    route!(DELETE "/api/v1/members/{member}", RUN, Takes::Nothing, [] => "MemberLeft", api::members::delete::leave, "Ends one's own lease; an admin may end anyone's"),
+    route!(GET "/api/v1/watch", SEE_RUNS, Takes::Nothing, [("after", "the newest epoch that the caller knows; Last-Event-ID comes first")] => "text/event-stream", api::watch::follow, "Follows the epoch, as server-sent events"),
+    route!(GET "/api/v1/epochs/{epoch}", READ, Takes::Nothing, [] => "EpochReport", api::epochs::show, "Says who acknowledged an epoch, and how fast"),
+    route!(GET "/api/v1/readiness", READ, Takes::Nothing, [] => "Readiness", api::readiness::show, "Says whether everything could be taken back right now"),
 
     route!(GET "/api/v1/ledger", READ, Takes::Nothing, [("after", "the sequence number before the first entry; 0 when absent"), LIMIT, ("format", "jsonl: all entries after `after`, one per line, as a stream")] => "Page of Entry", api::ledger::get::read, "Reads the ledger, oldest first"),
     route!(GET "/api/v1/ledger/verify", READ, Takes::Nothing, [] => "Verification", api::ledger::verify::verify, "Checks the whole chain as it is stored"),
