@@ -210,7 +210,11 @@ impl Members {
             && let (Some(said), Some(known)) = (&idempotency, &before.idempotency)
             && said.key == known.key
         {
-            return if said.request == known.request { Ok(before.again()) } else { Err(RegisterRefused::KeyReused) };
+            return if said.request == known.request {
+                Ok(before.again())
+            } else {
+                Err(RegisterRefused::KeyReused)
+            };
         }
         registry.forget_lapsed(now, LAPSED_KEPT_MS);
         if before.is_none() && !registry.make_room(now, MEMBERS_MAX) {

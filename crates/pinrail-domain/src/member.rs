@@ -224,7 +224,9 @@ mod tests {
         let id = MemberId(0xab);
         assert_eq!(id.to_string(), "mem_00000000000000ab");
         assert_eq!(id.to_string().parse(), Ok(id));
-        for bad in ["", "mem_", "mem_ab", "mem_00000000000000AB", "mem_+0000000000000ab", "run_00000000000000ab"] {
+        for bad in
+            ["", "mem_", "mem_ab", "mem_00000000000000AB", "mem_+0000000000000ab", "run_00000000000000ab"]
+        {
             assert_eq!(bad.parse::<MemberId>(), Err(NotAMemberId), "{bad}");
         }
     }

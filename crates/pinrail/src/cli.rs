@@ -7,8 +7,8 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
-    agent, apply, bench, completions, context, deploy, deployment, doctor, hold, init, key, ledger, memory,
-    model, pointers, provider, release, run, sim, up, vectors,
+    agent, apply, bench, completions, context, deploy, deployment, doctor, hold, init, key, ledger, member,
+    memory, model, pointers, provider, readiness, release, run, sim, up, vectors, watch,
 };
 use crate::config;
 use crate::exit;
@@ -36,7 +36,8 @@ Exit codes:
   1  refused or failed: the server said no, or a file cannot be used
   2  the arguments make no sense
   3  the server cannot be reached
-  4  verification failed: `ledger verify` found a break, `deployment verify` a difference, `doctor` errors"
+  4  verification failed: `ledger verify` found a break, `deployment verify` a difference, `doctor` errors, or
+     `readiness` missed an objective"
 ))]
 pub struct Cli {
     #[command(flatten)]
@@ -83,6 +84,9 @@ enum Command {
     Memory(memory::Args),
     Context(context::Args),
     Ledger(ledger::Args),
+    Member(member::Args),
+    Watch(watch::Args),
+    Readiness(readiness::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
     Completions(completions::Args),
@@ -115,6 +119,9 @@ impl Cli {
             Command::Key(args) => done(key::run(args, &globals.context()?)),
             Command::Memory(args) => done(memory::run(args, &globals.context()?)),
             Command::Context(args) => done(context::run(args, &globals.context()?)),
+            Command::Member(args) => done(member::run(args, &globals.context()?)),
+            Command::Watch(args) => done(watch::run(&args, &globals.context()?)),
+            Command::Readiness(args) => verdict(readiness::run(&args, &globals.context()?)),
             Command::Ledger(args) => verdict(ledger::run(&args, &globals.context()?)),
             Command::Doctor(args) => verdict(doctor::run(&args, &globals.context()?)),
         }

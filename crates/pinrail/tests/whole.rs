@@ -214,3 +214,48 @@ fn the_first_key_can_be_made_before_any_server_runs() {
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(1) && said.contains("another pinrail"), "{said}");
 }
+
+#[test]
+fn a_member_follows_a_rollback_and_readiness_says_what_is_amiss() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = Up::start(dir.path());
+    // The example's first deployment has nothing before it.
+    let output = up.pinrail(&["readiness"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(4) && said.contains("MISSED   rollback target"), "{said}");
+
+    let mut join = Command::new(env!("CARGO_BIN_EXE_pinrail"))
+        .env_clear()
+        .env("PINRAIL_URL", &up.url)
+        .args(["member", "join", "--name", "w", "--lease-ms", "300000", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(join.stdout.take().unwrap())
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let mut next = |event: &str| {
+        let told = told.next().unwrap();
+        assert_eq!(told["event"], event, "{told}");
+        told
+    };
+    next("registered");
+    let releases = up.json(&["release", "list", "--agent", "hello"]);
+    let idle = releases["items"].as_array().unwrap().iter().find(|release| release["live"] != true).unwrap();
+    let release = format!("hello={}", idle["short"].as_str().unwrap());
+    up.done(&["deploy", &release, "--now"]);
+    let deployed = next("acknowledged")["epoch"].as_u64().unwrap();
+    let readiness: Value = serde_json::from_slice(&up.pinrail(&["readiness", "--json"]).stdout).unwrap();
+    assert_eq!(readiness["indicators"][0]["met"], "yes", "{readiness}");
+    up.done(&["deployment", "rollback", "2", "--reason", "odd"]);
+    assert_eq!(next("acknowledged")["epoch"], deployed + 1);
+    let acks = up.done(&["member", "acks"]);
+    assert!(
+        acks.contains("deployment rolled back, deployment 2") && acks.contains("2 of 2 acknowledged"),
+        "{acks}"
+    );
+    assert!(up.done(&["member", "list"]).contains("self"));
+    assert!(Command::new("kill").args(["-INT", &join.id().to_string()]).status().unwrap().success());
+    next("left");
+    assert_eq!(join.wait().unwrap().code(), Some(0));
+}

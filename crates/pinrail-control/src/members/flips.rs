@@ -165,7 +165,9 @@ impl Flip {
 
     /// Settles what was awaited of a member; what is settled stays.
     fn settle(&mut self, member: &Member, outcome: Outcome) {
-        let Ok(place) = self.expected.binary_search_by_key(&member.id, |expected| expected.member) else { return };
+        let Ok(place) = self.expected.binary_search_by_key(&member.id, |expected| expected.member) else {
+            return;
+        };
         let expected = &mut self.expected[place];
         if expected.generation == member.generation && expected.outcome == Outcome::Waiting {
             expected.outcome = outcome;

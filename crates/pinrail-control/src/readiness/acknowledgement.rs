@@ -20,10 +20,15 @@ pub fn look(control: &Control) -> Seen {
     let ms = |us: u64| us.div_ceil(1_000);
     let (p50, p99, max) = (ms(p50_us), ms(p99_us), ms(max_us));
     let count = took.len();
-    let observed = format!("p99 {p99} ms, p50 {p50} ms, slowest {max} ms ({count} acknowledgements of {flips} flips)");
+    let observed =
+        format!("p99 {p99} ms, p50 {p50} ms, slowest {max} ms ({count} acknowledgements, {flips} flips)");
     if p99_us <= P99_US_MAX {
         return Seen::met(observed);
     }
-    let why = vec![format!("one in a hundred members acts on what was taken back for {p99} ms or longer")];
-    Seen::missed(observed, why, "see who is slow: `pinrail member acks`; look at its network, load and pauses")
+    let why = vec![format!("the slowest of a hundred acts on what was taken back for {p99} ms or longer")];
+    Seen::missed(
+        observed,
+        why,
+        "see who is slow: `pinrail member acks`; look at its network, load and pauses",
+    )
 }

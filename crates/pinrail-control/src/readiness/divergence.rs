@@ -38,7 +38,9 @@ fn amiss(member: &Shown) -> Option<String> {
         }
         State::Lapsed { for_ms } => {
             let ago = span(for_ms);
-            Some(format!("{kind} {name} ({id}) let its lease lapse {ago} ago, at epoch {acknowledged}; {writes}"))
+            Some(format!(
+                "{kind} {name} ({id}) let its lease lapse {ago} ago, at epoch {acknowledged}; {writes}"
+            ))
         }
     }
 }

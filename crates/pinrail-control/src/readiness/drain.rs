@@ -34,7 +34,8 @@ pub async fn look(control: &Control) -> Seen {
         Err(error) => return Seen::unknown(format!("the open runs cannot be counted: {error}")),
     };
     let runs: u64 = draining.iter().map(|draining| draining.runs).sum();
-    let why: Vec<String> = draining.iter().filter(|d| d.lingers_ms > LINGER_MS_MAX).map(Draining::tell).collect();
+    let why: Vec<String> =
+        draining.iter().filter(|d| d.lingers_ms > LINGER_MS_MAX).map(Draining::tell).collect();
     let observed = match draining.len() {
         0 => "everything that no longer serves is drained".to_owned(),
         1 => draining[0].tell(),
@@ -43,7 +44,8 @@ pub async fn look(control: &Control) -> Seen {
     if why.is_empty() {
         return Seen::met(observed);
     }
-    let observed = format!("{} of {} draining deployments linger: {runs} runs open", why.len(), draining.len());
+    let observed =
+        format!("{} of {} draining deployments linger: {runs} runs open", why.len(), draining.len());
     Seen::missed(
         observed,
         why,

@@ -47,7 +47,11 @@ pub async fn look(control: &Control, around: &Surroundings) -> Seen {
 }
 
 /// What serves at a pointer, each with where a rollback of it leads.
-fn rollbacks(world: &World, agent: &AgentName, pointer: &Pointer) -> Vec<(DeploymentId, Option<DeploymentId>)> {
+fn rollbacks(
+    world: &World,
+    agent: &AgentName,
+    pointer: &Pointer,
+) -> Vec<(DeploymentId, Option<DeploymentId>)> {
     let mut all = Vec::new();
     if let Some(candidate) = pointer.candidate {
         all.push((candidate, pointer.active));

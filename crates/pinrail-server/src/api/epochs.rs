@@ -10,7 +10,8 @@ use crate::reply::{self, Answer};
 
 pub async fn show(call: Call) -> Answer {
     let text = call.text("epoch");
-    let epoch = text.parse().map(Epoch).map_err(|_| bad_name("epoch in the path: not a number".to_owned()))?;
+    let epoch =
+        text.parse().map(Epoch).map_err(|_| bad_name("epoch in the path: not a number".to_owned()))?;
     let report = call.control().members().report(epoch).ok_or_else(|| {
         let kept = members::EPOCHS_KEPT;
         not_found(

@@ -47,6 +47,10 @@ mod tests {
         let id = bench.release("sim-large-2026-04-01").await;
         bench.open_deployment(json!({ "releases": { "support": id }, "now": true })).await.ok();
         let shown = bench.get("/api/v1/readiness").await.ok();
-        assert_eq!((&shown["ready"], &shown["indicators"][0]["met"]), (&json!(true), &json!("yes")), "{shown}");
+        assert_eq!(
+            (&shown["ready"], &shown["indicators"][0]["met"]),
+            (&json!(true), &json!("yes")),
+            "{shown}"
+        );
     }
 }

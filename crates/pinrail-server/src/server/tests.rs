@@ -254,6 +254,25 @@ async fn a_shutdown_ends_the_wait_for_events() {
 }
 
 #[tokio::test]
+async fn a_shutdown_ends_the_streams_of_those_who_follow() {
+    let server = start(Limits::default()).await;
+    server.set_up().await;
+    let mut watching = server.connect().await;
+    send(&mut watching, "GET", "/api/v1/watch", None).await;
+    let mut said = String::new();
+    while !said.contains("\"epoch\":3") {
+        said.push(char::from(watching.read_u8().await.unwrap()));
+    }
+    assert!(
+        said.contains("content-type: text/event-stream") && said.contains("x-accel-buffering: no"),
+        "{said}"
+    );
+    assert_eq!(server.stop().await, Drained::default());
+    // Whole, and not cut: the last chunk is there.
+    assert!(rest(&mut watching).await.ends_with("0\r\n\r\n"));
+}
+
+#[tokio::test]
 async fn what_takes_too_long_is_cut_and_counted() {
     let server = start(Limits { drain_wait: Duration::from_millis(1), ..Limits::default() }).await;
     let mut stuck = server.connect().await;

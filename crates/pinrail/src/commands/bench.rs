@@ -14,6 +14,7 @@ use crate::output::{Output, talk};
 mod gateway;
 mod journal;
 mod load;
+mod members;
 mod process;
 mod resolve;
 mod rollback;
@@ -52,11 +53,23 @@ enum Scenario {
     Journal,
     /// Taking a deployment back, with longer and longer ledgers
     Rollback,
+    /// How fast a rollback reaches all members
+    Members,
     /// Reading a session's memory, with many deployments before
     State,
     /// The data plane, against direct and nginx
     Gateway,
 }
+
+/// In the order in which they are measured.
+const SCENARIOS: [Scenario; 6] = [
+    Scenario::Resolve,
+    Scenario::Journal,
+    Scenario::Rollback,
+    Scenario::Members,
+    Scenario::State,
+    Scenario::Gateway,
+];
 
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
@@ -116,9 +129,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
     let bench = Bench { seconds: Duration::from_secs(args.seconds.max(1)), dir };
     let wanted = |scenario| args.scenarios.is_empty() || args.scenarios.contains(&scenario);
     let mut rows = Vec::new();
-    for scenario in
-        [Scenario::Resolve, Scenario::Journal, Scenario::Rollback, Scenario::State, Scenario::Gateway]
-    {
+    for scenario in SCENARIOS {
         if !wanted(scenario) {
             continue;
         }
@@ -127,6 +138,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::Resolve => resolve::measure(&bench)?,
             Scenario::Journal => runtime.block_on(journal::measure(&bench))?,
             Scenario::Rollback => runtime.block_on(rollback::measure(&bench))?,
+            Scenario::Members => runtime.block_on(members::measure(&bench))?,
             Scenario::State => runtime.block_on(session::measure(&bench))?,
             Scenario::Gateway => runtime.block_on(gateway::measure(&bench))?,
         });

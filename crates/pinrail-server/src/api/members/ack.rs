@@ -11,7 +11,8 @@ use crate::reply::{self, Answer};
 pub async fn acknowledge(call: Call) -> Answer {
     let member = id(&call)?;
     let Acknowledge { epoch, generation } = call.json()?;
-    let renewed = call.control().members().acknowledge(call.caller(), member, generation, epoch).map_err(refused)?;
+    let renewed =
+        call.control().members().acknowledge(call.caller(), member, generation, epoch).map_err(refused)?;
     reply::json(&Acknowledged { member, epoch: renewed.epoch, lease_ms: renewed.lease_ms })
 }
 

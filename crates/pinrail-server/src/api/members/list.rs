@@ -21,7 +21,8 @@ pub async fn list(call: Call) -> Answer {
     let limit = call.page(limit)?;
     let members = call.control().members().list();
     // By name, which several may share: the page goes on behind the member that the one before ended with.
-    let from = after.and_then(|after| members.iter().position(|shown| shown.member == after)).map_or(0, |at| at + 1);
+    let from =
+        after.and_then(|after| members.iter().position(|shown| shown.member == after)).map_or(0, |at| at + 1);
     let items: Vec<Member> = members.into_iter().skip(from).take(limit + 1).map(member).collect();
     reply::json(&Page::cut(items, limit, |member| member.member.to_string()))
 }

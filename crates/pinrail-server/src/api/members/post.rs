@@ -11,7 +11,8 @@ use crate::reply::{self, Answer};
 pub async fn register(call: Call) -> Answer {
     let RegisterMember { name, kind, lease_ms } = call.json()?;
     let wish = Register { name, kind, lease_ms };
-    let done = call.control().members().register(call.caller(), wish, call.idempotency()?).map_err(refused)?;
+    let done =
+        call.control().members().register(call.caller(), wish, call.idempotency()?).map_err(refused)?;
     let registered = Registered {
         member: done.member,
         generation: done.generation,
@@ -28,9 +29,10 @@ fn refused(refused: RegisterRefused) -> Problem {
     match refused {
         RegisterRefused::Lease(_) => Problem::new(Code::BadRequest, detail)
             .next_step(format!("leave `lease_ms` out: {LEASE_MS_DEFAULT} is right for most")),
-        RegisterRefused::TooMany => Problem::new(Code::LimitReached, detail)
-            .next_step("see who holds them, `pinrail member list`, and end the leases of those that are gone: `pinrail \
-                 member remove ID` (DELETE /api/v1/members/ID)"),
+        RegisterRefused::TooMany => Problem::new(Code::LimitReached, detail).next_step(
+            "see who holds them, `pinrail member list`, and end the leases of those that are gone: `pinrail \
+                 member remove ID` (DELETE /api/v1/members/ID)",
+        ),
         RegisterRefused::KeyReused => problem::key_reused(),
     }
 }

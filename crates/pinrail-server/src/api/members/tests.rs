@@ -26,7 +26,10 @@ async fn a_member_registers_follows_and_leaves() {
     let wish = json!({ "name": "pod-1", "kind": "gateway" });
     let headers = [("idempotency-key", "r1")];
     let made = bench.send("POST", MEMBERS, &headers, Some(&wish)).await.ok();
-    assert_eq!((&made["generation"], &made["lease_ms"], &made["ack_every_ms"]), (&json!(1), &json!(15_000), &json!(5_000)));
+    assert_eq!(
+        (&made["generation"], &made["lease_ms"], &made["ack_every_ms"]),
+        (&json!(1), &json!(15_000), &json!(5_000))
+    );
     assert_eq!(made["watch"], format!("/api/v1/watch?after={}", made["epoch"]));
     let again = bench.send("POST", MEMBERS, &headers, Some(&wish)).await;
     assert_eq!((again.header("idempotency-replayed"), again.ok()), (Some("true"), made.clone()));
@@ -35,14 +38,24 @@ async fn a_member_registers_follows_and_leaves() {
 
     let epoch = bench.roll_back(1).await.ok()["epoch"].as_u64().unwrap();
     let behind = listed(&bench, "pod-1").await;
-    assert_eq!((&behind["state"], &behind["behind"], &behind["fenced"]), (&json!("behind"), &json!(1), &json!(false)));
+    assert_eq!(
+        (&behind["state"], &behind["behind"], &behind["fenced"]),
+        (&json!("behind"), &json!(1), &json!(false))
+    );
     let report = bench.get(&format!("/api/v1/epochs/{epoch}")).await.ok();
     assert_eq!((&report["members"][0]["answer"], &report["settled"]), (&json!("missing"), &json!(false)));
     let member = made["member"].as_str().unwrap();
     assert_eq!(ack(&bench, member, epoch).await.ok()["epoch"], epoch);
     let report = bench.get(&format!("/api/v1/epochs/{epoch}")).await.ok();
-    assert_eq!((&report["acknowledged"], &report["settled"]), (&json!(2), &json!(true)), "its own gateway too");
-    assert_eq!((&report["members"][1]["name"], &report["members"][1]["took_us"]), (&json!("self"), &json!(0)));
+    assert_eq!(
+        (&report["acknowledged"], &report["settled"]),
+        (&json!(2), &json!(true)),
+        "its own gateway too"
+    );
+    assert_eq!(
+        (&report["members"][1]["name"], &report["members"][1]["took_us"]),
+        (&json!("self"), &json!(0))
+    );
     assert!(report["took"]["p99_us"].as_u64().unwrap() > 0);
     assert_eq!(report["change"]["kind"], "deployment_rolled_back");
     assert_eq!(listed(&bench, "pod-1").await["state"], "fresh");
@@ -54,7 +67,11 @@ async fn a_member_registers_follows_and_leaves() {
     bench.get("/api/v1/epochs/99").await.problem("not_found");
     bench.get("/api/v1/epochs/x").await.problem("bad_name");
     bench.get(&format!("{MEMBERS}?limit=0")).await.problem("bad_request");
-    for bad in [json!({ "name": "a b", "kind": "worker" }), json!({ "name": "a", "kind": "x" }), json!({ "name": "a", "kind": "worker", "lease_ms": 1 })] {
+    for bad in [
+        json!({ "name": "a b", "kind": "worker" }),
+        json!({ "name": "a", "kind": "x" }),
+        json!({ "name": "a", "kind": "worker", "lease_ms": 1 }),
+    ] {
         bench.post(MEMBERS, bad).await.problem("bad_request");
     }
 }
@@ -83,7 +100,10 @@ async fn what_a_member_writes_is_refused_once_it_no_longer_counts() {
         ack(&bench, &member, old).await.ok();
     }
     let behind = write(&[named]).await.problem("fenced");
-    assert_eq!((&behind["why"], &behind["acknowledged"], &behind["epoch"]), (&json!("behind"), &json!(old), &json!(old + 1)));
+    assert_eq!(
+        (&behind["why"], &behind["acknowledged"], &behind["epoch"]),
+        (&json!("behind"), &json!(old), &json!(old + 1))
+    );
     ack(&bench, &member, old + 1).await.ok();
     write(&[named]).await.ok();
 
@@ -102,7 +122,10 @@ async fn what_a_member_writes_is_refused_once_it_no_longer_counts() {
     bench.send("GET", &events, &[named], None).await.ok();
     write(&[]).await.ok();
     let because = json!({ "reason": "worse" });
-    bench.send("POST", "/api/v1/deployments/1/rollback", &[named], Some(&because)).await.problem("already_rolled_back");
+    bench
+        .send("POST", "/api/v1/deployments/1/rollback", &[named], Some(&because))
+        .await
+        .problem("already_rolled_back");
     let (again, _) = register(&bench, "w").await;
     assert_eq!(again, member);
     write(&[named, ("x-pinrail-member-generation", "2")]).await.ok();

@@ -14,7 +14,10 @@ async fn whoever_comes_late_is_right_at_once_and_then_follows() {
     assert_eq!((&first["epoch"], first.get("changes")), (&json!(3), None));
     bench.roll_back(1).await.ok();
     let rolled_back = events.event().await;
-    assert_eq!((&rolled_back["epoch"], &rolled_back["changed"]), (&json!(4), &json!(["pointers", "commits"])));
+    assert_eq!(
+        (&rolled_back["epoch"], &rolled_back["changed"]),
+        (&json!(4), &json!(["pointers", "commits"]))
+    );
     let change = &rolled_back["changes"][0];
     assert_eq!((&change["kind"], &change["deployment"]), (&json!("deployment_rolled_back"), &json!(1)));
     assert_eq!((&rolled_back["seq"], &rolled_back["at"]), (&change["seq"], &change["at"]));
@@ -43,7 +46,11 @@ async fn a_watcher_that_comes_back_is_told_what_it_missed() {
         let event = bench.follow_epochs(path, headers).await.event().await;
         let told = event["changes"].as_array().cloned().unwrap_or_default();
         let told: Vec<_> = told.iter().map(|change| change["epoch"].as_u64().unwrap()).collect();
-        assert_eq!((&event["epoch"], &told[..], event.get("more").is_some()), (&json!(3), epochs, more), "{path}");
+        assert_eq!(
+            (&event["epoch"], &told[..], event.get("more").is_some()),
+            (&json!(3), epochs, more),
+            "{path}"
+        );
     };
     check("/api/v1/watch?after=1", &[], &[2, 3], false).await;
     check("/api/v1/watch?after=1", &[("last-event-id", "2")], &[3], false).await;

@@ -1,0 +1,79 @@
+//! `pinrail readiness`: could everything be taken back right now?
+
+use pinrail_api::readiness::{Indicator, Met, Readiness};
+
+use crate::cli::Context;
+
+/// Say whether everything could be taken back right now
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pinrail readiness
+  pinrail readiness --json | jq '.indicators[] | select(.met == \"no\")'
+
+What is missed comes first, with what to do about it. Exit code 4 when an objective is missed; what is unknown leaves it at 0.")]
+pub struct Args {}
+
+/// Returns whether no objective is missed.
+pub fn run(_: &Args, context: &Context) -> anyhow::Result<bool> {
+    let reply = context.client.get::<Readiness>("/api/v1/readiness")?;
+    context.out.reply(&reply, show)?;
+    Ok(reply.value.ready)
+}
+
+fn show(readiness: &Readiness) -> String {
+    let missed = readiness.indicators.iter().filter(|indicator| indicator.met == Met::No).count();
+    let mut text = match missed {
+        0 => format!("ready: everything could be taken back now (epoch {})\n", readiness.epoch),
+        1 => format!("NOT READY: 1 objective is missed (epoch {})\n", readiness.epoch),
+        _ => format!("NOT READY: {missed} objectives are missed (epoch {})\n", readiness.epoch),
+    };
+    for wanted in [Met::No, Met::Unknown, Met::Yes] {
+        let matching = readiness.indicators.iter().filter(|indicator| indicator.met == wanted);
+        matching.for_each(|indicator| text.push_str(&lines(indicator)));
+    }
+    text
+}
+
+fn lines(indicator: &Indicator) -> String {
+    let Indicator { name, objective, observed, met, why, next_step } = indicator;
+    let met = match met {
+        Met::Yes => "ok     ",
+        Met::No => "MISSED ",
+        Met::Unknown => "unknown",
+    };
+    let mut text = format!("\n{met}  {name}: {observed}\n         wanted: {objective}\n");
+    for sentence in why {
+        text.push_str(&format!("         - {sentence}\n"));
+    }
+    if let Some(next_step) = next_step {
+        text.push_str(&format!("         next: {next_step}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missed_comes_first() {
+        let indicator = |name: &str, met| Indicator {
+            name: name.to_owned(),
+            objective: "o".to_owned(),
+            observed: "x".to_owned(),
+            met,
+            why: vec!["because".to_owned()],
+            next_step: (met == Met::No).then(|| "do it".to_owned()),
+        };
+        let indicators =
+            vec![indicator("a", Met::Yes), indicator("b", Met::Unknown), indicator("c", Met::No)];
+        let shown = show(&Readiness { ready: false, epoch: Default::default(), indicators });
+        assert_eq!(
+            shown,
+            "NOT READY: 1 objective is missed (epoch 0)\n\
+             \nMISSED   c: x\n         wanted: o\n         - because\n         next: do it\n\
+             \nunknown  b: x\n         wanted: o\n         - because\n\
+             \nok       a: x\n         wanted: o\n         - because\n"
+        );
+    }
+}
