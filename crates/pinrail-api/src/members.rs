@@ -100,7 +100,7 @@ pub struct EpochEvent {
     /// The ledger entries that did it, oldest first. Keys that are limited to tenants don't see them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
-    /// There were more changes than are listed: drop everything.
+    /// There were more changes than are listed, or this server never had the epoch that was named: drop everything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more: bool,
 }

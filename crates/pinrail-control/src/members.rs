@@ -109,7 +109,8 @@ pub struct Since {
     pub seq: LedgerSeq,
     /// The changes, oldest first.
     pub changes: Vec<Change>,
-    /// Older changes are not kept any more.
+    /// There is more than `changes`, which is not kept any more, or the epoch asked for was never here: whoever knows
+    /// it must drop everything.
     pub more: bool,
 }
 

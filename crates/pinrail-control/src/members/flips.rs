@@ -109,7 +109,8 @@ impl Flips {
             return Since { epoch: self.epoch, seq, changes: Vec::new(), more: false };
         };
         let changes: Vec<Change> = self.after(after).map(|flip| flip.change.clone()).collect();
-        let more = (changes.len() as u64) < self.epoch.0.saturating_sub(after.0);
+        // An epoch that hasn't been here is another world's, before a backup was restored: nothing known then counts.
+        let more = after > self.epoch || (changes.len() as u64) < self.epoch.0 - after.0;
         Since { epoch: self.epoch, seq, changes, more }
     }
 

@@ -120,7 +120,6 @@ impl Watcher {
     }
 
     fn event(&mut self) -> String {
-        // An epoch that this server doesn't know yet is another's: whatever it was, it says nothing about this one.
         let since = self.control.members().since(self.told);
         self.told = Some(since.epoch);
         let mut event = EpochEvent {

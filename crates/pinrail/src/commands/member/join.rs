@@ -100,7 +100,11 @@ fn serve(me: &Registered, context: &Context, news: &Receiver<News>) -> anyhow::R
                 context.out.value(&told, || format!("acknowledged epoch {epoch}"))?;
             }
             Ok(_) => {}
-            Err(ClientError::Refused(problem)) if problem.code == Code::Fenced => {
+            // Two that take each other's name in turns would go on for ever.
+            Err(ClientError::Refused(problem))
+                if problem.code == Code::Fenced
+                    && problem.facts.get("why").is_none_or(|why| why != "replaced") =>
+            {
                 let told = json!({ "event": "fenced", "why": problem.detail });
                 context.out.value(&told, || format!("fenced: {}; registering again", problem.detail))?;
                 return Ok(End::Fenced);
