@@ -199,7 +199,8 @@ fn only_runs_state_and_membership_are_open_to_keys_of_tenants_and_little_is_publ
             Access::Key { scopes, by_tenant } => {
                 let lists_members = (method, path) == (&Method::GET, "/api/v1/members");
                 let own = ["/api/v1/runs", "/api/v1/members", "/api/v1/watch"];
-                let is_own = own.iter().any(|prefix| path.starts_with(prefix)) && !lists_members || is_state(route);
+                let is_own =
+                    own.iter().any(|prefix| path.starts_with(prefix)) && !lists_members || is_state(route);
                 assert_eq!(by_tenant, is_own, "{method} {path}"); // I11
                 assert_eq!(scopes == [Scope::Admin], path.starts_with("/api/v1/keys"), "{method} {path}");
                 let reads = scopes.contains(&Scope::Read);
