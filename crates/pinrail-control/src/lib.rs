@@ -23,6 +23,7 @@ mod append;
 pub mod commit;
 pub mod contracts;
 pub mod deploy;
+pub mod drill;
 pub mod errors;
 pub mod keys;
 pub mod ledger;
@@ -78,6 +79,8 @@ struct Inner {
     jobs: Arc<tokio::sync::RwLock<()>>,
     /// How long rollbacks of this process took, from the call to the flip.
     flips: deploy::Flips,
+    collector: state::collect::Collector,
+    drills: drill::Drills,
 }
 
 /// Everything that readers see, as of one ledger entry; replaced as a whole.

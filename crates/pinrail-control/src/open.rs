@@ -105,8 +105,12 @@ impl Control {
             states,
             jobs,
             flips: crate::deploy::Flips::default(),
+            collector: crate::state::collect::Collector::default(),
+            drills: crate::drill::Drills::default(),
         };
         let inner = Arc::new(inner);
+        crate::state::collect::go_on(&inner);
+        tasks::spawn(crate::state::erase::go_on(Arc::clone(&inner)));
         tasks::spawn(forget_old_answers(Arc::downgrade(&inner)));
         tasks::spawn(load_live_releases(Arc::clone(&inner)));
         tasks::spawn(crate::proof::manifests::keep(Arc::downgrade(&inner)));

@@ -11,7 +11,7 @@
 //! Start reading at [`States::write`] and [`States::look`]; the faces are [`memory`], [`context`] and [`vectors`].
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
@@ -31,11 +31,17 @@ use tokio::sync::watch as notify;
 use crate::commit::Idempotency;
 use crate::{Snapshot, tasks};
 
+pub mod collect;
 pub mod context;
+pub mod erase;
+pub mod export;
+pub mod inspect;
+pub mod map;
 pub mod memory;
 mod notes;
 mod reader;
 pub mod vectors;
+pub mod verify;
 pub mod watch;
 mod writer;
 
@@ -59,6 +65,8 @@ pub struct States {
     embeds: OnceLock<Arc<dyn Embeds>>,
     /// For work in the background, which ends with the control plane.
     me: Weak<States>,
+    /// The last verdict on each space.
+    checks: Mutex<BTreeMap<Space, verify::Verdict>>,
 }
 
 /// What state is built from.
@@ -168,6 +176,7 @@ impl States {
             vectors,
             embeds: OnceLock::new(),
             me: Weak::clone(me),
+            checks: Mutex::default(),
         })
     }
 
@@ -193,12 +202,15 @@ impl States {
             if changes.is_empty() {
                 return Ok(Wrote { appended: None, replayed: false });
             }
+            let expected = expect.as_ref().and_then(|(_, newest)| *newest);
             let expect = expect.map(|(key, newest)| Expect { space: space.clone(), key, newest });
             let puts = changes.into_iter().map(|change| self.put(&by.author, space, change)).collect();
             let at = self.parts.clock.now();
             let batch = Batch { author: by.author.clone(), at, puts, expect, answer: keep.clone() };
             match self.append((turn, by.clone()), loaded, batch).await {
                 Ok(appended) => return Ok(Wrote { appended: Some(appended), replayed: false }),
+                // What the index shows was removed: it is read anew.
+                Err(AppendError::Moved { newest }) if newest < expected => self.rebuild(space).await?,
                 // Another replica wrote it: the index reads on, and the decision is made again.
                 Err(AppendError::Moved { .. }) => {}
                 Err(AppendError::Answered(answer)) => {
@@ -276,11 +288,34 @@ impl States {
         Following { newest: loaded.newest.subscribe(), held: loaded }
     }
 
-    /// Forgets a space's index and vectors: records were removed from it.
-    pub(crate) fn forget(&self, space: &Space) {
-        if let Some(forgotten) = self.lock().remove(space) {
-            forgotten.newest.send_modify(|_| {});
+    /// Reads a space's index anew, if it is in memory: records were removed from the space. Whoever looks meanwhile
+    /// sees the index as it was; both show the same to everybody whose view can still be had.
+    pub(crate) async fn rebuild(&self, space: &Space) -> Result<(), StoreError> {
+        let Some(loaded) = self.lock().get(space).cloned() else {
+            self.remove_graphs(space);
+            return Ok(());
+        };
+        let _turn = Arc::clone(&loaded.turn).lock_owned().await;
+        let commits = Arc::clone(&self.parts.snapshot.load().world.commits);
+        let mut index = Index::load(&commits, []);
+        loop {
+            let more = self.parts.store.state_operations(space, index.newest(), LOAD_OPERATIONS).await?;
+            let whole = more.len() < LOAD_OPERATIONS;
+            more.into_iter().for_each(|operation| index.apply(operation));
+            if whole {
+                break;
+            }
         }
+        *loaded.index.write().unwrap_or_else(PoisonError::into_inner) = index;
+        loaded.behind.store(false, Ordering::Release);
+        self.vectors.forget(space);
+        self.remove_graphs(space);
+        Ok(())
+    }
+
+    /// Records of a space lost their content: nothing made from it may be kept in memory.
+    pub(crate) fn erased(&self, space: &Space) {
+        // The index holds keys and places alone; what reads show of content comes from the store each time.
         self.vectors.forget(space);
         self.remove_graphs(space);
     }

@@ -8,6 +8,7 @@ mod deployments;
 mod journal;
 mod keys;
 mod ledger;
+mod lifecycle;
 mod proof;
 mod reopen;
 mod runs;

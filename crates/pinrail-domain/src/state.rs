@@ -21,6 +21,7 @@ use crate::id::{
 use crate::time::Timestamp;
 
 pub mod bits;
+pub mod collect;
 pub mod derive;
 pub mod index;
 pub mod manifest;

@@ -10,7 +10,10 @@ use std::sync::Arc;
 
 use crate::agent::AgentSpec;
 use crate::deployment::{Deployment, Hold, Pointer, Status};
-use crate::id::{AgentName, DeploymentId, Epoch, LedgerSeq, ProviderName, ReleaseId, SegmentName};
+use crate::digest::Digest;
+use crate::id::{
+    AgentName, DeploymentId, Epoch, LedgerSeq, ProviderName, ReleaseId, SegmentName, StateSeq, TenantId,
+};
 use crate::key::{Key, KeyId};
 use crate::ledger::{Body, Broken, Entry, Head};
 use crate::provider::ProviderSpec;
@@ -32,8 +35,13 @@ pub struct World {
     pub pointers: Shared<BTreeMap<PointerKey, Pointer>>,
     /// Which deployments' state counts, and since when.
     pub commits: Arc<Commits>,
-    /// Nothing at or before it can be read as of then any more: retracted data was removed.
+    /// Records up to here, of deployments that were taken back, were removed. What can't be read as of then any more
+    /// because of that lies before its ledger entry: [`World::lost`].
     pub floor: Moment,
+    /// The deployments whose records were removed, each up to which record.
+    pub collected: Shared<BTreeMap<DeploymentId, StateSeq>>,
+    /// Every erasure, oldest first.
+    pub erasures: Shared<Vec<Erasure>>,
     /// Keys that work; a revoked key is gone from here.
     pub keys: Shared<BTreeMap<KeyId, Arc<Key>>>,
     /// Whether any key was ever made: then the server never counts as open again.
@@ -61,6 +69,20 @@ pub struct Release {
     pub seq: LedgerSeq,
 }
 
+/// A person's or a tenant's content was erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erasure {
+    /// The entry that says so.
+    pub seq: LedgerSeq,
+    pub hash: Digest,
+    pub tenant: TenantId,
+    pub subject: Option<String>,
+    pub records: u64,
+    pub runs: u64,
+    /// The list of what was erased, an artifact.
+    pub proof: Digest,
+}
+
 /// Why an entry can't follow: the ledger is not what Pinrail wrote.
 #[derive(Debug, thiserror::Error)]
 pub enum Corrupt {
@@ -68,6 +90,24 @@ pub enum Corrupt {
     Chain(#[from] Broken),
     #[error("ledger entry {seq} ({kind}) contradicts the entries before it: {what}")]
     Contradiction { seq: LedgerSeq, kind: &'static str, what: String },
+}
+
+impl Erasure {
+    /// What an erasure's entry says. Panics for an entry of anything else.
+    fn of(entry: &Entry) -> Erasure {
+        let Body::StateErased { tenant, subject, records, runs, proof } = &entry.body else {
+            panic!("entry {} is no erasure", entry.seq)
+        };
+        Erasure {
+            seq: entry.seq,
+            hash: entry.hash,
+            tenant: tenant.clone(),
+            subject: subject.clone(),
+            records: *records,
+            runs: *runs,
+            proof: *proof,
+        }
+    }
 }
 
 impl Default for World {
@@ -82,6 +122,8 @@ impl Default for World {
             pointers: Shared::default(),
             commits: Arc::default(),
             floor: Moment::default(),
+            collected: Shared::default(),
+            erasures: Shared::default(),
             keys: Shared::default(),
             keyed: false,
         }
@@ -127,6 +169,14 @@ impl World {
             previous = deployment.replaced.get(agent).copied().flatten();
         }
         None
+    }
+
+    /// A deployment whose records were removed and that counted for `own`, or for everybody, right before the ledger
+    /// entry after `at`: then that view can't be had any more.
+    #[must_use]
+    pub fn lost(&self, own: Option<DeploymentId>, at: LedgerSeq) -> Option<DeploymentId> {
+        let counted = |id: &&DeploymentId| own == Some(**id) || self.commits.is_committed(**id, at);
+        self.collected.keys().find(counted).copied()
     }
 
     /// Whether anything still points at the release.
@@ -193,12 +243,8 @@ impl World {
                 }
                 Arc::make_mut(deployment).manifest = Some(*manifest);
             }
-            Body::StateCollected { floor, .. } => {
-                let Moment { state, ledger } = *floor;
-                self.floor =
-                    Moment { state: self.floor.state.max(state), ledger: self.floor.ledger.max(ledger) };
-            }
-            Body::StateErased { .. } => {}
+            Body::StateCollected { deployments, floor, .. } => self.collect(deployments, *floor)?,
+            Body::StateErased { .. } => self.erasures.push(Erasure::of(entry)),
             Body::WeightSet { deployment, weight } => self.set_weight(*deployment, *weight)?,
             Body::HoldLifted { agent, segment } => {
                 let pointer = self.pointers.get_mut(&(agent.clone(), segment.clone()));
@@ -346,6 +392,22 @@ impl World {
             Arc::make_mut(&mut self.commits).retract(id, seq, derived);
         }
         self.deployments.insert(id, Arc::new(deployment));
+        Ok(())
+    }
+
+    fn collect(&mut self, deployments: &[DeploymentId], floor: Moment) -> Result<(), String> {
+        for id in deployments {
+            let deployment = self.deployments.get(id).ok_or("no such deployment")?;
+            match deployment.status {
+                Status::RolledBack { kept_state: false, .. } => {}
+                Status::Candidate { .. } | Status::Promoted { .. } | Status::RolledBack { .. } => {
+                    return Err(format!("the state of deployment {id} was not taken back"));
+                }
+            }
+        }
+        self.collected.extend(deployments.iter().map(|id| (*id, floor.state)));
+        let Moment { state, ledger } = floor;
+        self.floor = Moment { state: self.floor.state.max(state), ledger: self.floor.ledger.max(ledger) };
         Ok(())
     }
 

@@ -7,8 +7,7 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
-    agent, apply, bench, completions, context, deploy, deployment, doctor, hold, init, key, ledger, member,
-    memory, model, pointers, provider, readiness, release, run, sim, up, vectors, watch,
+    agent, apply, bench, completions, context, deploy, deployment, doctor, erase, gc, hold, init, key, ledger, member, memory, model, pointers, provider, readiness, release, run, sim, state, up, vectors, watch,
 };
 use crate::config;
 use crate::exit;
@@ -36,9 +35,8 @@ Exit codes:
   1  refused or failed: the server said no, or a file cannot be used
   2  the arguments make no sense
   3  the server cannot be reached
-  4  verification failed: `ledger verify` found a break, `deployment verify` a difference, `doctor` errors, or
-     `readiness` missed an objective"
-))]
+  4  verification failed: `ledger verify` found a break, `deployment verify` or `state verify` a difference, `doctor`
+     errors, canary texts another embedder, or `readiness` missed an objective")]
 pub struct Cli {
     #[command(flatten)]
     pub globals: Globals,
@@ -83,6 +81,9 @@ enum Command {
     Key(key::Args),
     Memory(memory::Args),
     Context(context::Args),
+    State(state::Args),
+    Gc(gc::Args),
+    Erase(erase::Args),
     Ledger(ledger::Args),
     Member(member::Args),
     Watch(watch::Args),
@@ -122,6 +123,9 @@ impl Cli {
             Command::Member(args) => done(member::run(args, &globals.context()?)),
             Command::Watch(args) => done(watch::run(&args, &globals.context()?)),
             Command::Readiness(args) => verdict(readiness::run(&args, &globals.context()?)),
+            Command::State(args) => verdict(state::run(args, &globals.context()?)),
+            Command::Gc(args) => done(gc::run(args, &globals.context()?)),
+            Command::Erase(args) => done(erase::run(args, &globals.context()?)),
             Command::Ledger(args) => verdict(ledger::run(&args, &globals.context()?)),
             Command::Doctor(args) => verdict(doctor::run(&args, &globals.context()?)),
         }

@@ -18,6 +18,7 @@ use ureq::{Agent, Body};
 
 use crate::config::Secret;
 
+mod download;
 mod stream;
 
 /// A server to ask.

@@ -25,6 +25,8 @@ pub struct Settings {
     pub listen: Option<String>,
     /// `[store] bytes_max`: the largest the database may become.
     pub store_bytes_max: Option<u64>,
+    /// `[state] aborted_kept`: how long rolled-back data is kept, in milliseconds.
+    pub aborted_kept_ms: Option<u64>,
     /// The embedded catalogue with the user's own laid over it.
     pub catalogue: Catalogue,
     /// Whether there is a `pinrail.toml` at all.
@@ -40,6 +42,7 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
     Ok(Settings {
         listen: project.listen,
         store_bytes_max: project.store_bytes_max,
+        aborted_kept_ms: project.aborted_kept_ms,
         catalogue: project.catalogue,
         has_file: project.has_file,
     })

@@ -53,6 +53,9 @@ impl Data {
             vectors_folder: Some(lock.folder().join("vectors")),
         };
         let (control, recovered) = Control::open(options).await?;
+        if let Some(ms) = settings.aborted_kept_ms {
+            control.keep_aborted_for(ms);
+        }
         Ok(Data { control, clock, catalogue, recovered })
     }
 }

@@ -10,6 +10,7 @@ use crate::config;
 pub mod diff;
 pub mod event;
 pub mod money;
+pub mod progress;
 pub mod table;
 pub mod time;
 

@@ -45,7 +45,11 @@ pub enum BadMoment {
     /// "As of" never returns the future.
     #[error("the newest record is {} and the newest ledger entry {}; {asked} is not yet", newest.state, newest.ledger)]
     Future { asked: u64, newest: Moment },
-    #[error("what was there at or before record {} and ledger entry {} was removed by `pinrail gc`", floor.state, floor.ledger)]
+    /// Something that was visible then was removed.
+    #[error(
+        "some of what was visible then was removed by `pinrail gc`; from ledger entry {} on everything can be read",
+        floor.ledger
+    )]
     Collected { floor: Moment },
 }
 
@@ -58,32 +62,35 @@ impl Reader {
 
     /// The moment to look at; none is now.
     pub(super) async fn moment(&self, states: &States) -> Result<Option<Moment>, ReadError> {
-        if self.as_of == AsOf::Now {
-            return Ok(None);
-        }
         let snapshot = states.parts.snapshot.load_full();
-        let store = &states.parts.store;
-        let newest = Moment { state: store.state_head().await?.state, ledger: snapshot.world.head.seq };
+        let (store, world) = (&states.parts.store, &snapshot.world);
+        let collected = ReadError::Moment(BadMoment::Collected { floor: world.floor });
+        if self.as_of == AsOf::Now {
+            // Where what a deployment wrote is gone, its own view went with it.
+            let is_gone = self.own.is_some_and(|own| world.collected.contains_key(&own));
+            return if is_gone { Err(collected) } else { Ok(None) };
+        }
+        let newest = Moment { state: store.state_head().await?.state, ledger: world.head.seq };
         let at = match self.as_of {
             AsOf::Now => return Ok(None),
             AsOf::Moment(at) => at,
             AsOf::Time(at) => store.state_moment(at).await?,
             AsOf::Ledger(ledger) => Moment { state: store.state_until(ledger).await?, ledger },
             AsOf::State(StateSeq(0)) => Moment::default(),
-            AsOf::State(state) => {
-                let record = store.state_records(&[state]).await?;
-                let ledger = record.first().map(|record| record.operation.ledger);
-                let asked = state.0;
-                Moment { state, ledger: ledger.ok_or(BadMoment::Future { asked, newest })? }
-            }
+            AsOf::State(state) => match store.state_records(&[state]).await?.first() {
+                Some(record) => Moment { state, ledger: record.operation.ledger },
+                None if state > newest.state => {
+                    return Err(BadMoment::Future { asked: state.0, newest }.into());
+                }
+                None => return Err(collected),
+            },
         };
         if at.state > newest.state || at.ledger > newest.ledger {
             let asked = if at.ledger > newest.ledger { at.ledger.0 } else { at.state.0 };
             return Err(BadMoment::Future { asked, newest }.into());
         }
-        let floor = snapshot.world.floor;
-        if at.state < floor.state || at.ledger < floor.ledger {
-            return Err(BadMoment::Collected { floor }.into());
+        if world.lost(self.own, at.ledger).is_some() {
+            return Err(collected);
         }
         Ok(Some(at))
     }

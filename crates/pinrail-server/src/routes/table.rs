@@ -33,6 +33,8 @@ const WRITE_RUN: (&str, &str) = ("run", "the run that writes; else the header x-
 const WRITE_DEPLOYMENT: (&str, &str) = ("deployment", "the open data job that writes");
 const EXTERNAL: (&str, &str) = ("external", "true: an operator writes, on the ground");
 
+const SPACE: (&str, &str) = ("space", "memory/AGENT/SESSION, context/NAME or vectors/NAME@EMBEDDER");
+const TENANT: (&str, &str) = ("tenant", "whose; `default` when absent, and all of them in lists");
 const LIMIT: (&str, &str) = ("limit", "items of a page, 1 to 1000; 100 when absent");
 const AFTER: (&str, &str) = ("after", "the `next` of the page before");
 const BEFORE: (&str, &str) = ("before", "the `next` of the page before");
@@ -111,6 +113,17 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/v1/vectors/{space}/canaries", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, ("embedder", "its digest, or the first digits of it")] => "Canaries", api::vectors::canaries::show, "Lists the texts that are embedded again at every release"),
     route!(PUT "/api/v1/vectors/{space}/canaries", DEPLOY_OWN, Takes::LargeJson("SetCanaries"), [READ_DEPLOYMENT] => "Canaries", api::vectors::canaries::set, "Keeps texts with their vectors, to find out when the embedder is swapped"),
     route!(POST "/api/v1/vectors/{space}/canaries/check", WRITE_STATE, Takes::LargeJson("CheckCanaries"), [READ_RUN, READ_DEPLOYMENT] => "CanaryCheck", api::vectors::canaries::check, "Compares the texts' vectors then and now"),
+    route!(GET "/api/v1/state/spaces", READ, Takes::Nothing, [("layer", "memory, context or vectors"), TENANT, ("prefix", "what the space's name begins with"), AFTER, LIMIT] => "Page of Space", api::state::spaces::list, "Lists the spaces, with what is visible and who wrote there"),
+    route!(GET "/api/v1/state/records", READ, Takes::Nothing, [SPACE, TENANT, ("key", "only this key"), ("history", "true: also what is hidden, with the reason"), READ_RUN, READ_DEPLOYMENT, AS_OF, ("after", "only records after this `seq`"), LIMIT] => "Records", api::state::records::list, "Shows the records of a space, with the reason why each is hidden"),
+    route!(GET "/api/v1/state/verify", READ, Takes::Nothing, [SPACE, TENANT] => "SpaceVerification", api::state::verify::verify, "Recomputes the digests of a space's records"),
+    route!(GET "/api/v1/state/map", READ, Takes::Nothing, [TENANT, ("spaces", "true: each space by itself")] => "Map", api::state::map::show, "Says which agents use which spaces, and who depends on whom"),
+    route!(GET "/api/v1/state/export", READ, Takes::Nothing, [SPACE, TENANT, READ_RUN, READ_DEPLOYMENT, AS_OF] => "Export", api::state::export::export, "Streams what is visible of a space, one record per line"),
+    route!(POST "/api/v1/state/import", DEPLOY, Takes::LargeJson("ImportRecords"), [] => "Imported", api::state::import::import, "Takes records into an open data job"),
+    route!(GET "/api/v1/gc", READ, Takes::Nothing, [("older_than_ms", "keep what was rolled back within this time"), ("wait_ms", "how long to wait for the end of a removal, up to 30000")] => "Collection", api::gc::show, "Says what a collection would remove, and how far the last one is"),
+    route!(POST "/api/v1/gc", ADMIN, Takes::JsonOrNothing("Collect"), [] => "Collection", api::gc::collect, "Removes rolled-back data that nobody needs any more"),
+    route!(POST "/api/v1/erasures", ADMIN, Takes::Json("Erase"), [] => "Erased", api::erasures::erase, "Erases what a person or a tenant said"),
+    route!(GET "/api/v1/readiness/drill", READ, Takes::Nothing, [] => "Drill", api::drills::show, "Shows the last drill"),
+    route!(POST "/api/v1/readiness/drill", DEPLOY, Takes::JsonOrNothing("HoldDrill"), [] => "Drill", api::drills::hold, "Rehearses a rollback with state"),
 
     route!(POST "/api/v1/members", RUN, Takes::Json("RegisterMember"), [] => "Registered", api::members::post::register, "Makes a gateway or worker a member, with a lease"),
     route!(GET "/api/v1/members", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Member", api::members::list::list, "Lists the members by name: who follows, who is behind, who is gone"),

@@ -12,6 +12,7 @@ use pinrail_domain::provider::{ProviderSpec, Timeouts};
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
 use super::{BadFiles, Fault, agent, nearest, release};
+use crate::output::time;
 
 /// The settings file's name.
 pub const PROJECT_FILE: &str = "pinrail.toml";
@@ -25,6 +26,8 @@ pub const STORE_BYTES_MIN: u64 = 1 << 20;
 pub struct Project {
     pub listen: Option<String>,
     pub store_bytes_max: Option<u64>,
+    /// How long rolled-back data is kept, in milliseconds.
+    pub aborted_kept_ms: Option<u64>,
     pub catalogue: Catalogue,
     pub providers: BTreeMap<ProviderName, ProviderSpec>,
     pub agents: BTreeMap<AgentName, Agent>,
@@ -72,6 +75,7 @@ impl Project {
             return Some(Project {
                 listen: None,
                 store_bytes_max: None,
+                aborted_kept_ms: None,
                 catalogue: Catalogue::embedded().clone(),
                 providers: BTreeMap::new(),
                 agents: BTreeMap::new(),
@@ -81,11 +85,13 @@ impl Project {
         read_file(&path, Path::new(PROJECT_FILE), faults, |file| {
             let listen = file.table("server", |server| server.get("listen"));
             let store_bytes_max = file.table("store", store_bytes_max);
+            let aborted_kept_ms = file.table("state", aborted_kept_ms);
             let catalogue = catalogue(file, dir);
             let providers = file.each("providers", |name, section| provider(name, section, &catalogue));
             Some(Project {
                 listen,
                 store_bytes_max,
+                aborted_kept_ms,
                 catalogue,
                 providers: providers.into_iter().collect(),
                 agents: BTreeMap::new(),
@@ -109,6 +115,15 @@ fn store_bytes_max(store: &Section<'_>) -> Option<u64> {
         store.refuse("bytes_max", &format!("must be at least {STORE_BYTES_MIN}"));
     }
     Some(bytes_max)
+}
+
+fn aborted_kept_ms(state: &Section<'_>) -> Option<u64> {
+    let text: String = state.get("aborted_kept")?;
+    let ms = time::span_ms(&text);
+    if ms.is_none() {
+        state.refuse("aborted_kept", "must be a span of time such as \"12h\", \"30d\" or \"4w\"");
+    }
+    ms
 }
 
 fn catalogue(file: &Section<'_>, dir: &Path) -> Catalogue {

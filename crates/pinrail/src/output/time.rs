@@ -65,7 +65,8 @@ pub fn parse_http_date(text: &str) -> Option<Timestamp> {
     u64::try_from(at.as_millisecond()).ok().map(Timestamp)
 }
 
-fn span_ms(text: &str) -> Option<u64> {
+/// Reads a length of time: `90s`, `15m`, `2h`, `7d`, `4w`.
+pub fn span_ms(text: &str) -> Option<u64> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (count, unit) = text.split_at(split);
     let unit = match unit {

@@ -12,6 +12,7 @@ mod drain;
 mod folder;
 mod full;
 mod keys;
+mod lifecycle;
 mod limits;
 mod load;
 mod node;
