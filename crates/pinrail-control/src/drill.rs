@@ -26,7 +26,7 @@ use crate::state::vectors::{Upsert, VectorSpace};
 use crate::state::{Change, Decided, NewValue, NoWriter, States, WriteAs};
 use crate::{By, CommitError, Control};
 
-/// Whose spaces a drill uses. Callers may not act for it.
+/// Whose spaces a drill uses. Nobody's tenant has such a name but on purpose.
 pub const TENANT: &str = "~drill";
 
 /// What a drill came to.

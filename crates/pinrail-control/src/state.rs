@@ -87,6 +87,8 @@ pub(crate) struct Loaded {
     turn: Arc<tokio::sync::Mutex<()>>,
     /// The store may hold more than the index: it was never read, or an append's outcome is unknown.
     behind: AtomicBool,
+    /// Another one took its place: nothing may be written through this one.
+    is_retired: AtomicBool,
     used: AtomicU64,
     /// The newest record that the index took in.
     newest: notify::Sender<StateSeq>,
@@ -197,6 +199,9 @@ impl States {
             }
             let loaded = self.loaded(space);
             let turn = self.current(space, &loaded).await?;
+            if loaded.is_retired.load(Ordering::Acquire) {
+                continue;
+            }
             let Decided { changes, expect } =
                 loaded.synced(&self.parts.snapshot, |index| decide(index)).map_err(WriteError::Refused)?;
             if changes.is_empty() {
@@ -210,7 +215,7 @@ impl States {
             match self.append((turn, by.clone()), loaded, batch).await {
                 Ok(appended) => return Ok(Wrote { appended: Some(appended), replayed: false }),
                 // What the index shows was removed: it is read anew.
-                Err(AppendError::Moved { newest }) if newest < expected => self.rebuild(space).await?,
+                Err(AppendError::Moved { newest }) if newest < expected => self.forget(space).await,
                 // Another replica wrote it: the index reads on, and the decision is made again.
                 Err(AppendError::Moved { .. }) => {}
                 Err(AppendError::Answered(answer)) => {
@@ -288,29 +293,24 @@ impl States {
         Following { newest: loaded.newest.subscribe(), held: loaded }
     }
 
-    /// Reads a space's index anew, if it is in memory: records were removed from the space. Whoever looks meanwhile
-    /// sees the index as it was; both show the same to everybody whose view can still be had.
-    pub(crate) async fn rebuild(&self, space: &Space) -> Result<(), StoreError> {
-        let Some(loaded) = self.lock().get(space).cloned() else {
-            self.remove_graphs(space);
-            return Ok(());
-        };
-        let _turn = Arc::clone(&loaded.turn).lock_owned().await;
-        let commits = Arc::clone(&self.parts.snapshot.load().world.commits);
-        let mut index = Index::load(&commits, []);
-        loop {
-            let more = self.parts.store.state_operations(space, index.newest(), LOAD_OPERATIONS).await?;
-            let whole = more.len() < LOAD_OPERATIONS;
-            more.into_iter().for_each(|operation| index.apply(operation));
-            if whole {
-                break;
+    /// Forgets a space's index and vectors, once no write is under way there: records were removed from it. Whoever
+    /// comes next reads it anew; whoever looks meanwhile sees what was there, which shows the same to everybody whose
+    /// view can still be had.
+    pub(crate) async fn forget(&self, space: &Space) {
+        let known = self.lock().get(space).cloned();
+        if let Some(old) = known {
+            let _turn = Arc::clone(&old.turn).lock_owned().await;
+            old.is_retired.store(true, Ordering::Release);
+            let mut spaces = self.lock();
+            if spaces.get(space).is_some_and(|now| Arc::ptr_eq(now, &old)) {
+                spaces.remove(space);
             }
+            drop(spaces);
+            // Those who follow it look for the new one.
+            old.newest.send_modify(|_| {});
         }
-        *loaded.index.write().unwrap_or_else(PoisonError::into_inner) = index;
-        loaded.behind.store(false, Ordering::Release);
         self.vectors.forget(space);
         self.remove_graphs(space);
-        Ok(())
     }
 
     /// Records of a space lost their content: nothing made from it may be kept in memory.
@@ -428,6 +428,7 @@ impl States {
             index: RwLock::new(Index::new()),
             turn: Arc::default(),
             behind: AtomicBool::new(true),
+            is_retired: AtomicBool::new(false),
             used: AtomicU64::new(now),
             newest: notify::Sender::new(StateSeq(0)),
         });

@@ -88,12 +88,7 @@ impl Control {
         let (facts, written) = self.collection_facts(kept_ms).await.map_err(CommitError::Store)?;
         let decide = |world: &World| {
             let collection = Collection::of(world, &facts, &written);
-            // What an earlier collection left unfinished needs no second entry.
-            let is_news = collection.plan.collect.iter().any(|collected| {
-                world.collected.get(&collected.deployment).is_none_or(|until| *until < facts.newest)
-            });
-            let entry = collection.plan.entry().filter(|_| is_news);
-            Ok((entry.into_iter().collect(), collection))
+            Ok((collection.plan.entry().into_iter().collect(), collection))
         };
         let report = |world: &World, collection: Collection| {
             let seq = (!collection.plan.collect.is_empty()).then_some(world.head.seq);
@@ -124,7 +119,7 @@ impl Control {
         for (id, deployment) in snapshot.world.deployments.iter() {
             let open = self.inner.store.run_open(*id).await?.total();
             facts.open_runs.extend((open > 0).then_some((*id, open)));
-            if was_taken_back(deployment) {
+            if was_taken_back(deployment) && !self.is_under_way(&snapshot.world, *id).await? {
                 for written in self.inner.store.state_written(*id).await? {
                     let records = written.puts + written.deletes;
                     *layers.entry(*id).or_default().entry(written.space.layer).or_default() += records;
@@ -133,6 +128,13 @@ impl Control {
             }
         }
         Ok((facts, layers))
+    }
+
+    /// Whether an earlier collection took the deployment, and it has written nothing since: then what is left of it is
+    /// being removed, and needs no second entry.
+    async fn is_under_way(&self, world: &World, id: DeploymentId) -> Result<bool, StoreError> {
+        let Some(until) = world.collected.get(&id) else { return Ok(false) };
+        Ok(self.inner.store.state_of_deployment(id, *until, 1).await?.is_empty())
     }
 }
 
@@ -179,19 +181,17 @@ async fn remove_all(inner: Arc<Inner>) {
         let seen = Arc::clone(&inner.snapshot.load());
         let mut spaces = BTreeSet::new();
         let removed = remove(&inner, &seen.world, &mut spaces).await;
-        let mut rebuilt = Ok(());
         for space in &spaces {
-            rebuilt = rebuilt.and(inner.states.rebuild(space).await);
+            inner.states.forget(space).await;
         }
-        let outcome = removed.and(rebuilt);
-        if let Err(error) = &outcome {
+        if let Err(error) = &removed {
             tracing::warn!(%error, "rolled-back data could not be removed whole; the next collection goes on");
         }
         let mut is_done = true;
         inner.collector.progress.send_modify(|progress| {
-            progress.trouble = outcome.err().map(|error| errors::chain(&error));
+            progress.trouble = removed.err().map(|error| errors::chain(&error));
             // Somebody who committed a collection meanwhile found this running and relies on it.
-            let more = inner.snapshot.load().world.collected.len() != seen.world.collected.len();
+            let more = *inner.snapshot.load().world.collected != *seen.world.collected;
             is_done = progress.trouble.is_some() || !more;
             progress.running = !is_done;
         });

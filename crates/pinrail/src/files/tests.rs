@@ -203,3 +203,19 @@ fn a_suggestion_is_a_word_that_is_like_the_misspelt_one() {
     assert_eq!(nearest("provdier", ["provider", "snapshot"]), Some("provider"));
     assert_eq!(nearest("colour", ["provider", "snapshot"]), None);
 }
+
+#[test]
+fn how_long_rolled_back_data_is_kept_is_a_span_of_time() {
+    let check = |toml: &str, expected: Result<Option<u64>, &str>| {
+        let read = Project::read_settings(folder(&[("pinrail.toml", toml)]).path());
+        match expected {
+            Ok(ms) => assert_eq!(read.unwrap().aborted_kept_ms, ms, "{toml}"),
+            Err(what) => assert!(read.unwrap_err().to_string().contains(what), "{toml}"),
+        }
+    };
+    check("", Ok(None));
+    check("[state]\naborted_kept = '12h'", Ok(Some(43_200_000)));
+    check("[state]\naborted_kept = '0s'", Ok(Some(0)));
+    check("[state]\naborted_kept = 'a month'", Err("aborted_kept"));
+    check("[state]\nkept = '12h'", Err("kept"));
+}
