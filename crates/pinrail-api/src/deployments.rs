@@ -144,6 +144,7 @@ pub struct OpenRuns {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deployment {
     pub deployment: DeploymentId,
+    #[serde(default)]
     pub kind: Kind,
     pub state: String,
     /// A data job's name.
@@ -174,9 +175,10 @@ pub struct Deployment {
 }
 
 /// What a deployment holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
+    #[default]
     Release,
     Ingest,
 }

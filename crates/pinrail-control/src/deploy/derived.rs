@@ -162,20 +162,15 @@ impl Search<'_> {
             return Ok(seen.iter().copied().find(|record| tainted.contains(record)));
         }
         let view = View { own: self.own(read.run).await?, at: read.at, commits: Arc::clone(&self.commits) };
-        // Most of them have few authors: whoever's records didn't count at all is passed over as a whole.
-        let mut authors: BTreeMap<DeploymentId, bool> = BTreeMap::new();
-        let mut candidates = Vec::new();
-        for record in tainted.range(..=read.at.state) {
-            let author = self.places[record].deployment;
-            let counts =
-                authors.entry(author).or_insert_with(|| view.discounted_deployment(author).is_none());
-            if *counts {
-                candidates.push(*record);
-            }
-        }
+        let places = &self.places;
+        // They have few authors: whether anything of one counts is looked up once.
+        let mut counts: BTreeMap<DeploymentId, bool> = BTreeMap::new();
         let visible = self.inner.states.look(space, |index| {
-            candidates.into_iter().find(|record| {
-                let Some(place) = index.place(*record) else { return false };
+            tainted.range(..=read.at.state).copied().find(|record| {
+                let author = places[record].deployment;
+                let counts =
+                    *counts.entry(author).or_insert_with(|| view.discounted_deployment(author).is_none());
+                let Some(place) = index.place(*record).filter(|_| counts) else { return false };
                 let history = index.history_of(&view, index.key(place));
                 history.iter().any(|(other, hidden)| *other == place && hidden.is_none())
             })

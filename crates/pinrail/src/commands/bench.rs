@@ -40,6 +40,9 @@ pub struct Args {
     /// Folder for the temporary stores: the disk matters
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Leave out what takes longest: a million records
+    #[arg(long)]
+    quick: bool,
     /// Internal: answer as the fixed upstream on this port
     #[arg(long, hide = true)]
     upstream: Option<u16>,
@@ -51,7 +54,7 @@ enum Scenario {
     Resolve,
     /// Durable journal appends, against the raw store
     Journal,
-    /// Taking a deployment back, with longer and longer ledgers
+    /// Taking a deployment back, with longer and longer ledgers and more and more state
     Rollback,
     /// How fast a rollback reaches all members
     Members,
@@ -88,6 +91,7 @@ pub struct Row {
 pub struct Bench {
     seconds: Duration,
     dir: PathBuf,
+    quick: bool,
 }
 
 impl Row {
@@ -126,7 +130,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
         talk("this is a debug build: its numbers mean nothing; use --release");
     }
     let dir = args.dir.unwrap_or_else(std::env::temp_dir);
-    let bench = Bench { seconds: Duration::from_secs(args.seconds.max(1)), dir };
+    let bench = Bench { seconds: Duration::from_secs(args.seconds.max(1)), dir, quick: args.quick };
     let wanted = |scenario| args.scenarios.is_empty() || args.scenarios.contains(&scenario);
     let mut rows = Vec::new();
     for scenario in SCENARIOS {

@@ -48,6 +48,7 @@ impl Stage {
         client.post(&format!("/api/v1/runs/{paused}/events"), &pause);
         let queued = run(client, &json!({ "agent": STANDARD, "queued": true }));
         let id = |flip: Value| flip["deployment"].as_u64().expect("an id");
+        settle(client);
         Stage { releases, active: id(active), candidate: id(candidate), running, paused, queued }
     }
 }
@@ -59,6 +60,17 @@ pub fn chat(agent: &str, stream: bool) -> Value {
 
 /// The gateway's address.
 pub const CHAT: &str = "/v1/chat/completions";
+
+/// Waits until the state at each opening is recorded, which happens in the background: crash points count appends.
+fn settle(client: &Client) {
+    let recorded = || {
+        let listed = client.get("/api/v1/deployments");
+        let deployments = listed["items"].as_array().expect("a page");
+        deployments.iter().all(|deployment| deployment["manifest"].is_string())
+    };
+    let patience = 100_000;
+    assert!((0..patience).any(|_| recorded()), "a manifest is not recorded");
+}
 
 fn release(client: &Client, provider: &str, prompt: &str) -> String {
     let artifact = client.artifact(prompt.as_bytes()).expect("the server answers").ok();

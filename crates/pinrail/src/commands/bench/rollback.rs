@@ -1,4 +1,4 @@
-//! Taking a deployment back: from the call to the flip, with ledgers that are longer and longer.
+//! Taking a deployment back: from the call to the flip, with ledgers that are longer and longer, and more and more state.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use pinrail_store_sqlite::Sqlite;
 
 use super::{Bench, Row, quantile};
 use crate::system::{OsEntropy, SystemClock};
+
+mod state;
 
 /// Deployments that came before.
 const PAST: [usize; 3] = [10, 100, 1_000];
@@ -57,6 +59,7 @@ pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let flat = medians[medians.len() - 1] as f64 / medians[0].max(1) as f64;
     let what = format!("{} against {} deployments before, p50", PAST[PAST.len() - 1], PAST[0]);
     rows.push(Row::new("rollback", what, format!("{flat:.2}×")).budget("≤ 1.5×", flat <= FLAT_FACTOR));
+    rows.extend(state::measure(bench, fsync).await?);
     Ok(rows)
 }
 
