@@ -311,6 +311,7 @@ impl States {
         }
         self.vectors.forget(space);
         self.remove_graphs(space);
+        Ok(())
     }
 
     /// Records of a space lost their content: nothing made from it may be kept in memory.
@@ -434,6 +435,11 @@ impl States {
         });
         spaces.insert(space.clone(), Arc::clone(&loaded));
         loaded
+    }
+
+    /// Whether this is the space's index still, and not one that was forgotten.
+    fn is_current(&self, space: &Space, loaded: &Arc<Loaded>) -> bool {
+        self.lock().get(space).is_some_and(|current| Arc::ptr_eq(current, loaded))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Space, Arc<Loaded>>> {

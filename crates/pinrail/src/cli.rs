@@ -37,6 +37,9 @@ Exit codes:
   3  the server cannot be reached
   4  verification failed: `ledger verify` found a break, `deployment verify` or `state verify` a difference, `doctor`
      errors, canary texts another embedder, or `readiness` missed an objective")]
+  4  verification failed: `ledger verify` found a break, `deployment verify` a difference, `doctor` errors,
+     canary texts another embedder"
+))]
 pub struct Cli {
     #[command(flatten)]
     pub globals: Globals,

@@ -8,13 +8,15 @@
 //! in memory, [`loaded`]), and how near they are, from the vectors that the store holds. Ties break by key, so the
 //! same view always gives the same bytes.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 
 use pinrail_domain::id::{CollectionName, StateSeq, TenantId};
 use pinrail_domain::state::bits::Bits;
 use pinrail_domain::state::index::Index;
 use pinrail_domain::state::{Content, Moment, Record, StateKey};
+use pinrail_store::StoreError;
 use pinrail_store::state::{BATCH_MAX, Seen};
 use pinrail_vectors::arena::BadVector;
 use pinrail_vectors::filter::Filter;
@@ -28,16 +30,19 @@ use super::{
     Authorised, BadParents, Change, Decided, NewValue, ReadError, Reader, States, WriteError, Wrote,
 };
 use crate::commit::Idempotency;
+use crate::tasks;
 
 mod build;
 pub mod canaries;
 pub mod embedders;
 pub mod live;
 mod loaded;
+mod probes;
 
 pub use build::Built;
 pub use embedders::{EmbedderRefused, Named, VectorSpace};
 pub use loaded::Progress;
+pub use probes::Probe;
 
 pub(super) use loaded::Cache;
 use loaded::Vectors;
@@ -122,6 +127,8 @@ pub enum SearchError {
 
 /// More results than this are an export: `state export` does that.
 pub const TOP_MAX: usize = 1_000;
+/// Each reload reads a space whole; who meets so many removals in a row is told to come again.
+const RELOADS_MAX: usize = 4;
 
 impl States {
     /// Keeps vectors under their keys; a key that was there gets the new one.
@@ -181,25 +188,24 @@ impl States {
             return Err(SearchError::Top(search.k));
         }
         let query = Arc::new(Query::new(of.shape(), &search.vector).map_err(SearchError::Query)?);
-        let (at, visible, vectors) = self.seen_vectors(of, reader).await?;
-        let matching = match &search.filter {
-            Some(filter) => vectors.filtered(&visible, filter),
-            None => visible.clone(),
-        };
-        let counts = (visible.len(), matching.len());
-        let matching = Arc::new(matching);
         let effort = if search.exact { Effort::Exact } else { Effort::Cheapest };
-        let mut ask = Ask { k: search.k, min_score: search.min_score, effort };
-        loop {
-            let (found, seqs) = vectors.search(&query, ask, &matching).await;
+        let ask = Ask { k: search.k, min_score: search.min_score, effort };
+        for attempt in 0.. {
+            let (at, visible, vectors) = self.seen_vectors(of, reader).await?;
+            let matching = match &search.filter {
+                Some(filter) => vectors.filtered(&visible, filter).await,
+                None => visible.clone(),
+            };
+            let counts = (visible.len(), matching.len());
+            let (found, seqs) = vectors.search(&query, ask, &Arc::new(matching)).await;
             let records = self.records(&seqs).await.map_err(ReadError::from)?;
-            let hits = rank(&query, records, search)?;
-            // Content that was erased meanwhile may leave too few: then all are looked at.
-            let wanted = search.k.min(counts.1);
-            if hits.len() < wanted && search.min_score.is_none() && ask.effort != Effort::Exact {
-                ask.effort = Effort::Exact;
+            // What was removed or erased since the vectors were read took the place of others: look anew.
+            let is_whole = records.len() == seqs.len() && records.iter().all(is_vector);
+            if !is_whole && attempt < RELOADS_MAX {
+                self.vectors.forget(&of.space);
                 continue;
             }
+            let hits = rank(&query, records, search)?;
             let mut read: Vec<StateSeq> = hits.iter().map(|hit| hit.record.operation.seq).collect();
             read.sort_unstable();
             self.note(reader, &of.space, at, Seen::Records(read)).await;
@@ -207,6 +213,7 @@ impl States {
             let (proven, looked) = (found.proven, found.looked);
             return Ok(Found { at, hits, visible: counts.0, matching: counts.1, proven, looked });
         }
+        unreachable!("the last attempt returns")
     }
 
     /// How many vectors a reader sees, or of those the ones that a filter lets through.
@@ -220,7 +227,7 @@ impl States {
             return self.view(&of.space, reader, |sight| (sight.view.at, sight.shown().len())).await;
         };
         let (at, visible, vectors) = self.seen_vectors(of, reader).await?;
-        Ok((at, vectors.filtered(&visible, filter).len()))
+        Ok((at, vectors.filtered(&visible, filter).await.len()))
     }
 
     /// How far each embedder of a space is, in a reader's view.
@@ -230,7 +237,7 @@ impl States {
         name: &CollectionName,
         reader: &Reader,
     ) -> Result<Vec<Coverage>, ReadError> {
-        let mut all = BTreeSet::new();
+        let mut of_each: Vec<Vec<StateKey>> = Vec::new();
         let mut covered = Vec::new();
         for space in self.embedders(tenant, name).await? {
             let keys = self.view(&space.space, reader, |sight| {
@@ -239,10 +246,14 @@ impl States {
             });
             let keys = keys.await?;
             let index = self.vectors.progress(&space.space);
-            covered.push(Coverage { space, keys: keys.len(), of: 0, index });
-            all.extend(keys);
+            covered.push(Coverage { space, keys: keys.len(), of: keys.len(), index });
+            of_each.push(keys);
         }
-        covered.iter_mut().for_each(|coverage| coverage.of = all.len());
+        if covered.len() > 1 {
+            let all = move || of_each.iter().flatten().collect::<HashSet<_>>().len();
+            let of = tasks::compute(all).await;
+            covered.iter_mut().for_each(|coverage| coverage.of = of);
+        }
         Ok(covered)
     }
 
@@ -252,7 +263,7 @@ impl States {
         of: &VectorSpace,
         reader: &Reader,
     ) -> Result<(Moment, Bits, Arc<Vectors>), ReadError> {
-        loop {
+        for _ in 0..=RELOADS_MAX {
             let (at, bits, places, newest) = self
                 .view(&of.space, reader, |sight| {
                     let index = sight.index;
@@ -264,6 +275,8 @@ impl States {
                 return Ok((at, bits, vectors));
             }
         }
+        let moved = io::Error::other(format!("the records of {} kept being removed", of.space));
+        Err(ReadError::Store(StoreError::Unavailable(Arc::new(moved))))
     }
 }
 
@@ -279,6 +292,13 @@ impl Upsert {
         let json = payload.as_ref().map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
         let value = Some(NewValue { json, vector: Some(vector.clone()) });
         Ok(Change { key: key.clone(), value, parents: parents.clone() })
+    }
+}
+
+fn is_vector(record: &Record) -> bool {
+    match &record.content {
+        Content::Value(value) => value.vector.is_some(),
+        Content::Nothing | Content::Erased => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! A control plane to test: the in-memory store behind a gate, a manual clock, counted randomness.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -270,7 +271,7 @@ impl Bench {
         });
         let clock = Arc::new(ManualClock(AtomicU64::new(START.0)));
         let entropy = Arc::new(Counted(AtomicU64::new(0)));
-        let control = open(&store, &clock, &entropy).await.unwrap().0;
+        let control = open(&store, &clock, &entropy, None).await.unwrap().0;
         Bench { store, clock, entropy, control }
     }
 
@@ -291,7 +292,17 @@ impl Bench {
 
     /// Another control plane over the same store: a restart, or a replica.
     pub async fn another(&self) -> (Bench, Recovered) {
-        let (control, recovered) = open(&self.store, &self.clock, &self.entropy).await.unwrap();
+        self.reopened(None).await
+    }
+
+    /// Another one that keeps graphs of vectors in a folder.
+    pub async fn another_in(&self, vectors_folder: &Path) -> Bench {
+        self.reopened(Some(vectors_folder)).await.0
+    }
+
+    async fn reopened(&self, vectors_folder: Option<&Path>) -> (Bench, Recovered) {
+        let (control, recovered) =
+            open(&self.store, &self.clock, &self.entropy, vectors_folder).await.unwrap();
         let Bench { store, clock, entropy, control: _ } = self;
         let (store, clock, entropy) = (Arc::clone(store), Arc::clone(clock), Arc::clone(entropy));
         (Bench { store, clock, entropy, control }, recovered)
@@ -359,10 +370,11 @@ pub async fn open(
     store: &Arc<Gated>,
     clock: &Arc<ManualClock>,
     entropy: &Arc<Counted>,
+    vectors_folder: Option<&Path>,
 ) -> Result<(Control, Recovered), crate::OpenError> {
     let (store, clock, entropy) = (Arc::clone(store), Arc::clone(clock), Arc::clone(entropy));
-    Control::open(Options { store, clock, entropy, catalogue: Arc::new(catalogue()), vectors_folder: None })
-        .await
+    let vectors_folder = vectors_folder.map(Path::to_owned);
+    Control::open(Options { store, clock, entropy, catalogue: Arc::new(catalogue()), vectors_folder }).await
 }
 
 fn unplugged() -> StoreError {

@@ -9,11 +9,12 @@ use pinrail_domain::key::Tenants;
 use pinrail_domain::release::{Embedder, Manifest, Metric};
 use pinrail_domain::state::StateKey;
 use pinrail_domain::tier::Tier;
+use pinrail_store::state::State as _;
 use pinrail_vectors::filter::Filter;
 use serde_json::json;
 
 use super::bench::*;
-use crate::state::vectors::{EmbedderRefused, Found, Named, Search, SearchError, Upsert, VectorSpace};
+use crate::state::vectors::{EmbedderRefused, Found, Named, Probe, Search, SearchError, Upsert, VectorSpace};
 use crate::state::{AsOf, Reader, WriteAs};
 
 const ONE: DeploymentId = DeploymentId(1);
@@ -234,4 +235,119 @@ async fn a_deployment_embeds_the_canary_texts_of_its_spaces_again() {
     fixed.0.lock().unwrap()[0].1 = vec![0.0, 1.0];
     let checked = deployed("m3-2026-01-01").await.unwrap();
     assert!(!checked.same && checked.worst < 0.1, "{checked:?}");
+}
+
+/// Enough to be read in several parts.
+async fn many(bench: &Bench, space: &VectorSpace, count: usize) {
+    let upserts: Vec<Upsert> =
+        (0..count).map(|n| upsert(&format!("k{n}"), n as f32 / 100.0, json!({}))).collect();
+    for some in upserts.chunks(1_000) {
+        write(bench, WriteAs::Operator, space, some).await;
+    }
+}
+
+/// A search that goes away while vectors are read leaves the next one what it needs, once.
+#[tokio::test(start_paused = true)]
+async fn a_load_that_is_cut_short_goes_on() {
+    let bench = Bench::new(Tier::Standard).await;
+    let space = kb("small");
+    many(&bench, &space, 5_000).await;
+    let ask = toward(12.34, 3);
+    let expected = bench.control.states().search(&space, &Reader::everybody(), &ask).await.unwrap();
+    for polls in 0..12 {
+        let (next, _) = bench.another().await;
+        let states = next.control.states();
+        let everybody = Reader::everybody();
+        {
+            let mut search = std::pin::pin!(states.search(&space, &everybody, &ask));
+            for _ in 0..polls {
+                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                if search.as_mut().poll(&mut context).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        let found = states.search(&space, &Reader::everybody(), &ask).await.unwrap();
+        assert_eq!((keys(&found), found.visible), (keys(&expected), 5_000), "after {polls} polls");
+        let covered = states.coverage(&tenant("acme"), &name(), &everybody).await.unwrap();
+        assert_eq!(covered[0].index.unwrap().loaded, 5_000, "after {polls} polls");
+    }
+}
+
+/// gc and erasure go on under a search: it never shows what is gone, and never fewer than there are.
+#[tokio::test(start_paused = true)]
+async fn what_is_removed_or_erased_under_a_search_leaves_a_whole_answer() {
+    let bench = Bench::new(Tier::Standard).await;
+    let states = bench.control.states();
+    let space = kb("small");
+    many(&bench, &space, 50).await;
+    let two = bench.canary("m2-2026-01-01", "50%").await;
+    let bad = run_on(&bench, two).await;
+    let poison: Vec<Upsert> = (0..20).map(|n| upsert(&format!("poison-{n}"), n as f32, json!({}))).collect();
+    write(&bench, WriteAs::Run(&bad), &space, &poison).await;
+    let facts = [upsert("last", 0.001, json!({}))];
+    write(&bench, WriteAs::Operator, &space, &facts).await;
+    let ask = toward(0.0, 10);
+    let before = states.search(&space, &Reader::everybody(), &ask).await.unwrap();
+    bench.roll_back(two).await;
+
+    // The records are gone from the store, and nobody has said so yet.
+    let removed = bench.store.state_remove(two, before.at.state, 100).await.unwrap();
+    assert_eq!(removed, 20);
+    let after = states.search(&space, &Reader::everybody(), &ask).await.unwrap();
+    assert_eq!(keys(&after), keys(&before));
+    assert_eq!(after.visible, 51);
+    // The next search reads what is left, and its places are the index's.
+    write(&bench, WriteAs::Operator, &space, &[upsert("newest", 0.0, json!({}))]).await;
+    let newest = states.search(&space, &Reader::everybody(), &toward(0.0, 1)).await.unwrap();
+    assert_eq!(keys(&newest).len(), 1);
+
+    let nearest = after.hits[0].record.operation.seq;
+    bench.store.state_erase(&[nearest]).await.unwrap();
+    let erased = states.search(&space, &Reader::everybody(), &ask).await.unwrap();
+    assert_eq!(erased.hits.len(), 10);
+    assert!(erased.hits.iter().all(|hit| hit.record.operation.seq != nearest));
+    let near = Search { min_score: Some(0.999), ..toward(0.0, 10) };
+    assert_eq!(states.search(&space, &Reader::everybody(), &near).await.unwrap().hits.len(), 10);
+}
+
+/// I5: what `verify` replays: the same bytes before a deployment, while it poisons every question, and after.
+#[tokio::test(start_paused = true)]
+async fn probes_answer_byte_for_byte_the_same_after_a_rollback() {
+    let bench = Bench::new(Tier::Standard).await;
+    let states = bench.control.states();
+    let space = kb("small");
+    many(&bench, &space, 100).await;
+    let everybody = Reader::everybody();
+    let before = states.probes(&space.space, &everybody).await.unwrap();
+    assert_eq!(before.len(), 8);
+    let contracts =
+        pinrail_domain::state::Space { name: "~embedders".parse().unwrap(), ..space.space.clone() };
+    assert!(states.probes(&contracts, &everybody).await.unwrap().is_empty());
+    let digests = |probes: &[Probe]| probes.iter().map(|probe| Some(probe.digest)).collect::<Vec<_>>();
+
+    let two = bench.canary("m2-2026-01-01", "50%").await;
+    let bad = run_on(&bench, two).await;
+    let poison: Vec<Upsert> = before
+        .iter()
+        .flat_map(|probe| (0..20).map(|n| (probe.key.as_str()[1..].parse::<f32>().unwrap(), n)))
+        .enumerate()
+        .map(|(n, (at, near))| upsert(&format!("poison-{n}"), (at + near as f32 / 1e3) / 100.0, json!({})))
+        .collect();
+    write(&bench, WriteAs::Run(&bad), &space, &poison).await;
+    assert_eq!(states.probes(&space.space, &everybody).await.unwrap(), before);
+    let theirs = states.probes_again(&space.space, &reader(&bad), &before).await.unwrap();
+    assert!(theirs.iter().zip(digests(&before)).all(|(theirs, ours)| *theirs != ours));
+    bench.control.promote(by("good"), two, false).await.unwrap();
+    assert_ne!(states.probes_again(&space.space, &everybody, &before).await.unwrap(), digests(&before));
+    bench.control.roll_back(by("bad"), two, TakeBack::default()).await.unwrap();
+    assert_eq!(states.probes(&space.space, &everybody).await.unwrap(), before);
+    let (restarted, _) = bench.another().await;
+    let again = restarted.control.states().probes_again(&space.space, &everybody, &before).await.unwrap();
+    assert_eq!(again, digests(&before));
+    bench.store.state_erase(&[before[0].seq]).await.unwrap();
+    let (restarted, _) = bench.another().await;
+    let again = restarted.control.states().probes_again(&space.space, &everybody, &before).await.unwrap();
+    assert_eq!(again[0], None);
 }

@@ -18,6 +18,7 @@ mod members;
 mod process;
 mod resolve;
 mod rollback;
+mod search;
 mod session;
 mod upstream;
 
@@ -27,6 +28,7 @@ mod upstream;
   pinrail bench                               every scenario
   pinrail bench gateway --seconds 10          the gateway against a direct connection and nginx
   pinrail bench journal --dir /srv/pinrail    durable appends on the disk that will be used
+  pinrail bench search --graph                searches in a view, with graphs too
 
 The gateway's baseline is nginx (`proxy_pass`, 1 worker, keep-alive); without an nginx in PATH that column is left out.
 Use a release build.")]
@@ -43,6 +45,8 @@ pub struct Args {
     /// Leave out what takes longest: a million records
     #[arg(long)]
     quick: bool,
+    #[command(flatten)]
+    search: search::Wish,
     /// Internal: answer as the fixed upstream on this port
     #[arg(long, hide = true)]
     upstream: Option<u16>,
@@ -60,12 +64,14 @@ enum Scenario {
     Members,
     /// Reading a session's memory, with many deployments before
     State,
+    /// Nearest vectors in a view, against the bare index
+    Search,
     /// The data plane, against direct and nginx
     Gateway,
 }
 
 /// In the order in which they are measured.
-const SCENARIOS: [Scenario; 6] = [
+const SCENARIOS: [Scenario; 7] = [
     Scenario::Resolve,
     Scenario::Journal,
     Scenario::Rollback,
@@ -144,6 +150,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::Rollback => runtime.block_on(rollback::measure(&bench))?,
             Scenario::Members => runtime.block_on(members::measure(&bench))?,
             Scenario::State => runtime.block_on(session::measure(&bench))?,
+            Scenario::Search => runtime.block_on(search::measure(&bench, args.search))?,
             Scenario::Gateway => runtime.block_on(gateway::measure(&bench))?,
         });
     }

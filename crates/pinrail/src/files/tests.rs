@@ -60,6 +60,38 @@ fn a_release_file_has_the_id_of_the_golden_manifest() {
     );
 }
 
+/// I12: each of these makes it another embedder.
+#[test]
+fn an_embedders_whole_contract_is_read() {
+    let embedder = |terms: &str| {
+        let toml = format!(
+            "[model]\nprovider = 'openai'\nsnapshot = 'gpt-4o-2024-08-06'\n[state.vectors.kb]\n{terms}"
+        );
+        let dir = folder(&[("release.toml", &toml)]);
+        let prepared = read_release(&dir.path().join("release.toml"), Path::new("release.toml")).unwrap();
+        prepared.manifest.state.vectors["kb"].clone()
+    };
+    let least = "embedder = 'e'\ndims = 3\nmetric = 'dot'";
+    let mut ids = vec![embedder(least).id().unwrap()];
+    let terms = [
+        "provider = 'local'",
+        "endpoint = 'https://e.example/v1'",
+        "revision = '4f1c22'",
+        "pooling = 'mean'",
+        "normalisation = 'l2'",
+        "prefix = 'query: '",
+    ];
+    for term in terms {
+        let read = embedder(&format!("{least}\n{term}"));
+        let (name, value) = term.split_once(" = ").unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap()[name], value.trim_matches('\''));
+        ids.push(read.id().unwrap());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 1 + terms.len());
+}
+
 #[test]
 fn what_init_makes_is_read_as_it_is() {
     let dir = folder(&init::FILES);
@@ -138,6 +170,10 @@ fn a_release_that_cannot_be_is_refused_by_key() {
     check("[tools]\nschema = 'tools.json'\nside_effects = ['lookup']", "did you mean `look_up`?");
     check("[tools]\nside_effects = ['look_up']", "which is not a tool of `schema`");
     check("[state]\nvectors.kb = { embedder = 'e', dims = 3 }", "state.vectors.kb.metric is missing");
+    check(
+        "[state]\nvectors.kb = { embedder = 'e', dims = 3, metric = 'dot', pooled = 'cls' }",
+        "did you mean `pooling`?",
+    );
     check("[state]\ncontext = { protocol = 2, accepts = [1] }", "must hold its own protocol 2");
     let other = faults_of(&MODEL.replace("'sim'", "'sin'"), &[]);
     assert!(

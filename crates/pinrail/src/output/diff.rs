@@ -2,10 +2,13 @@
 //!
 //! Removed words are `[-so-]`, added ones `{+so+}`; on a terminal they are red and green as well.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use pinrail_domain::release::Embedder;
 use pinrail_domain::release::diff::{Change, Diff, Op, StateDiff, TextDiff, ToolsDiff};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{clean, one_line};
 
@@ -60,10 +63,26 @@ fn tools(out: &mut String, tools: &ToolsDiff) {
 
 fn state(out: &mut String, state: &StateDiff) {
     for (name, space) in &state.vectors {
-        change(out, &format!("state.vectors.{name}"), Some(space));
+        embedder(out, &format!("state.vectors.{name}"), space);
     }
     change(out, "state.memory", state.memory.as_ref());
     change(out, "state.context", state.context.as_ref());
+}
+
+/// Where both sides pin an embedder, the terms that differ: one of them makes it another embedder.
+fn embedder(out: &mut String, name: &str, space: &Change<Embedder>) {
+    let terms = |side: &Option<Embedder>| match serde_json::to_value(side) {
+        Ok(Value::Object(terms)) => Some(terms),
+        Ok(_) | Err(_) => None,
+    };
+    let (Some(before), Some(after)) = (terms(&space.before), terms(&space.after)) else {
+        return change(out, name, Some(space));
+    };
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for key in keys.into_iter().filter(|key| before.get(*key) != after.get(*key)) {
+        let (before, after) = (json(before.get(key)), json(after.get(key)));
+        line(out, format_args!("{}.{key}: {before} → {after}", clean(name)));
+    }
 }
 
 fn prompt(out: &mut String, text: &TextDiff, colours: bool) {
@@ -142,5 +161,41 @@ mod tests {
         assert!(text.contains("    /function/strict: false → (none)\n"), "{text}");
         assert!(!text.contains('\u{1b}'), "what a prompt holds must not steer the terminal: {text:?}");
         assert!(render(&diff, true).contains("\u{1b}[31m[-kind-]\u{1b}[0m"));
+    }
+
+    #[test]
+    fn an_embedder_that_changes_says_in_which_terms() {
+        let release = |state: serde_json::Value| {
+            let manifest: Manifest = serde_json::from_value(json!({
+                "pinrail": 1, "model": { "provider": "sim", "snapshot": "sim-1-2026-01-15" }, "state": state
+            }))
+            .unwrap();
+            let id = manifest.id().unwrap();
+            Contract { id, manifest: Arc::new(manifest), system: None, tools: None }
+        };
+        let check = |before, after, expected: &[&str]| {
+            let diff = pinrail_domain::release::diff::diff(&release(before), &release(after));
+            let text = render(&diff, false);
+            assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), expected);
+        };
+        let kb = |more: serde_json::Value| {
+            let mut embedder = json!({ "embedder": "e", "dims": 3, "metric": "cosine" });
+            embedder.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!({ "vectors": { "kb": embedder } })
+        };
+        check(
+            kb(json!({ "revision": "a", "prefix": "query: " })),
+            kb(json!({ "revision": "b", "pooling": "cls" })),
+            &[
+                r#"state.vectors.kb.pooling: (none) → "cls""#,
+                r#"state.vectors.kb.prefix: "query: " → (none)"#,
+                r#"state.vectors.kb.revision: "a" → "b""#,
+            ],
+        );
+        check(
+            json!({}),
+            kb(json!({})),
+            &[r#"state.vectors.kb: (none) → {"embedder":"e","dims":3,"metric":"cosine"}"#],
+        );
     }
 }

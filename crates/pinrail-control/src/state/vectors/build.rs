@@ -34,12 +34,33 @@ const CONSIDER_EVERY: usize = 1_000;
 const SAY_PARTS: usize = 10;
 /// What graphs' files end with.
 const EXTENSION: &str = "graph";
+/// What the file of a graph ends with that was being written when the process ended.
+const UNFINISHED: &str = "new";
+
+/// While it is there, nobody else tends the space.
+struct Tending(Weak<Vectors>);
+
+impl Drop for Tending {
+    fn drop(&mut self) {
+        if let Some(vectors) = self.0.upgrade() {
+            vectors.tended.store(false, Ordering::Release);
+        }
+    }
+}
 
 impl States {
+    /// Whether graphs are built in the background, as they are unless told otherwise. A bench measures without.
+    pub fn build_graphs(&self, whether: bool) {
+        self.vectors.builds.store(whether, Ordering::Relaxed);
+    }
+
     /// Starts to build a graph in the background if one would pay now. Costs next to nothing when there is nothing to
     /// think about.
     pub(super) fn tend(&self, space: &Space) {
         let Some(vectors) = self.vectors.get(space) else { return };
+        if !vectors.adopted.load(Ordering::Acquire) || !self.vectors.builds.load(Ordering::Relaxed) {
+            return;
+        }
         let generation = self.parts.snapshot.load().world.commits.generation;
         let places = vectors.places();
         {
@@ -53,27 +74,30 @@ impl States {
             *considered = (places, generation);
         }
         let (states, space) = (Weak::clone(&self.me), space.clone());
-        let weak = Arc::downgrade(&vectors);
+        let tending = Tending(Arc::downgrade(&vectors));
         tasks::spawn(async move {
             while let Some(states) = states.upgrade() {
-                if states.build_next(&space, &weak).await != Some(true) {
+                if states.build_next(&space, &tending.0).await != Some(true) {
                     break;
                 }
-            }
-            if let Some(vectors) = weak.upgrade() {
-                vectors.tended.store(false, Ordering::Release);
             }
         });
     }
 
-    /// Builds the next graph; true when there may be another to build.
+    /// Builds the next graph that would pay; true when there may be another to build.
     async fn build_next(&self, space: &Space, vectors: &Weak<Vectors>) -> Option<bool> {
         let committed = self.look(space, |index| index.visible(None).into_owned()).await.ok()?;
+        let job = vectors.upgrade()?.look(|index| index.maintenance(&committed));
+        match job {
+            Some(job) => self.build(space, vectors, job).await,
+            None => Some(false),
+        }
+    }
+
+    /// Does a job; none when nobody uses the space any more.
+    async fn build(&self, space: &Space, vectors: &Weak<Vectors>, job: Job) -> Option<bool> {
         let vectors = vectors.upgrade()?;
-        let planned = vectors.look(|index| {
-            index.maintenance(&committed).map(|job| (job, index.arena().clone(), index.embedder()))
-        });
-        let Some((job, arena, embedder)) = planned else { return Some(false) };
+        let (arena, embedder) = vectors.look(|index| (index.arena().clone(), index.embedder()));
         let members = job.members.len();
         tracing::info!(%space, members, why = ?job.why, "building an index of vectors");
         let (named, said) = (space.clone(), AtomicUsize::new(0));
@@ -107,6 +131,9 @@ impl States {
 
     async fn put_in(&self, space: &Space, vectors: &Arc<Vectors>, job: &Job, graph: Option<Graph>) {
         let content = graph.as_ref().map(Graph::content);
+        if !self.vectors.holds(space, vectors) {
+            return;
+        }
         let out = vectors.change(|index| index.swap(job, graph));
         let Some(folder) = self.graphs_folder(space) else { return };
         let kept = content.and_then(|content| {
@@ -119,7 +146,7 @@ impl States {
             {
                 tracing::warn!(error = %error, "an index of vectors is not kept in a file; it is built anew at the next start");
             }
-            for graph in out {
+            for graph in out.iter().filter(|graph| Some(graph.content()) != content) {
                 remove(&file(&folder, graph.content()));
             }
         })
@@ -128,19 +155,25 @@ impl States {
 
     /// Takes the graphs of an earlier start in, once. A file that doesn't fit is removed, and built anew if it pays.
     pub(super) async fn adopt_graphs(&self, of: &VectorSpace, vectors: &Arc<Vectors>) {
-        if vectors.adopted.swap(true, Ordering::AcqRel) {
+        if vectors.adopting.swap(true, Ordering::AcqRel) {
             return;
         }
-        let Some(folder) = self.graphs_folder(&of.space) else { return };
+        let Some(folder) = self.graphs_folder(&of.space) else {
+            vectors.adopted.store(true, Ordering::Release);
+            return;
+        };
         let (vectors, embedder, space) = (Arc::clone(vectors), of.id, of.space.clone());
+        // Runs to its end even if the search that began it goes away.
         tasks::compute(move || {
+            files(&folder, UNFINISHED).iter().for_each(|path| remove(path));
             let arena = vectors.look(|index| index.arena().clone());
-            for path in files(&folder) {
+            for path in files(&folder, EXTENSION) {
                 match Graph::load(&path, &arena, embedder) {
+                    // A copy that somebody made of another file.
+                    Ok(graph) if path != file(&folder, graph.content()) => remove(&path),
                     Ok(graph) => {
-                        for old in vectors.change(|index| index.adopt(graph)) {
-                            remove(&file(&folder, old.content()));
-                        }
+                        let out = vectors.change(|index| index.adopt(graph));
+                        out.iter().for_each(|old| remove(&file(&folder, old.content())));
                     }
                     Err(error) => {
                         tracing::warn!(%space, error = %errors::chain(&error), "an index of vectors is built anew");
@@ -148,6 +181,7 @@ impl States {
                     }
                 }
             }
+            vectors.adopted.store(true, Ordering::Release);
         })
         .await;
     }
@@ -155,7 +189,7 @@ impl States {
     /// Removes the files of a space's graphs: what they were made of is gone.
     pub(in crate::state) fn remove_graphs(&self, space: &Space) {
         let Some(folder) = self.graphs_folder(space) else { return };
-        files(&folder).iter().for_each(|path| remove(path));
+        files(&folder, EXTENSION).iter().for_each(|path| remove(path));
     }
 
     fn graphs_folder(&self, space: &Space) -> Option<PathBuf> {
@@ -173,10 +207,10 @@ fn file(folder: &Path, content: u128) -> PathBuf {
     folder.join(format!("{content:032x}.{EXTENSION}"))
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == ending));
     paths.sort();
     paths
 }
@@ -185,3 +219,6 @@ fn remove(path: &Path) {
     // One that stays is found to be stale at the next start.
     let _ = fs::remove_file(path);
 }
+
+#[cfg(test)]
+mod tests;

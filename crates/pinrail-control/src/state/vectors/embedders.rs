@@ -136,6 +136,16 @@ impl States {
         Ok(spaces)
     }
 
+    /// The index that a space is, with its embedder; none for spaces that hold no index.
+    pub async fn vector_space_of(&self, space: &Space) -> Result<Option<VectorSpace>, StoreError> {
+        if space.layer != Layer::Vectors || !space.name.as_str().contains('@') {
+            return Ok(None);
+        }
+        let embedder = self.embedder_of(space).await?;
+        let id = embedder.id().map_err(|error| damaged(space, error))?;
+        Ok(Some(VectorSpace { space: space.clone(), embedder: Arc::new(embedder), id }))
+    }
+
     /// The contract of the embedder that fills an index.
     pub async fn embedder_of(&self, space: &Space) -> Result<Embedder, StoreError> {
         let short = space.name.as_str().rsplit_once('@').map_or("", |(_, short)| short);

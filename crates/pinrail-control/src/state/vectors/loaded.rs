@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use pinrail_domain::id::{LedgerSeq, StateSeq};
 use pinrail_domain::state::bits::Bits;
@@ -28,13 +28,15 @@ pub(in crate::state) struct Cache {
     bytes_max: usize,
     /// Where graphs are kept between starts; none keeps them in memory only.
     pub(super) folder: Option<PathBuf>,
+    /// Whether graphs are built.
+    pub(super) builds: AtomicBool,
 }
 
 /// A space's vectors.
 pub(super) struct Vectors {
     held: RwLock<Held>,
-    /// Held while records are read from the store.
-    turn: tokio::sync::Mutex<()>,
+    /// Held while records are read from the store and taken in, by whoever does that to its end.
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// Places known to be there, for whoever asks how far the load is.
     of: AtomicUsize,
     used: AtomicU64,
@@ -42,7 +44,9 @@ pub(super) struct Vectors {
     pub(super) tended: AtomicBool,
     /// The places and commits at which a graph was last thought about.
     pub(super) considered: Mutex<(usize, LedgerSeq)>,
-    /// Graphs of an earlier start were looked for.
+    /// Somebody looks for graphs of an earlier start, or has.
+    pub(super) adopting: AtomicBool,
+    /// What there was of them is in: only now it can be said whether another graph would pay.
     pub(super) adopted: AtomicBool,
 }
 
@@ -68,6 +72,8 @@ pub struct Progress {
 
 /// Records read at once: some megabytes of vectors.
 const LOAD_RECORDS: usize = 2_000;
+/// Records taken in at once: a search that comes in between waits for no more than these, a millisecond or two.
+const TAKE_RECORDS: usize = 100;
 /// Loads longer than this say how far they are.
 const SAY_EVERY: usize = 50_000;
 /// Below this many visible vectors a search is so short that it isn't worth another thread.
@@ -75,7 +81,13 @@ const HERE_MAX: usize = 2_000;
 
 impl Cache {
     pub(in crate::state) fn new(bytes_max: usize, folder: Option<PathBuf>) -> Cache {
-        Cache { spaces: Mutex::default(), uses: AtomicU64::new(0), bytes_max, folder }
+        Cache {
+            spaces: Mutex::default(),
+            uses: AtomicU64::new(0),
+            bytes_max,
+            folder,
+            builds: AtomicBool::new(true),
+        }
     }
 
     /// How far a space's index is; none while it isn't in memory.
@@ -93,6 +105,11 @@ impl Cache {
         self.lock().remove(space);
     }
 
+    /// Whether these are the space's vectors still, and not ones that were forgotten since.
+    pub(super) fn holds(&self, space: &Space, vectors: &Arc<Vectors>) -> bool {
+        self.lock().get(space).is_some_and(|held| Arc::ptr_eq(held, vectors))
+    }
+
     fn entry(&self, of: &VectorSpace) -> Arc<Vectors> {
         let mut spaces = self.lock();
         let now = self.uses.fetch_add(1, Ordering::Relaxed);
@@ -100,6 +117,23 @@ impl Cache {
             vectors.used.store(now, Ordering::Relaxed);
             return Arc::clone(vectors);
         }
+        let vectors = Arc::new(Vectors {
+            held: RwLock::new(Held { index: Index::new(of.shape(), of.id), seqs: Vec::new() }),
+            turn: Arc::default(),
+            of: AtomicUsize::new(0),
+            used: AtomicU64::new(now),
+            tended: AtomicBool::new(false),
+            considered: Mutex::default(),
+            adopting: AtomicBool::new(false),
+            adopted: AtomicBool::new(false),
+        });
+        spaces.insert(of.space.clone(), Arc::clone(&vectors));
+        vectors
+    }
+
+    /// Forgets the spaces used longest ago while there is too much; one that somebody holds stays.
+    fn trim(&self) {
+        let mut spaces = self.lock();
         let mut bytes: usize = spaces.values().map(|vectors| vectors.bytes()).sum();
         while bytes > self.bytes_max {
             let idle = spaces.iter().filter(|(_, vectors)| Arc::strong_count(vectors) == 1);
@@ -107,20 +141,9 @@ impl Cache {
             let Some(oldest) = oldest.map(|(space, _)| space.clone()) else { break };
             bytes -= spaces.remove(&oldest).map_or(0, |vectors| vectors.bytes());
         }
-        let vectors = Arc::new(Vectors {
-            held: RwLock::new(Held { index: Index::new(of.shape(), of.id), seqs: Vec::new() }),
-            turn: tokio::sync::Mutex::default(),
-            of: AtomicUsize::new(0),
-            used: AtomicU64::new(now),
-            tended: AtomicBool::new(false),
-            considered: Mutex::default(),
-            adopted: AtomicBool::new(false),
-        });
-        spaces.insert(of.space.clone(), Arc::clone(&vectors));
-        vectors
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Space, Arc<Vectors>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Space, Arc<Vectors>>> {
         self.spaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -137,28 +160,37 @@ impl States {
         let vectors = self.vectors.entry(of);
         vectors.of.fetch_max(places, Ordering::Relaxed);
         if vectors.places() < places {
-            let _turn = vectors.turn.lock().await;
             self.load(of, &vectors, places).await?;
+            self.vectors.trim();
         }
         self.adopt_graphs(of, &vectors).await;
         let is_same = places == 0 || vectors.read().seqs.get(places - 1) == Some(&newest);
         if !is_same {
-            self.vectors.forget(&of.space);
+            self.rebuild(&of.space).await?;
         }
         Ok(is_same.then_some(vectors))
     }
 
-    async fn load(&self, of: &VectorSpace, vectors: &Vectors, places: usize) -> Result<(), StoreError> {
+    /// Reads on from the last record that is in memory. A caller that goes away leaves it where it was between two
+    /// records: what is being taken in is taken in to its end before anybody else reads on.
+    async fn load(&self, of: &VectorSpace, vectors: &Arc<Vectors>, places: usize) -> Result<(), StoreError> {
         let mut said = vectors.places();
         while vectors.places() < places {
+            let turn = Arc::clone(&vectors.turn).lock_owned().await;
             let after = vectors.read().seqs.last().copied().unwrap_or_default();
             let records = self.parts.store.state_scan(&of.space, after, LOAD_RECORDS).await?;
             if records.is_empty() {
                 return Ok(());
             }
-            vectors.take_in(&of.space, records)?;
+            let (taker, space) = (Arc::clone(vectors), of.space.clone());
+            let taken = move || {
+                let taken = taker.take_in(&space, records);
+                drop(turn);
+                taken
+            };
+            tasks::compute(taken).await?;
             let loaded = vectors.places();
-            if loaded - said >= SAY_EVERY {
+            if loaded >= said + SAY_EVERY {
                 tracing::info!(space = %of.space, loaded, of = places, "loading vectors");
                 said = loaded;
             }
@@ -185,8 +217,13 @@ impl Vectors {
         if matching.len() <= HERE_MAX { search() } else { tasks::compute(search).await }
     }
 
-    pub(super) fn filtered(&self, visible: &Bits, filter: &Filter) -> Bits {
-        self.read().index.filtered(visible, filter)
+    /// The visible places that a filter lets through.
+    pub(super) async fn filtered(self: &Arc<Self>, visible: &Bits, filter: &Filter) -> Bits {
+        if visible.len() <= HERE_MAX {
+            return self.read().index.filtered(visible, filter);
+        }
+        let (vectors, visible, filter) = (Arc::clone(self), visible.clone(), filter.clone());
+        tasks::compute(move || vectors.read().index.filtered(&visible, &filter)).await
     }
 
     pub(super) fn look<T>(&self, look: impl FnOnce(&Index) -> T) -> T {
@@ -202,23 +239,11 @@ impl Vectors {
     }
 
     fn take_in(&self, space: &Space, records: Vec<Record>) -> Result<(), StoreError> {
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        for record in records {
-            let seq = record.operation.seq;
-            let pushed = match &record.content {
-                Content::Value(value) => match &value.vector {
-                    Some(vector) => {
-                        let payload = serde_json::from_str(&value.json).ok();
-                        held.index.put(vector, payload.as_ref())
-                    }
-                    None => held.index.delete(),
-                },
-                Content::Nothing | Content::Erased => held.index.delete(),
-            };
-            pushed.map_err(|error| {
-                StoreError::Damaged(format!("record {seq} of {space}: {}", errors::chain(&error)))
-            })?;
-            held.seqs.push(seq);
+        for records in records.chunks(TAKE_RECORDS) {
+            let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+            for record in records {
+                held.push(space, record)?;
+            }
         }
         Ok(())
     }
@@ -242,6 +267,27 @@ impl Vectors {
 
     fn read(&self) -> RwLockReadGuard<'_, Held> {
         self.held.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn push(&mut self, space: &Space, record: &Record) -> Result<(), StoreError> {
+        let seq = record.operation.seq;
+        let pushed = match &record.content {
+            Content::Value(value) => match &value.vector {
+                Some(vector) => {
+                    let payload = serde_json::from_str(&value.json).ok();
+                    self.index.put(vector, payload.as_ref())
+                }
+                None => self.index.delete(),
+            },
+            Content::Nothing | Content::Erased => self.index.delete(),
+        };
+        pushed.map_err(|error| {
+            StoreError::Damaged(format!("record {seq} of {space}: {}", errors::chain(&error)))
+        })?;
+        self.seqs.push(seq);
+        Ok(())
     }
 }
 
