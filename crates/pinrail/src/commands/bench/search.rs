@@ -144,7 +144,7 @@ async fn fill(
         let is_fact = written / BATCH % 2 == 0;
         let mut batch = Vec::with_capacity(BATCH);
         for n in written..vectors.min(written + BATCH) {
-            let vector = random.near(&centres[random.below(centres.len())]);
+            let vector = random.near_one_of(centres);
             if is_fact {
                 bare.index.put(&vector, None)?;
                 bare.vectors.push(vector.clone());
@@ -174,7 +174,7 @@ async fn compare(
 ) -> anyhow::Result<Measured> {
     let (mut theirs, mut ours, mut found, mut walked) = (Vec::new(), Vec::new(), 0, false);
     for _ in 0..QUERIES {
-        let asked = random.near(&centres[random.below(centres.len())]);
+        let asked = random.near_one_of(centres);
         let begun = process::now();
         let query = Query::new(bare.index.shape(), &asked)?;
         bare.nearest(&query)?;
@@ -297,7 +297,8 @@ impl Random {
         (0..DIMS).map(|_| self.normal()).collect()
     }
 
-    fn near(&mut self, centre: &[f32]) -> Vec<f32> {
+    fn near_one_of(&mut self, centres: &[Vec<f32>]) -> Vec<f32> {
+        let centre = &centres[self.below(centres.len())];
         centre.iter().map(|value| value + NOISE * self.normal()).collect()
     }
 }
