@@ -311,7 +311,6 @@ impl States {
         }
         self.vectors.forget(space);
         self.remove_graphs(space);
-        Ok(())
     }
 
     /// Records of a space lost their content: nothing made from it may be kept in memory.

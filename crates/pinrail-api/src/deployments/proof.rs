@@ -32,6 +32,9 @@ pub struct Proof {
     pub records_checked: u64,
     /// Of these, whose content was erased by right: only places and digests could be checked.
     pub erased: u64,
+    /// Questions to indexes of vectors that got the answer of then again, byte for byte.
+    #[serde(default)]
+    pub probes: u64,
     pub findings: u64,
     /// Places in the sequence where no record is, although nothing was removed there: the first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -66,6 +69,8 @@ pub struct SpaceProof {
     pub records: u64,
     #[serde(default)]
     pub erased: u64,
+    #[serde(default)]
+    pub probes: u64,
     /// What is wrong, record by record: the first 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -82,8 +87,8 @@ pub struct Finding {
     pub key: Option<StateKey>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<DeploymentId>,
-    /// `corrupt`, `unreadable`, `missing`, `leaked`, `hidden_by`, `shown`, `appeared`, `vanished`, `then_differs` or
-    /// `unreadable_space`.
+    /// `corrupt`, `unreadable`, `missing`, `leaked`, `hidden_by`, `shown`, `appeared`, `vanished`, `then_differs`,
+    /// `answers_differ` or `unreadable_space`.
     pub what: String,
     pub detail: String,
 }

@@ -24,6 +24,7 @@ use pinrail_domain::world::World;
 use pinrail_store::state::SpaceFilter;
 use pinrail_store::{Store, StoreError};
 
+use super::probes;
 use crate::{By, CommitError, Control, Inner};
 
 /// Whose manifests are made up for when they are missing, whatever became of them.
@@ -127,7 +128,14 @@ async fn take(
             });
             let kept = match same {
                 Some(kept) => kept.clone(),
-                None => (facts.newest, line(store, &facts.space, &view).await?),
+                None => {
+                    let line = line(store, &facts.space, &view).await?;
+                    let probes = match line.count {
+                        0 => Vec::new(),
+                        _ => probes::ask(&control.inner.states, &facts.space, at).await?,
+                    };
+                    (facts.newest, Line { probes, ..line })
+                }
             };
             lines.insert(facts.space.clone(), kept);
             after = Some(facts.space);

@@ -20,6 +20,7 @@ use pinrail_store::StoreError;
 use pinrail_store::state::SpaceFilter;
 use serde::Serialize;
 
+use super::probes::{self, Asked};
 use crate::Control;
 
 /// A verification under way: one space after the other.
@@ -48,6 +49,8 @@ pub struct Checked {
     pub records: u64,
     /// Of these, how many had their content erased by right: only their places and digests can be checked.
     pub erased: u64,
+    /// Questions of the manifest that got the same answer again, byte for byte.
+    pub probes: u64,
     /// What is wrong, record by record.
     pub findings: Vec<Finding>,
     pub findings_count: u64,
@@ -75,6 +78,7 @@ pub struct Summary {
     pub spaces: u64,
     pub records: u64,
     pub erased: u64,
+    pub probes: u64,
     pub findings: u64,
     /// Places in the sequence where no record is, although nothing was removed there: the first of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -174,6 +178,7 @@ impl Verification {
         self.summary.spaces += 1;
         self.summary.records += checked.records;
         self.summary.erased += checked.erased;
+        self.summary.probes += checked.probes;
         self.summary.findings += checked.findings_count;
         self.summary.holds &= checked.findings_count == 0;
         Ok(Some(checked))
@@ -236,6 +241,10 @@ impl Verification {
         let facts = Histories::new(&index, &then, view(now, &commits));
         let verdict = compare(&line, self.deployment, &was, &is, &facts);
         checked.object_to(&verdict, &index);
+        let (states, at) = (&self.control.inner.states, self.manifest.at);
+        for asked in probes::ask_again(states, &checked.space, at, &verdict, &line.probes).await? {
+            checked.answered(asked);
+        }
         checked.verdict = Some(verdict);
         Ok(checked)
     }
@@ -332,7 +341,15 @@ impl Reading {
 
 impl Checked {
     fn of(space: Space) -> Checked {
-        Checked { space, verdict: None, records: 0, erased: 0, findings: Vec::new(), findings_count: 0 }
+        Checked {
+            space,
+            verdict: None,
+            records: 0,
+            erased: 0,
+            probes: 0,
+            findings: Vec::new(),
+            findings_count: 0,
+        }
     }
 
     fn find(&mut self, finding: Finding) {
@@ -349,6 +366,24 @@ impl Checked {
 
     fn verdict_impossible(&self) -> bool {
         self.findings.last().is_some_and(|finding| finding.what == "unreadable_space")
+    }
+
+    fn answered(&mut self, asked: Asked<'_>) {
+        match asked {
+            Asked::Same => self.probes += 1,
+            // What was erased by right may have been among the nearest.
+            Asked::Differs(_) if self.erased > 0 => {}
+            Asked::Differs(probe) => self.find(Finding {
+                record: Some(probe.seq),
+                key: Some(probe.key.clone()),
+                deployment: None,
+                what: "answers_differ",
+                detail:
+                    "what is nearest to it isn't what it was: a search of the same view gives other bytes"
+                        .to_owned(),
+            }),
+            Asked::Impossible => {}
+        }
     }
 
     fn object_to(&mut self, verdict: &Verdict, index: &Index) {

@@ -42,7 +42,6 @@ mod probes;
 pub use build::Built;
 pub use embedders::{EmbedderRefused, Named, VectorSpace};
 pub use loaded::Progress;
-pub use probes::Probe;
 
 pub(super) use loaded::Cache;
 use loaded::Vectors;

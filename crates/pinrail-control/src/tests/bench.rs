@@ -271,7 +271,7 @@ impl Bench {
         });
         let clock = Arc::new(ManualClock(AtomicU64::new(START.0)));
         let entropy = Arc::new(Counted(AtomicU64::new(0)));
-        let control = open(&store, &clock, &entropy, None).await.unwrap().0;
+        let control = open(&store, &clock, &entropy).await.unwrap().0;
         Bench { store, clock, entropy, control }
     }
 
@@ -302,7 +302,7 @@ impl Bench {
 
     async fn reopened(&self, vectors_folder: Option<&Path>) -> (Bench, Recovered) {
         let (control, recovered) =
-            open(&self.store, &self.clock, &self.entropy, vectors_folder).await.unwrap();
+            open_in(&self.store, &self.clock, &self.entropy, vectors_folder).await.unwrap();
         let Bench { store, clock, entropy, control: _ } = self;
         let (store, clock, entropy) = (Arc::clone(store), Arc::clone(clock), Arc::clone(entropy));
         (Bench { store, clock, entropy, control }, recovered)
@@ -367,6 +367,15 @@ impl Bench {
 }
 
 pub async fn open(
+    store: &Arc<Gated>,
+    clock: &Arc<ManualClock>,
+    entropy: &Arc<Counted>,
+) -> Result<(Control, Recovered), crate::OpenError> {
+    open_in(store, clock, entropy, None).await
+}
+
+/// One that keeps graphs of vectors in a folder.
+pub async fn open_in(
     store: &Arc<Gated>,
     clock: &Arc<ManualClock>,
     entropy: &Arc<Counted>,

@@ -51,7 +51,7 @@ async fn the_world_after_a_restart_is_the_world_before_it() {
 async fn a_damaged_ledger_is_not_opened_and_the_entry_is_named() {
     let bench = Bench::new(Tier::Standard).await;
     let refused = async || {
-        let error = open(&bench.store, &bench.clock, &bench.entropy, None).await.err().unwrap();
+        let error = open(&bench.store, &bench.clock, &bench.entropy).await.err().unwrap();
         let chain = format!("{error}: {}", std::error::Error::source(&error).unwrap());
         (error, chain)
     };

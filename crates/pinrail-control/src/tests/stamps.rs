@@ -105,7 +105,7 @@ impl Play {
                 let Bench { store, clock, entropy, .. } = &self.bench;
                 // A planned failure strikes once.
                 self.bench.control = loop {
-                    if let Ok((control, _)) = open(store, clock, entropy, None).await {
+                    if let Ok((control, _)) = open(store, clock, entropy).await {
                         break control;
                     }
                 };

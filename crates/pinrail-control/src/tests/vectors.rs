@@ -8,13 +8,14 @@ use pinrail_domain::journal::Stamp;
 use pinrail_domain::key::Tenants;
 use pinrail_domain::release::{Embedder, Manifest, Metric};
 use pinrail_domain::state::StateKey;
+use pinrail_domain::state::manifest::Probe;
 use pinrail_domain::tier::Tier;
 use pinrail_store::state::State as _;
 use pinrail_vectors::filter::Filter;
 use serde_json::json;
 
 use super::bench::*;
-use crate::state::vectors::{EmbedderRefused, Found, Named, Probe, Search, SearchError, Upsert, VectorSpace};
+use crate::state::vectors::{EmbedderRefused, Found, Named, Search, SearchError, Upsert, VectorSpace};
 use crate::state::{AsOf, Reader, WriteAs};
 
 const ONE: DeploymentId = DeploymentId(1);
@@ -350,4 +351,35 @@ async fn probes_answer_byte_for_byte_the_same_after_a_rollback() {
     let (restarted, _) = bench.another().await;
     let again = restarted.control.states().probes_again(&space.space, &everybody, &before).await.unwrap();
     assert_eq!(again[0], None);
+}
+
+/// What a rollback's proof shows of vectors: the manifest's questions, and the same answers.
+#[tokio::test(start_paused = true)]
+async fn a_manifest_holds_probes_and_verify_asks_them_again() {
+    let bench = Bench::new(Tier::Standard).await;
+    let space = kb("small");
+    many(&bench, &space, 100).await;
+    let two = bench.canary("m2-2026-01-01", "50%").await;
+    let bad = run_on(&bench, two).await;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let (_, manifest) = bench.control.manifest(two).await.unwrap();
+    let line = manifest.spaces.iter().find(|line| line.space == space.space).unwrap();
+    assert_eq!((line.count, line.probes.len()), (100, 8));
+    let poison: Vec<Upsert> =
+        (0..100).map(|n| upsert(&format!("poison-{n}"), n as f32 / 100.0 + 0.001, json!({}))).collect();
+    write(&bench, WriteAs::Run(&bad), &space, &poison).await;
+    let verified = async || {
+        let mut verification = bench.control.verify(two).await.unwrap();
+        while verification.next().await.unwrap().is_some() {}
+        let summary = verification.summary();
+        (summary.holds, summary.probes)
+    };
+    bench.control.promote(by("good"), two, false).await.unwrap();
+    assert_eq!(verified().await, (true, 8));
+    bench.roll_back(two).await;
+    assert_eq!(verified().await, (true, 8));
+    write(&bench, WriteAs::Operator, &space, &[upsert("new", 0.5, json!({}))]).await;
+    assert_eq!(verified().await, (true, 8));
+    bench.store.memory.damage_record(line.probes[0].seq);
+    assert!(!verified().await.0);
 }

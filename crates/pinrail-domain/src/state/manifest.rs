@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Moment, Space};
+use super::{Moment, Space, StateKey};
 use crate::digest::Digest;
 use crate::id::{AgentName, DeploymentId, SegmentName, StateSeq};
 
@@ -47,6 +47,21 @@ pub struct Line {
     pub space: Space,
     pub count: u64,
     /// What [`SetDigest`] gives.
+    pub digest: Digest,
+    /// Of an index of vectors: questions whose answers must come out the same, byte for byte.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<Probe>,
+}
+
+/// A question to an index of vectors, and what its answer came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Whose vector is asked for.
+    pub key: StateKey,
+    /// The record that holds it.
+    pub seq: StateSeq,
+    /// Over the keys, places and scores of the nearest, in their order.
     pub digest: Digest,
 }
 
@@ -116,7 +131,7 @@ impl SetDigest {
     /// What a manifest says of a space with these records.
     #[must_use]
     pub fn line(&self, space: Space) -> Line {
-        Line { space, count: self.count, digest: self.digest() }
+        Line { space, count: self.count, digest: self.digest(), probes: Vec::new() }
     }
 }
 

@@ -77,6 +77,7 @@ const SCENARIOS: [Scenario; 7] = [
     Scenario::Rollback,
     Scenario::Members,
     Scenario::State,
+    Scenario::Search,
     Scenario::Gateway,
 ];
 

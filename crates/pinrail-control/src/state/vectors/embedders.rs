@@ -71,6 +71,13 @@ impl VectorSpace {
         Ok(VectorSpace { space, embedder: Arc::new(embedder.clone()), id })
     }
 
+    /// What callers call the space, whichever embedder's index this is.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let name = self.space.name.as_str();
+        name.rsplit_once('@').map_or(name, |(name, _)| name)
+    }
+
     pub(super) fn shape(&self) -> Shape {
         Shape { dims: self.embedder.dims as usize, metric: self.embedder.metric }
     }

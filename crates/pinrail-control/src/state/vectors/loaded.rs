@@ -166,7 +166,7 @@ impl States {
         self.adopt_graphs(of, &vectors).await;
         let is_same = places == 0 || vectors.read().seqs.get(places - 1) == Some(&newest);
         if !is_same {
-            self.rebuild(&of.space).await?;
+            self.forget(&of.space).await;
         }
         Ok(is_same.then_some(vectors))
     }

@@ -6,23 +6,11 @@
 
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::StateSeq;
-use pinrail_domain::state::{Content, Space, StateKey};
+use pinrail_domain::state::manifest::Probe;
+use pinrail_domain::state::{Content, Space};
 use pinrail_store::StoreError;
-use serde::{Deserialize, Serialize};
 
 use super::{Found, Hit, ReadError, Reader, Search, SearchError, States, VectorSpace};
-
-/// A question and what its answer came to. Stored: never rename a field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Probe {
-    /// Whose vector is asked for.
-    pub key: StateKey,
-    /// The record that holds it.
-    pub seq: StateSeq,
-    /// Over the keys, places and scores of the nearest, in their order.
-    pub digest: Digest,
-}
 
 /// Questions of a space: each is a scan of all that is visible.
 const PROBES: usize = 8;

@@ -84,7 +84,7 @@ async fn begin(control: &Control, id: DeploymentId) -> Result<Begun, Problem> {
 
 fn end(head: Head, verification: Verification) -> Proof {
     let Head { deployment, manifest, at } = head;
-    let verify::Summary { holds, spaces, records, erased, findings, gone, gone_count } =
+    let verify::Summary { holds, spaces, records, erased, probes, findings, gone, gone_count } =
         verification.summary();
     Proof {
         deployment,
@@ -94,6 +94,7 @@ fn end(head: Head, verification: Verification) -> Proof {
         spaces_checked: spaces,
         records_checked: records,
         erased,
+        probes,
         findings,
         gone,
         gone_count,
@@ -102,7 +103,7 @@ fn end(head: Head, verification: Verification) -> Proof {
 }
 
 fn space(checked: Checked) -> SpaceProof {
-    let Checked { space, verdict, records, erased, findings, findings_count } = checked;
+    let Checked { space, verdict, records, erased, probes, findings, findings_count } = checked;
     let findings = findings.into_iter().map(|finding| {
         let verify::Finding { record, key, deployment, what, detail } = finding;
         Finding { record, key, deployment, what: what.to_owned(), detail }
@@ -117,6 +118,7 @@ fn space(checked: Checked) -> SpaceProof {
         accounts: verdict.map(|verdict| verdict.accounts).unwrap_or_default(),
         records,
         erased,
+        probes,
         findings: findings.collect(),
         findings_count,
     }

@@ -27,7 +27,7 @@ pub async fn show(call: Call) -> Answer {
     let space = seen(&call, &eyes, embedder.map(WhichEmbedder::Id)).await?;
     let (kept, _) = call.control().states().canaries(&space).await.map_err(|error| problem::store(&error))?;
     let texts = kept.into_iter().map(|canary| canary.text).collect();
-    reply::json(&Canaries { space: space.space.name.to_string(), embedder: space.id, texts })
+    reply::json(&Canaries { space: space.name().to_owned(), embedder: space.id, texts })
 }
 
 pub async fn set(call: Call) -> Answer {
@@ -38,7 +38,7 @@ pub async fn set(call: Call) -> Answer {
     let set = call.control().states().canaries_set(&space, &canaries).await;
     set.map_err(|error| write_error(error, refused))?;
     let texts = canaries.into_iter().map(|canary| canary.text).collect();
-    reply::json(&Canaries { space: space.space.name.to_string(), embedder: space.id, texts })
+    reply::json(&Canaries { space: space.name().to_owned(), embedder: space.id, texts })
 }
 
 pub async fn check(call: Call) -> Answer {

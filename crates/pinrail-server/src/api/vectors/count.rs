@@ -16,7 +16,7 @@ pub async fn count(call: Call) -> Answer {
     let counted = call.control().states().count_vectors(&space, &eyes.reader, filter.as_ref()).await;
     let (at, count) = counted.map_err(read_error)?;
     reply::json(&VectorsCounted {
-        space: space.space.name.to_string(),
+        space: space.name().to_owned(),
         embedder: space.id,
         moment: at.to_string(),
         count,

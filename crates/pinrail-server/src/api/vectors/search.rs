@@ -30,7 +30,7 @@ pub async fn search(call: Call) -> Answer {
     let found = call.control().states().search(&space, &eyes.reader, &search).await.map_err(failed)?;
     let result = |hit: Hit| shown(hit, wish.with_vectors);
     reply::json(&VectorsFound {
-        space: space.space.name.to_string(),
+        space: space.name().to_owned(),
         embedder: space.id,
         moment: found.at.to_string(),
         results: found.hits.into_iter().map(result).collect(),

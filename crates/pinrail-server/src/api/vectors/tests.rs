@@ -23,7 +23,8 @@ async fn vectors_are_kept_found_counted_and_deleted() {
     bench.deploy_now().await;
     bench.post(&format!("{KB}/search"), json!({ "vector": [1, 0] })).await.problem("which_embedder");
     let wrote = load(&bench, json!([record("east", 1.0, 0.0), record("north", 0.0, 1.0)])).await;
-    assert_eq!((&wrote["records"], &wrote["deployment"]), (&json!(2), &json!(0)));
+    let kept = (&wrote["space"], &wrote["records"], &wrote["deployment"]);
+    assert_eq!(kept, (&json!("kb"), &json!(2), &json!(0)));
     let run = bench.run("default").await;
     let ask =
         json!({ "run": run, "vector": [2, 1], "top": 1, "filter": { "name": { "in": ["east", "west"] } } });

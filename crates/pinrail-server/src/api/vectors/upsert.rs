@@ -27,7 +27,7 @@ pub async fn upsert(call: Call) -> Answer {
     reply::changed(
         wrote.replayed,
         &VectorsWritten {
-            space: space.space.name.to_string(),
+            space: space.name().to_owned(),
             embedder: space.id,
             records: upserts.len(),
             first: appended.first,

@@ -21,9 +21,10 @@ pub fn manifest(id: u64, context: &Context) -> anyhow::Result<()> {
         for Served { agent, segment, active } in &manifest.pointers {
             text.push_str(&format!("  {agent}/{segment}: {}\n", or_nothing(*active)));
         }
-        let rows = manifest.spaces.iter().take(SPACES_SHOWN).map(|Line { space, count, digest }| {
-            vec![space.to_string(), space.tenant.to_string(), count.to_string(), digest.short()]
-        });
+        let rows =
+            manifest.spaces.iter().take(SPACES_SHOWN).map(|Line { space, count, digest, probes: _ }| {
+                vec![space.to_string(), space.tenant.to_string(), count.to_string(), digest.short()]
+            });
         text.push_str(&table(&["space", "tenant", "records", "digest"], rows.collect(), "no state\n"));
         if manifest.spaces.len() > SPACES_SHOWN {
             let more = manifest.spaces.len() - SPACES_SHOWN;
@@ -86,6 +87,12 @@ pub(super) fn show_proof(proof: &Proof) -> String {
     if *erased > 0 {
         text.push_str(&format!(
             "  of {erased} the content was erased by right: their places and digests are whole\n"
+        ));
+    }
+    if proof.probes > 0 {
+        text.push_str(&format!(
+            "asked {} questions to indexes of vectors again: the same answers, byte for byte\n",
+            proof.probes
         ));
     }
     if proof.gone_count > 0 {

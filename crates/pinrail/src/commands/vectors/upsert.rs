@@ -73,8 +73,8 @@ pub fn run(args: &Upsert, context: &Context) -> anyhow::Result<()> {
                 continue;
             }
             let record: VectorRecord = serde_json::from_slice(&line).map_err(|error| {
-                let key = "a line is {\"key\": …, \"vector\": […], \"payload\": {…}}";
-                bad_line(&args.file, number, format!("{error}"), key.to_owned())
+                let next = "a line is {\"key\": …, \"vector\": […], \"payload\": {…}}";
+                bad_line(&args.file, number, without_place(&error.to_string()), next.to_owned())
             })?;
             if batch.bytes + line.len() > BATCH_BYTES_MAX && !batch.records.is_empty() {
                 upload.send(&mut batch, &mut sent, &bar)?;
@@ -170,6 +170,11 @@ fn next_line(source: &mut dyn BufRead, file: &str, number: usize) -> anyhow::Res
 fn bad_line(file: &str, line: usize, why: String, next_step: String) -> anyhow::Error {
     let what = format!("{file}, line {line}: {why}");
     Failed { code: "bad_record", what, next_step, source: None }.into()
+}
+
+/// The parser counts within the line, and calls it line 1.
+fn without_place(error: &str) -> String {
+    error.rsplit_once(" at line ").map_or(error, |(what, _)| what).to_owned()
 }
 
 /// On a terminal only; stdout stays free.

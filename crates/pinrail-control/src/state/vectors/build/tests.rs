@@ -142,7 +142,7 @@ async fn a_graph_of_forgotten_vectors_is_not_kept() {
     found(&bench, 0).await;
     let states = bench.control.states();
     let old = states.vectors.get(&space().space).unwrap();
-    states.rebuild(&space().space).await.unwrap();
+    states.forget(&space().space).await;
     let job =
         Job { members: (0..1_000).collect(), replaces: Vec::new(), why: Why::ManyLoose { loose: 1_000 } };
     states.build(&space().space, &Arc::downgrade(&old), job).await;
