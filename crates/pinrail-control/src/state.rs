@@ -436,11 +436,6 @@ impl States {
         loaded
     }
 
-    /// Whether this is the space's index still, and not one that was forgotten.
-    fn is_current(&self, space: &Space, loaded: &Arc<Loaded>) -> bool {
-        self.lock().get(space).is_some_and(|current| Arc::ptr_eq(current, loaded))
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Space, Arc<Loaded>>> {
         self.spaces.lock().unwrap_or_else(PoisonError::into_inner)
     }
