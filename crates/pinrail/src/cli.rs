@@ -7,7 +7,9 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
-    agent, apply, bench, completions, context, deploy, deployment, doctor, erase, gc, hold, init, key, ledger, member, memory, model, pointers, provider, readiness, release, run, sim, state, up, vectors, watch,
+    agent, apply, bench, completions, context, deploy, deployment, doctor, erase, gc, hold, init, key,
+    ledger, member, memory, model, pointers, provider, readiness, release, run, sim, state, up, vectors,
+    watch,
 };
 use crate::config;
 use crate::exit;
@@ -36,9 +38,7 @@ Exit codes:
   2  the arguments make no sense
   3  the server cannot be reached
   4  verification failed: `ledger verify` found a break, `deployment verify` or `state verify` a difference, `doctor`
-     errors, canary texts another embedder, or `readiness` missed an objective")]
-  4  verification failed: `ledger verify` found a break, `deployment verify` a difference, `doctor` errors,
-     canary texts another embedder"
+     errors, canary texts another embedder, or `readiness` missed an objective"
 ))]
 pub struct Cli {
     #[command(flatten)]

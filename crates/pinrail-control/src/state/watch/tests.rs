@@ -109,7 +109,9 @@ async fn play(steps: Vec<Step>, own: Option<DeploymentId>) {
                     bench.control.open_ingest(By::system("load"), &name).await.unwrap().value.deployment,
                 );
             }
-            Step::Promote(n) | Step::RollBack(n) if jobs.is_empty() => drop(n),
+            Step::Promote(n) | Step::RollBack(n) if jobs.is_empty() => {
+                let _nothing_to_do = n;
+            }
             Step::Promote(n) => {
                 let _ = bench.control.promote(By::system("good"), jobs[n % jobs.len()], false).await;
             }
