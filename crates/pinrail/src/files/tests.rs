@@ -172,7 +172,7 @@ fn a_release_that_cannot_be_is_refused_by_key() {
     check("[state]\nvectors.kb = { embedder = 'e', dims = 3 }", "state.vectors.kb.metric is missing");
     check(
         "[state]\nvectors.kb = { embedder = 'e', dims = 3, metric = 'dot', pooled = 'cls' }",
-        "did you mean `pooling`?",
+        "release.toml:5: state.vectors.kb.pooled is not a key that Pinrail knows",
     );
     check("[state]\ncontext = { protocol = 2, accepts = [1] }", "must hold its own protocol 2");
     let other = faults_of(&MODEL.replace("'sim'", "'sin'"), &[]);
