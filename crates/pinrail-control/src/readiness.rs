@@ -13,6 +13,8 @@ use crate::Control;
 mod acknowledgement;
 mod divergence;
 mod drain;
+mod drill;
+mod spaces;
 mod target;
 
 /// What the control plane can't know by itself.
@@ -79,6 +81,16 @@ static INDICATORS: &[Row] = &[
         name: "drain",
         objective: "no run goes on for more than 1 h on what was rolled back or superseded",
         look: |control, _| Box::pin(drain::look(control)),
+    },
+    Row {
+        name: "time to a consistent previous state",
+        objective: "a drill of the last 7 days took everything back, all views checked, within 250 ms",
+        look: |control, _| Box::pin(drill::look(control)),
+    },
+    Row {
+        name: "consistency of each space",
+        objective: "every record that was verified in the last 7 days is what was written",
+        look: |control, _| Box::pin(spaces::look(control)),
     },
 ];
 

@@ -85,3 +85,26 @@ async fn a_run_that_lingers_on_what_was_taken_back_shows() {
     bench.finish(run).await.unwrap();
     check(&bench, "drain", Met::Yes, "is drained").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_drill_and_a_verification_are_good_for_a_week() {
+    let bench = Bench::new(Tier::Standard).await;
+    let (drill, spaces) = ("time to a consistent previous state", "consistency of each space");
+    check(&bench, drill, Met::Unknown, "no drill was held yet").await;
+    check(&bench, spaces, Met::Unknown, "no space was verified").await;
+    let by = crate::tests::bench::by("drill");
+    bench.control.drill(&by).await.unwrap();
+    for seen in bench.control.states().spaces(&Default::default(), None, 10).await.unwrap() {
+        bench.control.states().verify(&seen.facts.space).await.unwrap();
+    }
+    check(&bench, drill, Met::Yes, "last drill 0.00 ms, 0 ms ago").await;
+    check(&bench, spaces, Met::Yes, "spaces verified").await;
+    bench.clock.0.fetch_add(8 * 24 * 3_600_000, Ordering::SeqCst);
+    check(&bench, drill, Met::Unknown, "good for 7 days").await;
+    check(&bench, spaces, Met::Unknown, "good for 7 days").await;
+    bench.store.memory.damage_record(pinrail_domain::id::StateSeq(1));
+    for seen in bench.control.states().spaces(&Default::default(), None, 10).await.unwrap() {
+        bench.control.states().verify(&seen.facts.space).await.unwrap();
+    }
+    check(&bench, spaces, Met::No, "damaged records").await;
+}

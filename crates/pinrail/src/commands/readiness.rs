@@ -1,23 +1,49 @@
 //! `pinrail readiness`: could everything be taken back right now?
 
+use pinrail_api::drills::{Drill, HoldDrill};
 use pinrail_api::readiness::{Indicator, Met, Readiness};
 
 use crate::cli::Context;
+use crate::output::table::table;
+use crate::output::time;
 
 /// Say whether everything could be taken back right now
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail readiness
+  pinrail readiness --drill                 writes to every layer, rolls back, checks, says how long it took
   pinrail readiness --json | jq '.indicators[] | select(.met == \"no\")'
 
 What is missed comes first, with what to do about it. Exit code 4 when an objective is missed; what is unknown leaves it at 0.")]
-pub struct Args {}
+pub struct Args {
+    /// Rehearse a rollback with state: safe while everything serves
+    #[arg(long)]
+    drill: bool,
+}
 
 /// Returns whether no objective is missed.
-pub fn run(_: &Args, context: &Context) -> anyhow::Result<bool> {
+pub fn run(args: &Args, context: &Context) -> anyhow::Result<bool> {
+    if args.drill {
+        return drill(context);
+    }
     let reply = context.client.get::<Readiness>("/api/v1/readiness")?;
     context.out.reply(&reply, show)?;
     Ok(reply.value.ready)
+}
+
+fn drill(context: &Context) -> anyhow::Result<bool> {
+    let reply = context.client.post::<Drill>("/api/v1/readiness/drill", &HoldDrill::default())?;
+    context.out.reply(&reply, |drill| {
+        let rows = drill.steps.iter().map(|step| vec![step.name.clone(), time::millis(step.took_us)]).collect();
+        let steps = table(&["step", "took"], rows, "");
+        let (deployment, records) = (drill.deployment, drill.records);
+        let faults: String = drill.faults.iter().map(|fault| format!("\nFAULT: {fault}")).collect();
+        format!(
+            "{steps}\n\nconsistent again {} after the rollback's call: deployment {deployment}, {records} records{faults}",
+            time::millis(drill.consistent_us)
+        )
+    })?;
+    Ok(reply.value.went_well)
 }
 
 fn show(readiness: &Readiness) -> String {

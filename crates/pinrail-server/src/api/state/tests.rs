@@ -31,7 +31,7 @@ async fn records_are_shown_with_the_reason_why_they_are_hidden() {
     assert_eq!(bench.get(of).await.ok()["items"], json!([]));
     let own = bench.get(&format!("{of}&deployment={first}")).await.ok();
     assert_eq!(own["items"].as_array().unwrap().len(), 2);
-    bench.post(&format!("/api/v1/deployments/{first}/promote"), json!({})).await.ok();
+    bench.post(&format!("/api/v1/deployments/{first}/commit"), json!({})).await.ok();
     let then = bench.get(of).await.ok();
     let second = job(&bench, "two").await;
     import(&bench, second, &[("k", value(3))]).await.ok();
@@ -68,7 +68,7 @@ async fn an_export_taken_in_again_says_the_same() {
     assert_eq!(import(&bench, first, &values).await.ok()["written"], 450);
     // Sent again, it leaves each once.
     assert_eq!(import(&bench, first, &values).await.ok()["there"], 450);
-    bench.post(&format!("/api/v1/deployments/{first}/promote"), json!({})).await.ok();
+    bench.post(&format!("/api/v1/deployments/{first}/commit"), json!({})).await.ok();
     import(&bench, first, &values).await.problem("deployment_closed");
     let export = bench.get("/api/v1/state/export?space=context/orders").await;
     let text = String::from_utf8(export.body.to_vec()).unwrap();
@@ -103,7 +103,7 @@ async fn vectors_are_taken_in_only_into_the_index_of_their_embedder() {
     import(wish("vectors/kb", json!([1.0]), &embedder)).await.problem("bad_request");
     import(wish("vectors/kb", json!(null), &embedder)).await.problem("bad_request");
     import(wish("context/kb", json!(null), &embedder)).await.problem("bad_request");
-    bench.post(&format!("/api/v1/deployments/{job}/promote"), json!({})).await.ok();
+    bench.post(&format!("/api/v1/deployments/{job}/commit"), json!({})).await.ok();
     let export = bench.get(&format!("/api/v1/state/export?space={space}")).await;
     let text = String::from_utf8(export.body.to_vec()).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

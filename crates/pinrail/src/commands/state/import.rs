@@ -77,7 +77,7 @@ pub fn run(wish: &Wish, context: &Context) -> anyhow::Result<()> {
         talk(&format!("{erased} records had no content any more and were left out"));
     }
     if wish.commit {
-        let path = format!("/api/v1/deployments/{job}/promote");
+        let path = format!("/api/v1/deployments/{job}/commit");
         let reason = format!("import of {}", head.space);
         context.client.post::<Value>(&path, &json!({ "reason": reason }))?;
     }
