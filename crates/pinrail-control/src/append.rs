@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use pinrail_domain::id::LedgerSeq;
 use pinrail_domain::ledger::Entry;
 use pinrail_domain::world::Corrupt;
 use pinrail_store::StoreError;
 use pinrail_store::ledger::{Append, AppendError};
 use tokio::sync::OwnedMutexGuard;
 
-use crate::{Inner, Snapshot, tasks};
+use crate::{Inner, Snapshot, errors, tasks};
 
 /// The right to change the world; one at a time has it.
 pub(crate) type Turn = OwnedMutexGuard<()>;
@@ -63,6 +64,26 @@ pub(crate) async fn append(inner: &Arc<Inner>, turn: Turn, append: Append, after
 /// Whether the ledger may hold more than is shown.
 pub(crate) fn is_behind(inner: &Inner) -> bool {
     inner.behind.load(Ordering::Acquire)
+}
+
+/// Makes sure that an entry which the store has is shown: whoever appended it may not have come to that yet, or was
+/// another replica. The caller must not have the turn.
+pub(crate) async fn reach(inner: &Weak<Inner>, entry: LedgerSeq) -> Result<(), StoreError> {
+    // Without a control plane there is nobody to be shown anything.
+    let Some(inner) = inner.upgrade() else { return Ok(()) };
+    let is_shown = || inner.snapshot.load().world.head.seq >= entry;
+    if is_shown() {
+        return Ok(());
+    }
+    let _turn = turn(&inner).await;
+    if is_shown() {
+        return Ok(());
+    }
+    match catch_up(&inner).await {
+        Ok(_) => Ok(()),
+        Err(Behind::Store(error)) => Err(error),
+        Err(Behind::Corrupt(corrupt)) => Err(StoreError::Damaged(errors::chain(&corrupt))),
+    }
 }
 
 /// Folds in what the ledger holds beyond what is shown, and tells whether that was anything. Only who has the

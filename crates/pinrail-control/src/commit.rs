@@ -110,12 +110,19 @@ impl Control {
             append::catch_up(&self.inner).await?;
         }
         for _ in 0..ATTEMPTS_MAX {
-            if let Some(answer) = self.earlier_answer(&by).await.map_err(CommitError::Store)? {
-                return self.replayed(&by, &answer, took_us).await;
-            }
+            let unread = match self.earlier_answer(&by).await {
+                Ok(Some(answer)) => return self.replayed(&by, &answer, took_us).await,
+                Ok(None) => None,
+                Err(error) => Some(error),
+            };
             let before = self.snapshot();
             let decided = decide(&before.world);
             let nothing_to_do = decided.as_ref().map_or(true, |(bodies, _)| bodies.is_empty());
+            // The append looks for the answer itself, so only without one is it missed: reads that fail block nothing
+            // that can still be appended (I7).
+            if let Some(error) = unread.filter(|_| nothing_to_do) {
+                return Err(CommitError::Store(error));
+            }
             // Nothing would be appended, so nobody would notice that the decision was made on old news.
             if nothing_to_do && append::catch_up(&self.inner).await.is_ok_and(|moved| moved) {
                 continue;

@@ -82,33 +82,35 @@ impl Control {
         })
         .await?;
         let jobs = Arc::default();
-        let states = States::open(crate::state::Parts {
-            store: Arc::clone(&store),
-            snapshot: Arc::clone(&snapshot),
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-            jobs: Arc::clone(&jobs),
-            vectors_folder,
+        let inner = Arc::new_cyclic(|inner| {
+            let states = States::open(crate::state::Parts {
+                store: Arc::clone(&store),
+                snapshot: Arc::clone(&snapshot),
+                inner: Weak::clone(inner),
+                clock: Arc::clone(&clock),
+                entropy: Arc::clone(&entropy),
+                jobs: Arc::clone(&jobs),
+                vectors_folder,
+            });
+            Inner {
+                store,
+                clock,
+                entropy,
+                catalogue,
+                snapshot,
+                committing: Arc::new(Mutex::new(())),
+                behind: AtomicBool::new(false),
+                epoch,
+                contracts,
+                members,
+                runs,
+                states,
+                jobs,
+                flips: crate::deploy::Flips::default(),
+                collector: crate::state::collect::Collector::default(),
+                drills: crate::drill::Drills::default(),
+            }
         });
-        let inner = Inner {
-            store,
-            clock,
-            entropy,
-            catalogue,
-            snapshot,
-            committing: Arc::new(Mutex::new(())),
-            behind: AtomicBool::new(false),
-            epoch,
-            contracts,
-            members,
-            runs,
-            states,
-            jobs,
-            flips: crate::deploy::Flips::default(),
-            collector: crate::state::collect::Collector::default(),
-            drills: crate::drill::Drills::default(),
-        };
-        let inner = Arc::new(inner);
         crate::state::collect::go_on(&inner);
         tasks::spawn(crate::state::erase::go_on(Arc::clone(&inner)));
         tasks::spawn(forget_old_answers(Arc::downgrade(&inner)));

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use arc_swap::ArcSwap;
-use pinrail_domain::id::{DeploymentId, StateSeq};
+use pinrail_domain::id::{DeploymentId, LedgerSeq, StateSeq};
 use pinrail_domain::state::bits::Bits;
 use pinrail_domain::state::index::Index;
 use pinrail_domain::state::view::View;
@@ -29,7 +29,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::sync::watch as notify;
 
 use crate::commit::Idempotency;
-use crate::{Snapshot, tasks};
+use crate::{Inner, Snapshot, append, tasks};
 
 pub mod collect;
 pub mod context;
@@ -73,6 +73,8 @@ pub struct States {
 pub(crate) struct Parts {
     pub store: Arc<dyn Store>,
     pub snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Whose world the records are shown with.
+    pub inner: Weak<Inner>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// Shared by those who write in a data job's name; held alone while a data job commits.
@@ -195,15 +197,25 @@ impl States {
         let keep = keep(idempotency);
         for _ in 0..ATTEMPTS_MAX {
             if let Some(answer) = self.earlier(keep.as_ref()).await? {
-                return replayed(keep.as_ref(), &answer);
+                return self.replayed(space, keep.as_ref(), &answer).await;
             }
             let loaded = self.loaded(space);
             let turn = self.current(space, &loaded).await?;
             if loaded.is_retired.load(Ordering::Acquire) {
                 continue;
             }
-            let Decided { changes, expect } =
-                loaded.synced(&self.parts.snapshot, |index| decide(index)).map_err(WriteError::Refused)?;
+            let decided = loaded.synced(&self.parts.snapshot, |index, _| decide(index));
+            let Decided { changes, expect } = match decided {
+                Ok(decided) => decided,
+                // It may be this very request, sent twice, that was carried out while this one waited for the turn.
+                Err(refused) => match self.earlier(keep.as_ref()).await? {
+                    Some(answer) => {
+                        drop(turn);
+                        return self.replayed(space, keep.as_ref(), &answer).await;
+                    }
+                    None => return Err(WriteError::Refused(refused)),
+                },
+            };
             if changes.is_empty() {
                 return Ok(Wrote { appended: None, replayed: false });
             }
@@ -219,7 +231,7 @@ impl States {
                 // Another replica wrote it: the index reads on, and the decision is made again.
                 Err(AppendError::Moved { .. }) => {}
                 Err(AppendError::Answered(answer)) => {
-                    return replayed(keep.as_ref(), &answer);
+                    return self.replayed(space, keep.as_ref(), &answer).await;
                 }
                 Err(AppendError::Store(error)) => return Err(WriteError::Store(error)),
             }
@@ -229,6 +241,15 @@ impl States {
 
     /// Looks at a space's index, which shows the newest commits and all that was acknowledged before the call.
     pub async fn look<T>(&self, space: &Space, look: impl FnOnce(&Index) -> T) -> Result<T, StoreError> {
+        self.look_at(space, |index, _| look(index)).await
+    }
+
+    /// Looks at a space's index, with the ledger entry that it shows the commits of.
+    async fn look_at<T>(
+        &self,
+        space: &Space,
+        look: impl FnOnce(&Index, LedgerSeq) -> T,
+    ) -> Result<T, StoreError> {
         let loaded = self.loaded(space);
         if loaded.behind.load(Ordering::Acquire) {
             drop(self.current(space, &loaded).await?);
@@ -245,19 +266,14 @@ impl States {
         look: impl FnOnce(&Sight<'_>) -> T,
     ) -> Result<T, ReadError> {
         let own = reader.own;
-        let (as_of, snapshot) = match reader.moment(self).await? {
+        let as_of = reader.moment(self).await?;
+        if as_of.is_some() {
             // Everything up to then must be in the index: wait for writes that are on their way.
-            Some(at) => {
-                let loaded = self.loaded(space);
-                drop(self.current(space, &loaded).await?);
-                (Some(at), self.parts.snapshot.load_full())
-            }
-            None => (None, self.parts.snapshot.load_full()),
-        };
-        let looked = self.look(space, |index| {
-            // The index may know of later commits than the snapshot, never of earlier ones.
+            let loaded = self.loaded(space);
+            drop(self.current(space, &loaded).await?);
+        }
+        let looked = self.look_at(space, |index, ledger| {
             let commits = Arc::clone(index.commits());
-            let ledger = snapshot.world.head.seq.max(commits.generation);
             let at = as_of.unwrap_or(Moment { state: index.newest(), ledger });
             look(&Sight { index, view: View { own, at, commits }, is_newest: as_of.is_none() })
         });
@@ -330,13 +346,39 @@ impl States {
     /// Whether a request with this idempotency key was carried out before.
     pub(crate) async fn answered<E: std::error::Error + 'static>(
         &self,
+        space: &Space,
         idempotency: Option<&Idempotency>,
     ) -> Result<bool, WriteError<E>> {
         let keep = keep(idempotency);
         match self.earlier(keep.as_ref()).await? {
-            Some(answer) => replayed::<E>(keep.as_ref(), &answer).map(|_| true),
+            Some(answer) => self.replayed::<E>(space, keep.as_ref(), &answer).await.map(|_| true),
             None => Ok(false),
         }
+    }
+
+    /// What an earlier request did. It is in the index before it is told again, whoever did it: an append whose caller
+    /// went away may be under way still.
+    async fn replayed<E: std::error::Error + 'static>(
+        &self,
+        space: &Space,
+        keep: Option<&Keep>,
+        answer: &Answer,
+    ) -> Result<Wrote, WriteError<E>> {
+        let appended: Appended = match serde_json::from_str(&answer.body) {
+            Ok(appended) if keep.is_some_and(|keep| keep.request == answer.request) => appended,
+            Ok(_) | Err(_) => return Err(WriteError::KeyReused),
+        };
+        let loaded = self.loaded(space);
+        let is_there = || loaded.read(Index::newest) >= appended.last;
+        if !is_there() {
+            drop(self.current(space, &loaded).await?);
+        }
+        if !is_there() {
+            // Another replica did it.
+            loaded.behind.store(true, Ordering::Release);
+            drop(self.current(space, &loaded).await?);
+        }
+        Ok(Wrote { appended: Some(appended), replayed: true })
     }
 
     async fn earlier(&self, keep: Option<&Keep>) -> Result<Option<Answer>, StoreError> {
@@ -362,6 +404,9 @@ impl States {
     }
 
     /// Appends, and takes the records into the index. Runs to its end even if nobody waits for it any more.
+    ///
+    /// A record is never shown before the ledger entry that was the newest when it was appended: an index would else
+    /// mix what came after that entry with what counted before it (I5).
     async fn append(
         &self,
         held: (Turn, Authorised),
@@ -369,13 +414,16 @@ impl States {
         batch: Batch,
     ) -> Result<Appended, AppendError> {
         assert!(batch.puts.len() <= BATCH_MAX, "a decision makes at most {BATCH_MAX} changes");
-        let store = Arc::clone(&self.parts.store);
+        let (store, inner) = (Arc::clone(&self.parts.store), Weak::clone(&self.parts.inner));
         let appended = tasks::to_the_end(async move {
             let deployment = batch.author.deployment;
             let keys: Vec<(StateKey, Op)> = batch.puts.iter().map(|put| (put.key.clone(), put.op)).collect();
             let appended = store.state_append(batch).await;
             match &appended {
-                Ok(appended) => loaded.take_in(deployment, keys, *appended),
+                Ok(appended) => match append::reach(&inner, appended.ledger).await {
+                    Ok(()) => loaded.take_in(deployment, keys, *appended),
+                    Err(_) => loaded.behind.store(true, Ordering::Release),
+                },
                 Err(AppendError::Answered(_)) => {}
                 Err(AppendError::Moved { .. } | AppendError::Store(_)) => {
                     loaded.behind.store(true, Ordering::Release);
@@ -396,6 +444,8 @@ impl States {
             let after = loaded.read(Index::newest);
             let more = self.parts.store.state_operations(space, after, LOAD_OPERATIONS).await?;
             let whole = more.len() < LOAD_OPERATIONS;
+            let newest = more.iter().map(|operation| operation.ledger).max().unwrap_or_default();
+            append::reach(&self.parts.inner, newest).await?;
             let mut index = loaded.index.write().unwrap_or_else(PoisonError::into_inner);
             for operation in more {
                 index.apply(operation);
@@ -457,21 +507,23 @@ impl Loaded {
         look(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks at the index once it shows the newest commits (I4, I5).
-    fn synced<T>(&self, snapshot: &ArcSwap<Snapshot>, look: impl FnOnce(&Index) -> T) -> T {
+    /// Looks at the index once it shows the newest commits (I4, I5), and says as of which ledger entry that is: one
+    /// that no record in the index is later than.
+    ///
+    /// The world is loaded under the index's lock, so that it is at least the one that the records were taken in under.
+    fn synced<T>(&self, snapshot: &ArcSwap<Snapshot>, look: impl FnOnce(&Index, LedgerSeq) -> T) -> T {
         {
             let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-            if index.commits().generation >= snapshot.load().world.commits.generation {
-                return look(&index);
+            let shown = snapshot.load_full();
+            if index.commits().generation >= shown.world.commits.generation {
+                return look(&index, shown.world.head.seq);
             }
         }
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        // Looked at anew under the lock, so that nobody goes back to older commits.
-        let commits = Arc::clone(&snapshot.load().world.commits);
-        if index.commits().generation < commits.generation {
-            index.sync(&commits);
-        }
-        look(&index)
+        let shown = snapshot.load_full();
+        // Nobody goes back to older commits: worlds only follow one another.
+        index.sync(&shown.world.commits);
+        look(&index, shown.world.head.seq)
     }
 
     fn take_in(&self, deployment: DeploymentId, keys: Vec<(StateKey, Op)>, appended: Appended) {
@@ -489,16 +541,4 @@ impl Loaded {
 
 fn keep(idempotency: Option<&Idempotency>) -> Option<Keep> {
     idempotency.map(|Idempotency { key, request }| Keep { key: key.clone(), request: *request })
-}
-
-fn replayed<E: std::error::Error + 'static>(
-    keep: Option<&Keep>,
-    answer: &Answer,
-) -> Result<Wrote, WriteError<E>> {
-    match serde_json::from_str(&answer.body) {
-        Ok(appended) if keep.is_some_and(|keep| keep.request == answer.request) => {
-            Ok(Wrote { appended: Some(appended), replayed: true })
-        }
-        Ok(_) | Err(_) => Err(WriteError::KeyReused),
-    }
 }

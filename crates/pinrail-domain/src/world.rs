@@ -4,7 +4,7 @@
 //! before it, so an impossible ledger is found at the entry that makes it impossible. What *may* happen is
 //! decided before an entry is written, in [`crate::deploy`] and its neighbours.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -185,9 +185,9 @@ impl World {
         self.pointed_at().any(|pointed| pointed == release)
     }
 
-    /// The releases that something still points at.
+    /// The releases that something still points at, in an order that chance has no part in.
     #[must_use]
-    pub fn live_releases(&self) -> HashSet<ReleaseId> {
+    pub fn live_releases(&self) -> BTreeSet<ReleaseId> {
         self.pointed_at().collect()
     }
 

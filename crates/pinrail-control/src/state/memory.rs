@@ -112,7 +112,7 @@ impl States {
         self.check_parents(&space.tenant, parents).await?;
         let keyed: Vec<(bool, Change)> =
             turns.into_iter().enumerate().map(|(n, turn)| self.turn(n, turn, idempotency)).collect();
-        if self.answered(idempotency).await? {
+        if self.answered(space, idempotency).await? {
             let keys = keyed.into_iter().map(|(_, change)| change.key);
             let mut remembered = self.remembered(self.newest_of(space, keys).await?);
             remembered.replayed = true;

@@ -92,12 +92,10 @@ impl States {
         }
         let held = Arc::clone(&watch.following.held);
         watch.following.newest.mark_unchanged();
-        let snapshot = self.parts.snapshot.load_full();
         if held.behind.load(Ordering::Acquire) {
             drop(self.current(&watch.space, &held).await?);
         }
-        let (delta, shown) = held.synced(&self.parts.snapshot, |index| {
-            let ledger = snapshot.world.head.seq.max(index.commits().generation);
+        let (delta, shown) = held.synced(&self.parts.snapshot, |index, ledger| {
             let at = Moment { state: index.newest(), ledger };
             let shown = index.visible(watch.own).into_owned();
             let since = watch.since.map_or(StateSeq(0), |since| since.state);

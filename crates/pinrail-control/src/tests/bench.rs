@@ -113,6 +113,7 @@ pub struct Gated {
     pub ledger_appends: AtomicU64,
     tamper: Mutex<Option<Tamper>>,
     unreadable: AtomicBool,
+    no_answers: AtomicBool,
     /// How many batches of journal writes came, and how long the longest was.
     pub batches: AtomicU64,
     pub longest: AtomicU64,
@@ -134,6 +135,11 @@ impl Gated {
     pub fn fill(&self, writes: usize) {
         let full = StoreError::Full(Arc::new(std::io::Error::other("no room")));
         self.memory.fail_next(writes, Strike::BeforeEffect, &full);
+    }
+
+    /// Makes answers unreadable, or readable again.
+    pub fn without_answers(&self, without: bool) {
+        self.no_answers.store(without, Ordering::SeqCst);
     }
 
     /// Makes the ledger unreadable, or readable again.
@@ -234,6 +240,9 @@ impl Journal for Gated {
 #[async_trait]
 impl Answers for Gated {
     async fn answer_get(&self, key: &AnswerKey) -> Result<Option<Answer>, StoreError> {
+        if self.no_answers.load(Ordering::SeqCst) {
+            return Err(unplugged());
+        }
         let answer = self.memory.answer_get(key).await;
         self.answers.pass().await;
         answer
@@ -266,6 +275,7 @@ impl Bench {
             ledger_appends: AtomicU64::new(0),
             tamper: Mutex::default(),
             unreadable: AtomicBool::new(false),
+            no_answers: AtomicBool::new(false),
             batches: AtomicU64::new(0),
             longest: AtomicU64::new(0),
         });

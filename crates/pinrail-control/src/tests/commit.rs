@@ -40,6 +40,24 @@ async fn a_lost_acknowledgement_gives_one_effect_and_it_is_in_force() {
     assert_eq!(bench.control.ledger_read(before, 9).await.unwrap().len(), 1);
 }
 
+/// I7: a rollback with an idempotency key goes through where earlier answers can't be read, and happens once.
+#[tokio::test(start_paused = true)]
+async fn answers_that_cannot_be_read_block_no_rollback() {
+    let bench = Bench::new(Tier::Standard).await;
+    let two = bench.deploy(&AGENTS, "m2-2026-01-01", Traffic::Now).await;
+    let before = bench.control.snapshot().world.head.seq;
+    bench.store.without_answers(true);
+    let taken = bench.control.roll_back(keyed("k", "roll back 2"), two, TakeBack::default()).await.unwrap();
+    assert!(!taken.replayed);
+    // Whether it was done before can't be known now: that is no refusal.
+    let again = bench.control.roll_back(keyed("k", "roll back 2"), two, TakeBack::default()).await;
+    assert!(matches!(again, Err(CommitError::Store(_))));
+    bench.store.without_answers(false);
+    let again = bench.control.roll_back(keyed("k", "roll back 2"), two, TakeBack::default()).await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(bench.control.ledger_read(before, 9).await.unwrap().len(), 1);
+}
+
 /// The acknowledgement is lost and the ledger can't be read either: the world follows when it can.
 #[tokio::test(start_paused = true)]
 async fn the_world_follows_a_ledger_that_was_away() {

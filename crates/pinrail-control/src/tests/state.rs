@@ -276,6 +276,69 @@ async fn nothing_is_derived_from_another_tenants_records() {
     assert!(states.remember(&run, &session("s"), derived(StateSeq(99)), None).await.is_err());
 }
 
+/// I5: a record that was appended after a rollback is not shown before that rollback is, in any layer.
+#[tokio::test(start_paused = true)]
+async fn a_record_is_not_shown_before_the_entry_that_it_follows() {
+    let bench = Bench::new(Tier::Standard).await;
+    let states = bench.control.states();
+    let space = session("s");
+    let good = run_on(&bench, ONE).await;
+    let two = bench.deploy(&AGENTS, "m2-2026-01-01", Traffic::Now).await;
+    let bad = run_on(&bench, two).await;
+    remember(&bench, &bad, &space, "bad", false).await;
+    // The rollback is in the ledger, and nobody was told yet.
+    bench.store.ledger.shut();
+    let mut rolling_back = Box::pin(bench.control.roll_back(by("bad"), two, TakeBack::default()));
+    assert!(futures_poll(&mut rolling_back).await.is_none());
+    let mut remembering = Box::pin(states.remember(&good, &space, vec![turn("good", false)], None));
+    assert!(futures_poll(&mut remembering).await.is_none());
+    settle().await;
+    let before = states.recall(&space, &Reader::everybody(), None, 100).await.unwrap();
+    assert_eq!(texts(&before.turns), ["bad"]);
+    bench.store.ledger.unlock();
+    rolling_back.await.unwrap();
+    remembering.await.unwrap();
+    assert_eq!(recall(&bench, &space, &Reader::everybody()).await, ["good"]);
+    // What was shown then is shown again.
+    let then = Reader { as_of: AsOf::Moment(before.at), ..Reader::everybody() };
+    assert_eq!(recall(&bench, &space, &then).await, ["bad"]);
+}
+
+/// A request that is sent again while its first try is under way is told what that did, and sees it.
+#[tokio::test(start_paused = true)]
+async fn a_request_sent_again_sees_what_its_first_try_did() {
+    let bench = Bench::new(Tier::Standard).await;
+    let states = bench.control.states();
+    let space = session("s");
+    let run = run_on(&bench, ONE).await;
+    let request = idempotency("k", "one");
+    bench.store.state.shut();
+    let first = states.remember(&run, &space, vec![turn("one", false)], Some(&request));
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(5), first).await.is_err());
+    let mut again = Box::pin(states.remember(&run, &space, vec![turn("one", false)], Some(&request)));
+    assert!(futures_poll(&mut again).await.is_none());
+    bench.store.state.unlock();
+    let again = again.await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(again.turns.len(), 1);
+    assert_eq!(recall(&bench, &space, &reader(&run)).await, ["one"]);
+
+    // So is one that would be refused by what its first try did.
+    let context = Space::context(tenant("acme"), &"orders".parse().unwrap());
+    let author = states.author(WriteAs::Run(&run)).await.unwrap();
+    let request = idempotency("k2", "two");
+    bench.store.state.shut();
+    let first = states.context_set(&author, &context, set("k", Some("1"), Some(0)), Some(&request));
+    let mut first = Box::pin(first);
+    assert!(futures_poll(&mut first).await.is_none());
+    let again = states.context_set(&author, &context, set("k", Some("1"), Some(0)), Some(&request));
+    let mut again = Box::pin(again);
+    assert!(futures_poll(&mut again).await.is_none());
+    bench.store.state.unlock();
+    assert!(!first.await.unwrap().replayed);
+    assert!(again.await.unwrap().replayed);
+}
+
 pub(super) async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     tokio::select! {
         biased;

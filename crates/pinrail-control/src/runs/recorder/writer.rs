@@ -112,6 +112,8 @@ impl Writer {
                 return;
             }
             tokio::select! {
+                // Chance would make a simulated world unrepeatable.
+                biased;
                 () = &mut pause => return,
                 () = self.shared.urgent.notified() => {}
             }
