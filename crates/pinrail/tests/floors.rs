@@ -16,6 +16,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("pinrail-provider-sim", 1, &["pinrail-wire"]),
     ("pinrail-control", 2, &["pinrail-domain", "pinrail-store", "pinrail-vectors"]),
     ("pinrail-gateway", 2, &["pinrail-domain", "pinrail-wire"]),
+    ("pinrail-simulation", 2, &["pinrail-control", "pinrail-domain", "pinrail-store"]),
     (
         "pinrail-server",
         3,
@@ -56,6 +57,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pinrail-vectors", &["tokio", "async-trait", "axum", "hyper", "rusqlite", "tracing", "getrandom"]),
     ("pinrail-control", &["axum", "hyper", "http", "rusqlite"]),
     ("pinrail-gateway", &["axum", "rusqlite"]),
+    ("pinrail-simulation", &["getrandom", "rusqlite"]),
     ("pinrail-server", &["rusqlite", "clap"]),
 ];
 

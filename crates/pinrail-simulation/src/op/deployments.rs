@@ -1,0 +1,33 @@
+//! Deployments: opened, widened, promoted, taken back.
+
+use pinrail_control::Control;
+use pinrail_control::deploy::Flipped;
+
+use super::{Change, Done, Op, Told, committed};
+
+impl Op {
+    pub(super) async fn change(&self, control: &Control, change: &Change) -> Told {
+        let by = self.by();
+        match change {
+            Change::Deploy(open) => committed(control.deploy(by, open).await, flipped),
+            Change::OpenIngest(name) => committed(control.open_ingest(by, name).await, flipped),
+            Change::Promote { id, lift_hold } => {
+                committed(control.promote(by, *id, *lift_hold).await, flipped)
+            }
+            Change::RollBack { id, take } => {
+                committed(control.roll_back(by, *id, take.clone()).await, flipped)
+            }
+            Change::SetWeight { id, weight } => {
+                committed(control.set_weight(by, *id, *weight).await, flipped)
+            }
+            Change::LiftHold { agent, segment } => {
+                committed(control.lift_hold(by, agent, segment).await, |seq, _| Done::Lifted { seq })
+            }
+        }
+    }
+}
+
+fn flipped(flipped: Flipped, replayed: bool) -> Done {
+    let Flipped { seq, epoch, deployment, .. } = flipped;
+    Done::Flipped { seq, epoch, deployment, replayed }
+}
