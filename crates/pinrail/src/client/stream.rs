@@ -50,7 +50,7 @@ impl Client {
         let response = self.agent.run(request).map_err(unreachable)?;
         if !response.status().is_success() {
             let refused = self.read::<serde::de::IgnoredAny>(response);
-            return Err(refused.err().expect("an answer that isn't a success is an error"));
+            return Err(refused.expect_err("an answer that isn't a success is an error"));
         }
         Ok(Events { lines: BufReader::new(response.into_body().into_reader()) })
     }

@@ -83,7 +83,7 @@ pub async fn measure(bench: &Bench, wish: Wish) -> anyhow::Result<Vec<Row>> {
     bare.everything = Arc::new(Bits::all(bare.vectors.len()));
 
     let begun = process::now();
-    ask(&states, &space, &bare.vectors[0], true).await?;
+    ask(states, &space, &bare.vectors[0], true).await?;
     let loaded_ms = process::us_since(begun) / 1_000;
     let mut rows = vec![
         Row::new(
@@ -97,14 +97,14 @@ pub async fn measure(bench: &Bench, wish: Wish) -> anyhow::Result<Vec<Row>> {
             format!("{loaded_ms} ms"),
         ),
     ];
-    let scanned = compare(&states, &space, &bare, &centres, &mut random).await?;
+    let scanned = compare(states, &space, &bare, &centres, &mut random).await?;
     rows.extend(scanned.rows("everything scanned"));
-    rows.push(memory(&states, &space, wish.vectors).await?);
+    rows.push(memory(states, &space, wish.vectors).await?);
     if wish.graph {
-        build(&states, &space, &mut bare).await?;
-        let walked = compare(&states, &space, &bare, &centres, &mut random).await?;
+        build(states, &space, &mut bare).await?;
+        let walked = compare(states, &space, &bare, &centres, &mut random).await?;
         rows.extend(walked.rows(if walked.walked { "with graphs" } else { "with graphs, none walked" }));
-        rows.push(memory(&states, &space, wish.vectors).await?);
+        rows.push(memory(states, &space, wish.vectors).await?);
     }
     Ok(rows)
 }
@@ -141,7 +141,7 @@ async fn fill(
     let job = control.open_ingest(By::system("bench"), &"bench".parse()?).await?.value.deployment;
     let mut written = 0;
     while written < vectors {
-        let is_fact = written / BATCH % 2 == 0;
+        let is_fact = (written / BATCH).is_multiple_of(2);
         let mut batch = Vec::with_capacity(BATCH);
         for n in written..vectors.min(written + BATCH) {
             let vector = random.near_one_of(centres);

@@ -30,7 +30,7 @@ pub fn run(
             Ok(events) => events,
             // Whoever has followed once goes on when the server is back.
             Err(ClientError::Unreachable { .. }) if last.is_some() => {
-                std::thread::sleep(PAUSE);
+                pause();
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -47,8 +47,13 @@ pub fn run(
             }
         }
         talk("the stream ended; following again");
-        std::thread::sleep(PAUSE);
+        pause();
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a server that is away can't be waited on")]
+fn pause() {
+    std::thread::sleep(PAUSE);
 }
 
 fn line(name: &str, data: &str) -> serde_json::Result<String> {
