@@ -6,7 +6,8 @@ use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{DeploymentId, StateSeq};
 use pinrail_domain::state::manifest::{Account, Line, Served, Tally};
 use pinrail_domain::state::{Moment, Space, StateKey};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What was there when a deployment was opened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,7 +65,7 @@ pub struct SpaceProof {
     #[serde(default)]
     pub unchanged: u64,
     /// What each deployment changed since.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "by_deployment")]
     pub accounts: BTreeMap<DeploymentId, Account>,
     pub records: u64,
     #[serde(default)]
@@ -100,4 +101,37 @@ pub enum ProofLine {
     Begin { spaces: u64 },
     Space(SpaceProof),
     End(Proof),
+}
+
+/// Reads keys that are numbers in quotes: inside a tagged [`ProofLine`], serde takes keys for nothing but text.
+fn by_deployment<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<DeploymentId, Account>, D::Error> {
+    let named = BTreeMap::<String, Account>::deserialize(from)?;
+    named
+        .into_iter()
+        .map(|(id, account)| Ok((DeploymentId(id.parse().map_err(D::Error::custom)?), account)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use pinrail_domain::id::TenantId;
+    use pinrail_domain::state::Layer;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_as_it_was_written() {
+        let accounts = json!({"added": 1, "superseded": 0, "deleted": 0, "restored": 0, "retracted": 2, "taken_along": 0});
+        let line = json!({
+            "line": "space", "tenant": "default", "layer": "memory", "name": "support/s-17", "holds": true,
+            "unchanged": 3, "accounts": {"0": accounts, "12": accounts}, "records": 6
+        });
+        let ProofLine::Space(read) = serde_json::from_value(line.clone()).unwrap() else { panic!("{line}") };
+        assert_eq!(read.space.tenant, TenantId::new("default").unwrap());
+        assert_eq!(read.space.layer, Layer::Memory);
+        assert_eq!(read.accounts.keys().copied().collect::<Vec<_>>(), [DeploymentId(0), DeploymentId(12)]);
+        let text = serde_json::to_string(&ProofLine::Space(read.clone())).unwrap();
+        assert_eq!(serde_json::from_str::<ProofLine>(&text).unwrap(), ProofLine::Space(read));
+    }
 }
