@@ -11,6 +11,7 @@ import os
 import sys
 from functools import cache
 
+import httpx2
 from openai import OpenAI, OpenAIError
 
 from corpus import passages
@@ -90,8 +91,8 @@ def main():
     parser.add_argument("--session", default="terminal", help="the conversation that this belongs to")
     parser.add_argument("questions", nargs="+", metavar="QUESTION")
     args = parser.parse_args()
+    url = os.environ.get("PINRAIL_URL", "http://127.0.0.1:7070")
     try:
-        url = os.environ.get("PINRAIL_URL", "http://127.0.0.1:7070")
         agent = Agent(Pinrail(url, os.environ.get("PINRAIL_KEY")), args.session)
         print(f"run {agent.run}: deployment {agent.stamp['deployment']}, embedder {agent.embedder.name}")
         for question in args.questions:
@@ -100,6 +101,8 @@ def main():
         agent.finish()
     except (Refused, OpenAIError, WrongEmbedder) as failure:
         return str(failure)
+    except httpx2.TransportError as failure:
+        return f"no answer from {url}: {failure}"
 
 
 if __name__ == "__main__":
