@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::back::Hides;
 use super::proof::Proof;
 use super::{Drain, Kind, RolledBack};
+use crate::members::EpochReport;
 
 /// Whom a deployment may have misled, and what they did. A page of it: `runs` goes on behind `next`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,6 +129,10 @@ pub struct Report {
     /// From the call of the rollback to the flip, in microseconds; absent when it was another process that did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flip_us: Option<u64>,
+    /// Who acknowledged its newest change, of a rolled-back deployment the rollback; absent when this server doesn't keep that
+    /// epoch any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<EpochReport>,
     pub drain: Drain,
     /// Whether what `layers` counts is hidden.
     pub hidden: bool,

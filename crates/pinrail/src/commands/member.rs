@@ -94,7 +94,7 @@ fn list(members: &[Member]) -> String {
     table(&header, rows.collect(), "no members")
 }
 
-fn acks(report: &EpochReport) -> String {
+pub fn acks(report: &EpochReport) -> String {
     let EpochReport { epoch, change, expected, acknowledged, took, settled, .. } = report;
     let kind = change.kind.replace('_', " ");
     let deployment = change.deployment.map(|id| format!(", deployment {id}")).unwrap_or_default();

@@ -9,6 +9,7 @@ use super::get::drained;
 use super::rollback::hides;
 use super::verify::proof;
 use super::{id, no_deployment, shown};
+use crate::api::epochs;
 use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
@@ -28,6 +29,8 @@ pub async fn show(call: Call) -> Answer {
     let DeploymentReport { drain, flip_us, layers, hidden, touched, counts, effects: done, cut } =
         report.ok_or_else(|| no_deployment(id))?;
     let verification = if verify { Some(proof(control, id).await?) } else { None };
+    let members = control.members();
+    let acknowledged = members.epoch_of(id).and_then(|epoch| members.report(epoch));
     let snapshot = control.snapshot();
     let deployment = snapshot.world.deployments.get(&id).ok_or_else(|| no_deployment(id))?;
     let shown = shown(&snapshot.world, deployment);
@@ -39,6 +42,7 @@ pub async fn show(call: Call) -> Answer {
         opened_at: shown.opened_at,
         rolled_back: shown.rolled_back,
         flip_us,
+        acknowledged: acknowledged.map(epochs::shown),
         drain: drained(&call, id, drain).await.map_err(|error| problem::store(&error))?,
         hidden,
         layers: layers.into_iter().map(|(layer, of)| (layer, hides(of))).collect(),

@@ -217,5 +217,6 @@ mod tests {
         let report = bench.get("/api/v1/deployments/2/report?verify=true").await.ok();
         assert_eq!((&report["verification"]["findings"], &report["hidden"]), (&json!(2), &json!(true)));
         assert!(report["flip_us"].is_u64(), "{report}");
+        assert_eq!(report["acknowledged"]["settled"], true);
     }
 }

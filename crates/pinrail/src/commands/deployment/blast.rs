@@ -10,6 +10,7 @@ use super::proof::show_proof;
 use super::show_drain;
 use crate::cli::Context;
 use crate::client::Query;
+use crate::commands::member::acks;
 use crate::output::{one_line, time};
 
 #[derive(Debug, clap::Args)]
@@ -184,6 +185,10 @@ fn show_report(report: &Report, context: &Context) -> String {
             .flip_us
             .map_or_else(|| "unknown: it was another process that did it".to_owned(), time::millis);
         text.push_str(&format!("call to flip: {flip}\n"));
+    }
+    if let Some(report) = &report.acknowledged {
+        text.push_str(acks(report).trim_end());
+        text.push('\n');
     }
     let verb = if report.hidden { "hidden" } else { "wrote" };
     if report.layers.is_empty() {
