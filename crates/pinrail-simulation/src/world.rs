@@ -94,7 +94,9 @@ const ATTEMPTS_MAX: u32 = 4;
 
 pub(crate) fn play(seed: u64, options: &Options) -> Result<Played, Failure> {
     let mut world = World::new(seed, options);
-    match world.play() {
+    // A panic anywhere is a failure like others: its seed must be known.
+    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.play()));
+    match played.unwrap_or_else(|panic| Err(format!("it panicked: {}", said(&*panic)))) {
         Ok(()) => {
             let (digest, counts) = (world.trace.digest(), world.counted());
             let (_, trace) = world.trace.into_lines();
@@ -327,6 +329,12 @@ impl World {
     fn deployments(&self) -> Vec<DeploymentId> {
         self.store.truth().world().deployments.keys().copied().collect()
     }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("something")
 }
 
 /// Lets everything run until nothing goes on by itself: time passes only when nobody has anything to do.
