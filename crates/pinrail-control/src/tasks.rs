@@ -1,5 +1,6 @@
 //! The one place where tasks begin.
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::JoinHandle;
 
 /// Starts a task.
@@ -16,6 +17,13 @@ pub(crate) async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send +
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
+}
+
+/// Does work of some milliseconds where the caller is: a hop to another thread and back would cost as much again. Where
+/// the runtime has other threads, one of them takes over what else waits here.
+pub(crate) fn compute_here<T>(work: impl FnOnce() -> T) -> T {
+    let has_others = matches!(Handle::current().runtime_flavor(), RuntimeFlavor::MultiThread);
+    if has_others { tokio::task::block_in_place(work) } else { work() }
 }
 
 /// Does work that must not stop half-way when the caller goes away: a future that is dropped here leaves the

@@ -186,17 +186,17 @@ impl States {
         if !(1..=TOP_MAX).contains(&search.k) {
             return Err(SearchError::Top(search.k));
         }
-        let query = Arc::new(Query::new(of.shape(), &search.vector).map_err(SearchError::Query)?);
+        let query = Query::new(of.shape(), &search.vector).map_err(SearchError::Query)?;
         let effort = if search.exact { Effort::Exact } else { Effort::Cheapest };
         let ask = Ask { k: search.k, min_score: search.min_score, effort };
         for attempt in 0.. {
             let (at, visible, vectors) = self.seen_vectors(of, reader).await?;
             let matching = match &search.filter {
-                Some(filter) => vectors.filtered(&visible, filter).await,
+                Some(filter) => vectors.filtered(&visible, filter),
                 None => visible.clone(),
             };
             let counts = (visible.len(), matching.len());
-            let (found, seqs) = vectors.search(&query, ask, &Arc::new(matching)).await;
+            let (found, seqs) = vectors.search(&query, ask, &matching);
             let records = self.records(&seqs).await.map_err(ReadError::from)?;
             // What was removed or erased since the vectors were read took the place of others: look anew.
             let is_whole = records.len() == seqs.len() && records.iter().all(is_vector);
@@ -226,7 +226,7 @@ impl States {
             return self.view(&of.space, reader, |sight| (sight.view.at, sight.shown().len())).await;
         };
         let (at, visible, vectors) = self.seen_vectors(of, reader).await?;
-        Ok((at, vectors.filtered(&visible, filter).await.len()))
+        Ok((at, vectors.filtered(&visible, filter).len()))
     }
 
     /// How far each embedder of a space is, in a reader's view.

@@ -201,29 +201,20 @@ impl States {
 
 impl Vectors {
     /// The candidates for a query, as records.
-    pub(super) async fn search(
-        self: &Arc<Self>,
-        query: &Arc<Query>,
-        ask: Ask,
-        matching: &Arc<Bits>,
-    ) -> (Found, Vec<StateSeq>) {
-        let (vectors, query, bits) = (Arc::clone(self), Arc::clone(query), Arc::clone(matching));
-        let search = move || {
-            let held = vectors.read();
-            let found = held.index.search(&query, &ask, &bits);
+    pub(super) fn search(&self, query: &Query, ask: Ask, matching: &Bits) -> (Found, Vec<StateSeq>) {
+        let search = || {
+            let held = self.read();
+            let found = held.index.search(query, &ask, matching);
             let seqs = found.candidates.iter().map(|candidate| held.seqs[candidate.place]).collect();
             (found, seqs)
         };
-        if matching.len() <= HERE_MAX { search() } else { tasks::compute(search).await }
+        if matching.len() <= HERE_MAX { search() } else { tasks::compute_here(search) }
     }
 
     /// The visible places that a filter lets through.
-    pub(super) async fn filtered(self: &Arc<Self>, visible: &Bits, filter: &Filter) -> Bits {
-        if visible.len() <= HERE_MAX {
-            return self.read().index.filtered(visible, filter);
-        }
-        let (vectors, visible, filter) = (Arc::clone(self), visible.clone(), filter.clone());
-        tasks::compute(move || vectors.read().index.filtered(&visible, &filter)).await
+    pub(super) fn filtered(&self, visible: &Bits, filter: &Filter) -> Bits {
+        let filtered = || self.read().index.filtered(visible, filter);
+        if visible.len() <= HERE_MAX { filtered() } else { tasks::compute_here(filtered) }
     }
 
     pub(super) fn look<T>(&self, look: impl FnOnce(&Index) -> T) -> T {
