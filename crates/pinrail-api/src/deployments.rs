@@ -47,9 +47,19 @@ pub struct OpenDeployment {
 pub struct Because {
     #[serde(default)]
     pub reason: String,
-    /// For a promotion only.
+}
+
+/// A promotion.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promote {
+    #[serde(default)]
+    pub reason: String,
     #[serde(default)]
     pub lift_hold: bool,
+    /// Why a candidate is promoted before its rollout is through.
+    #[serde(default, rename = "override", skip_serializing_if = "Option::is_none")]
+    pub overridden: Option<String>,
 }
 
 /// A candidate's new share of traffic.

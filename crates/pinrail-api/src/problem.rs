@@ -78,6 +78,8 @@ codes! {
     ManifestPending = 503, "manifest_pending", "the manifest is being worked out";
     Held = 409, "held", "a hold is set";
     NotHeld = 409, "not_held", "there is no hold to lift";
+    Unproven = 409, "unproven", "the rollout is not through";
+    RolloutState = 409, "rollout_state", "the rollout does not allow this";
     NotACandidate = 409, "not_a_candidate", "the deployment is no candidate";
     AlreadyRolledBack = 409, "already_rolled_back", "the deployment is rolled back";
     InUse = 409, "in_use", "something still needs it";

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use pinrail_domain::assign::Salt;
 use pinrail_domain::deploy::{
-    self, IngestRefused, NotHeld, Open, OpenRefused, PromoteRefused, RollBackRefused, TakeBack, WeightRefused,
+    self, Grounds, IngestRefused, NotHeld, Open, OpenRefused, PromoteRefused, RollBackRefused, TakeBack,
+    WeightRefused,
 };
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, IngestName, LedgerSeq, SegmentName};
 use pinrail_domain::share::Share;
@@ -111,11 +112,22 @@ impl Control {
         id: DeploymentId,
         lift_hold: bool,
     ) -> Result<Committed<Flipped>, CommitError<PromoteRefused>> {
+        self.promote_on(by, id, &Grounds::ASKED, lift_hold).await
+    }
+
+    /// Commits a candidate on what a rollout has proven, or although it isn't through.
+    pub async fn promote_on(
+        &self,
+        by: By,
+        id: DeploymentId,
+        grounds: &Grounds,
+        lift_hold: bool,
+    ) -> Result<Committed<Flipped>, CommitError<PromoteRefused>> {
         let is_job = self.snapshot().world.deployments.get(&id).is_some_and(|job| job.ingest.is_some());
         let _alone = if is_job { Some(self.inner.jobs.write().await) } else { None };
         let conflicts = self.conflicts(id).await.map_err(CommitError::Store)?;
         let decide = |world: &World| {
-            Ok((deploy::promote(world, id, lift_hold, |manifest| self.judge(world, manifest))?, id))
+            Ok((deploy::promote(world, id, grounds, lift_hold, |manifest| self.judge(world, manifest))?, id))
         };
         let report = |world: &World, id| Flipped { conflicts: conflicts.clone(), ..flipped(world, id) };
         self.commit(by, decide, report).await

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{SegmentName, TenantId};
 use crate::provider::is_env_name;
+use crate::rollout::RolloutSpec;
+use crate::rollout::plan::BadRollout;
 use crate::tier::Tier;
 
 /// An agent's settings: everything about it that is not in a release. Stored: never rename a field.
@@ -27,6 +29,9 @@ pub struct AgentSpec {
     /// Who is told of calls that a rollback can't take back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<Compensation>,
+    /// How its candidates are proven; none: as its tier does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutSpec>,
 }
 
 /// Where calls of tools with side effects are reported when the deployment behind them turned out bad.
@@ -73,7 +78,7 @@ pub enum Bodies {
 }
 
 /// Why an agent's settings are refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BadAgent {
     #[error("segment `default` always exists; give yours another name")]
     DefaultListed,
@@ -91,6 +96,8 @@ pub enum BadAgent {
         "compensation.secret_env is not an environment variable's name; it must name one, never hold the secret itself"
     )]
     CompensationSecret,
+    #[error("rollout: {0}")]
+    Rollout(BadRollout),
     #[error("{what} is {got}; at most {max} are allowed")]
     TooMany { what: &'static str, got: usize, max: usize },
 }
@@ -123,6 +130,9 @@ impl AgentSpec {
                 return Err(BadAgent::Duplicate(segment.name.clone()));
             }
             segment.check()?;
+        }
+        if let Some(rollout) = &self.rollout {
+            rollout.check(self).map_err(BadAgent::Rollout)?;
         }
         self.compensation.as_ref().map_or(Ok(()), Compensation::check)
     }

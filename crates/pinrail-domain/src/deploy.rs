@@ -13,6 +13,8 @@ use crate::id::{AgentName, DeploymentId, IngestName, ReleaseId, SegmentName};
 use crate::ledger::Body;
 use crate::model::Identity;
 use crate::release::Manifest;
+use crate::rollout::progress::Entered;
+use crate::rollout::{Evidence, Plan, Weights};
 use crate::share::Share;
 use crate::state::view::Ranges;
 use crate::tier::ModelRefused;
@@ -29,12 +31,28 @@ pub struct Open {
 }
 
 /// How much traffic a new deployment gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Traffic {
-    /// A canary's share.
+    /// A canary's share, set by hand.
     Canary(Share),
+    /// What its plan says, step by step.
+    Rollout(Box<Plan>),
     /// All, at once: opened and promoted together.
     Now,
+}
+
+/// What a promotion rests on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Grounds {
+    /// Somebody asks for it. A rollout that isn't through must be overridden, with a reason.
+    Person { overridden: Option<String> },
+    /// The rollout is through; refused where it has moved on since that was decided.
+    Rollout { generation: u64, evidence: Box<Evidence> },
+}
+
+impl Grounds {
+    /// Somebody asks for it and overrides nothing.
+    pub const ASKED: Grounds = Grounds::Person { overridden: None };
 }
 
 /// What goes back with a deployment.
@@ -44,6 +62,8 @@ pub struct TakeBack {
     pub keep_state: bool,
     /// Records of others that were derived from its own, to go with them.
     pub derived: Ranges,
+    /// What a guardrail saw; none where a person takes it back.
+    pub evidence: Option<Box<Evidence>>,
 }
 
 /// Jobs that nobody ends pile up uncommitted data; more than this at once is a leak.
@@ -88,6 +108,10 @@ pub enum PromoteRefused {
     Model(#[from] ModelRefused),
     #[error("{agent}/{segment} is held since deployment {} was rolled back: {}", hold.deployment, hold.why)]
     Held { agent: AgentName, segment: SegmentName, hold: Hold },
+    #[error("the rollout of deployment {id} is at step {step} of {steps}: it isn't proven yet")]
+    Unproven { id: DeploymentId, step: usize, steps: usize },
+    #[error("the rollout of deployment {id} has moved on to generation {generation}")]
+    Stale { id: DeploymentId, generation: u64 },
 }
 
 /// Why a deployment isn't rolled back: only because there is nothing to take back.
@@ -120,6 +144,8 @@ pub enum WeightRefused {
     NoDeployment(DeploymentId),
     #[error("deployment {id} is {state}; only a candidate has a weight")]
     NotACandidate { id: DeploymentId, state: &'static str },
+    #[error("the rollout of deployment {id} sets its weight")]
+    Rollout { id: DeploymentId },
 }
 
 /// Why a hold isn't lifted.
@@ -154,9 +180,13 @@ pub fn open(
     let mut bodies = holds_to_lift(world, releases.keys(), segment, *lift_hold)
         .map_err(|(agent, hold)| OpenRefused::Held { agent, segment: segment.clone(), hold })?;
     let deployment = world.next_deployment();
-    let weight = match traffic {
-        Traffic::Canary(weight) => *weight,
-        Traffic::Now => Share::NONE,
+    let (weight, rollout) = match traffic {
+        Traffic::Canary(weight) => (*weight, None),
+        Traffic::Rollout(plan) => {
+            let first = Entered::of(plan, 0, &Weights::default(), None);
+            (first.weight, Some(plan.clone()))
+        }
+        Traffic::Now => (Share::NONE, None),
     };
     bodies.push(Body::DeploymentOpened {
         deployment,
@@ -165,9 +195,10 @@ pub fn open(
         weight,
         salt,
         ingest: None,
+        rollout,
     });
     if *traffic == Traffic::Now {
-        bodies.push(Body::DeploymentPromoted { deployment });
+        bodies.push(Body::DeploymentPromoted { deployment, overridden: None, evidence: None });
     }
     Ok((deployment, bodies))
 }
@@ -176,6 +207,7 @@ pub fn open(
 pub fn promote(
     world: &World,
     id: DeploymentId,
+    grounds: &Grounds,
     lift_hold: bool,
     judge: impl Fn(&Manifest) -> Identity,
 ) -> Result<Vec<Body>, PromoteRefused> {
@@ -197,8 +229,28 @@ pub fn promote(
         deployment.releases.keys().filter(|agent| world.pointer(agent, segment).candidate == Some(id));
     let mut bodies = holds_to_lift(world, moved, segment, lift_hold)
         .map_err(|(agent, hold)| PromoteRefused::Held { agent, segment: segment.clone(), hold })?;
-    bodies.push(Body::DeploymentPromoted { deployment: id });
+    bodies.push(promoted(deployment, grounds)?);
     Ok(bodies)
+}
+
+fn promoted(deployment: &Deployment, grounds: &Grounds) -> Result<Body, PromoteRefused> {
+    let id = deployment.id;
+    let (overridden, evidence) = match (grounds, deployment.rollout.as_deref()) {
+        (Grounds::Rollout { generation, evidence }, Some(rollout)) => {
+            if rollout.generation != *generation {
+                return Err(PromoteRefused::Stale { id, generation: rollout.generation });
+            }
+            (None, Some(evidence.clone()))
+        }
+        (Grounds::Person { overridden: None }, Some(rollout)) => {
+            let (step, steps) = (rollout.step + 1, rollout.plan.steps.len());
+            return Err(PromoteRefused::Unproven { id, step, steps });
+        }
+        (Grounds::Person { overridden }, Some(_)) => (overridden.clone(), None),
+        // Without a rollout there is nothing to override.
+        (Grounds::Person { .. } | Grounds::Rollout { .. }, None) => (None, None),
+    };
+    Ok(Body::DeploymentPromoted { deployment: id, overridden, evidence })
 }
 
 /// Opens a deployment for a data job: what is written in its name commits or aborts as one.
@@ -223,6 +275,7 @@ pub fn open_ingest(
         weight: Share::NONE,
         salt,
         ingest: Some(name.clone()),
+        rollout: None,
     };
     Ok((deployment, opened))
 }
@@ -230,7 +283,7 @@ pub fn open_ingest(
 /// Takes a deployment back, candidate or promoted: one entry (I5, I6, I7).
 pub fn roll_back(world: &World, id: DeploymentId, what: &TakeBack) -> Result<Body, RollBackRefused> {
     let deployment = world.deployments.get(&id).ok_or(RollBackRefused::NoDeployment(id))?;
-    let TakeBack { keep_state, derived } = what;
+    let TakeBack { keep_state, derived, evidence } = what;
     if derived.ranges().len() > DERIVED_RANGES_MAX {
         return Err(RollBackRefused::TooManyDerived { id, records: derived.len() });
     }
@@ -241,13 +294,21 @@ pub fn roll_back(world: &World, id: DeploymentId, what: &TakeBack) -> Result<Bod
             return Err(RollBackRefused::AlreadyRolledBack { id, why: why.clone() });
         }
     }
-    Ok(Body::DeploymentRolledBack { deployment: id, keep_state: *keep_state, derived: derived.clone() })
+    Ok(Body::DeploymentRolledBack {
+        deployment: id,
+        keep_state: *keep_state,
+        derived: derived.clone(),
+        evidence: evidence.clone(),
+    })
 }
 
 /// Sets a candidate's share of its segment's traffic.
 pub fn set_weight(world: &World, id: DeploymentId, weight: Share) -> Result<Body, WeightRefused> {
     let deployment = world.deployments.get(&id).ok_or(WeightRefused::NoDeployment(id))?;
     match &deployment.status {
+        Status::Candidate { .. } if deployment.rollout.as_ref().is_some_and(|r| r.stopped.is_none()) => {
+            Err(WeightRefused::Rollout { id })
+        }
         Status::Candidate { .. } => Ok(Body::WeightSet { deployment: id, weight }),
         Status::Promoted { .. } | Status::RolledBack { .. } => {
             Err(WeightRefused::NotACandidate { id, state: state(world, deployment) })

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::assign::Salt;
 use crate::digest::Digest;
 use crate::id::{AgentName, DeploymentId, IngestName, LedgerSeq, ReleaseId, SegmentName};
+use crate::rollout::{Evidence, Rollout};
 use crate::share::Share;
 use crate::time::Timestamp;
 
@@ -33,6 +34,35 @@ pub struct Deployment {
     /// The state as it was when the deployment was opened, once that is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<Digest>,
+    /// How it is proven; none where its weight is set by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Box<Rollout>>,
+    /// The newest verdict of an offline eval of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+    /// What the last step of its rollout, or its rollback by a guardrail, rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Box<Evidence>>,
+}
+
+/// The verdict of an offline eval that was run elsewhere. Stored: never rename a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    pub verdict: GateVerdict,
+    /// The report that it rests on, an artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<Digest>,
+}
+
+/// What an eval says of a candidate. Stored: never rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateVerdict {
+    Pass,
+    Fail,
+    /// Too little to tell: never promotes.
+    Inconclusive,
 }
 
 /// Where a deployment is in its life.
@@ -40,7 +70,12 @@ pub struct Deployment {
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Status {
     /// Takes a share of its segment's traffic; nobody else sees what it writes.
-    Candidate { weight: Share },
+    Candidate {
+        weight: Share,
+        /// Segments in which the share is another.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        segments: BTreeMap<SegmentName, Share>,
+    },
     /// Committed. Active where a pointer names it, superseded elsewhere.
     Promoted { at: Timestamp, seq: LedgerSeq },
     /// Aborted, or taken back after a promotion.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::AgentSpec;
 use crate::assign::Salt;
 use crate::canonical::{self, NotCanonical};
+use crate::deployment::Gate;
 use crate::digest::Digest;
 use crate::id::{
     AgentName, DeploymentId, IngestName, LedgerSeq, ProviderName, ReleaseId, SegmentName, TenantId,
@@ -19,6 +20,8 @@ use crate::id::{
 use crate::key::{Key, KeyId};
 use crate::provider::ProviderSpec;
 use crate::release::Manifest;
+use crate::rollout::progress::Entered;
+use crate::rollout::{Evidence, Plan, Stop};
 use crate::share::Share;
 use crate::state::Moment;
 use crate::state::view::Ranges;
@@ -88,10 +91,19 @@ pub enum Body {
         /// The name of a data job: then the deployment holds no release and moves no pointer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ingest: Option<IngestName>,
+        /// How it is proven; none: its weight is set by hand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rollout: Option<Box<Plan>>,
     },
     /// A release deployment was promoted, or an ingest deployment committed.
     DeploymentPromoted {
         deployment: DeploymentId,
+        /// Why it was promoted before its rollout was through.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        overridden: Option<String>,
+        /// What the rollout's last step ended on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Box<Evidence>>,
     },
     DeploymentRolledBack {
         deployment: DeploymentId,
@@ -101,6 +113,38 @@ pub enum Body {
         /// Records of others that were derived from its own and go with them.
         #[serde(default, skip_serializing_if = "Ranges::is_empty")]
         derived: Ranges,
+        /// What a guardrail saw.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Box<Evidence>>,
+    },
+    /// A rollout entered a step: the candidate's shares change with it.
+    RolloutStep {
+        deployment: DeploymentId,
+        generation: u64,
+        entered: Box<Entered>,
+    },
+    /// A rollout stands still until somebody says how it goes on.
+    RolloutStopped {
+        deployment: DeploymentId,
+        generation: u64,
+        why: Stop,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Box<Evidence>>,
+    },
+    RolloutResumed {
+        deployment: DeploymentId,
+        generation: u64,
+    },
+    /// The entry's actor approved the step.
+    RolloutApproved {
+        deployment: DeploymentId,
+        generation: u64,
+        step: usize,
+    },
+    /// The verdict of an offline eval of a candidate.
+    GateRecorded {
+        deployment: DeploymentId,
+        gate: Gate,
     },
     /// The state as it was when a deployment was opened, in an artifact.
     ManifestRecorded {
@@ -150,11 +194,16 @@ impl Body {
             | Body::DeploymentOpened { .. }
             | Body::DeploymentPromoted { .. }
             | Body::DeploymentRolledBack { .. }
+            | Body::RolloutStep { .. }
+            | Body::RolloutResumed { .. }
             | Body::WeightSet { .. } => true,
             Body::ProviderPut { .. }
             | Body::ProviderRemoved { .. }
             | Body::ReleaseCreated { .. }
             | Body::HoldLifted { .. }
+            | Body::RolloutStopped { .. }
+            | Body::RolloutApproved { .. }
+            | Body::GateRecorded { .. }
             | Body::ManifestRecorded { .. }
             | Body::StateCollected { .. }
             | Body::StateErased { .. }
@@ -178,6 +227,11 @@ impl Body {
             Body::ManifestRecorded { .. } => "manifest_recorded",
             Body::StateCollected { .. } => "state_collected",
             Body::StateErased { .. } => "state_erased",
+            Body::RolloutStep { .. } => "rollout_step",
+            Body::RolloutStopped { .. } => "rollout_stopped",
+            Body::RolloutResumed { .. } => "rollout_resumed",
+            Body::RolloutApproved { .. } => "rollout_approved",
+            Body::GateRecorded { .. } => "gate_recorded",
             Body::WeightSet { .. } => "weight_set",
             Body::HoldLifted { .. } => "hold_lifted",
             Body::KeyCreated { .. } => "key_created",

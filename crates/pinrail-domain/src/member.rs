@@ -88,7 +88,10 @@ fn parts(body: &Body) -> BTreeSet<Part> {
     match body {
         Body::AgentPut { .. } => [Part::Agents].into(),
         Body::AgentRemoved { .. } => [Part::Agents, Part::Pointers].into(),
-        Body::DeploymentOpened { .. } | Body::WeightSet { .. } => [Part::Pointers].into(),
+        Body::DeploymentOpened { .. }
+        | Body::RolloutStep { .. }
+        | Body::RolloutResumed { .. }
+        | Body::WeightSet { .. } => [Part::Pointers].into(),
         Body::DeploymentRolledBack { keep_state: true, .. } => [Part::Pointers].into(),
         Body::DeploymentPromoted { .. } | Body::DeploymentRolledBack { .. } => {
             [Part::Pointers, Part::Commits].into()
@@ -100,6 +103,9 @@ fn parts(body: &Body) -> BTreeSet<Part> {
         | Body::StateCollected { .. }
         | Body::StateErased { .. }
         | Body::HoldLifted { .. }
+        | Body::RolloutStopped { .. }
+        | Body::RolloutApproved { .. }
+        | Body::GateRecorded { .. }
         | Body::KeyCreated { .. }
         | Body::KeyRevoked { .. } => BTreeSet::new(),
     }
@@ -108,7 +114,12 @@ fn parts(body: &Body) -> BTreeSet<Part> {
 fn deployment(body: &Body) -> Option<DeploymentId> {
     match body {
         Body::DeploymentOpened { deployment, .. }
-        | Body::DeploymentPromoted { deployment }
+        | Body::DeploymentPromoted { deployment, .. }
+        | Body::RolloutStep { deployment, .. }
+        | Body::RolloutStopped { deployment, .. }
+        | Body::RolloutResumed { deployment, .. }
+        | Body::RolloutApproved { deployment, .. }
+        | Body::GateRecorded { deployment, .. }
         | Body::DeploymentRolledBack { deployment, .. }
         | Body::WeightSet { deployment, .. }
         | Body::ManifestRecorded { deployment, .. } => Some(*deployment),
@@ -136,6 +147,11 @@ fn agent(body: &Body) -> Option<&AgentName> {
         | Body::DeploymentOpened { .. }
         | Body::DeploymentPromoted { .. }
         | Body::DeploymentRolledBack { .. }
+        | Body::RolloutStep { .. }
+        | Body::RolloutStopped { .. }
+        | Body::RolloutResumed { .. }
+        | Body::RolloutApproved { .. }
+        | Body::GateRecorded { .. }
         | Body::ManifestRecorded { .. }
         | Body::StateCollected { .. }
         | Body::StateErased { .. }

@@ -67,6 +67,8 @@ pub struct Decision<'a> {
     pub segment: &'a SegmentName,
     pub target: Target,
     pub via: Via,
+    /// Who answers a copy, and the share of requests of which one is made.
+    pub shadow: Option<(Target, Share)>,
 }
 
 /// Why a run got its deployment. Stored: never rename.
@@ -110,6 +112,8 @@ struct Choice {
 struct Candidate {
     target: Target,
     weight: Share,
+    /// The share of what others answer that it answers copies of.
+    shadow: Share,
     salt: Salt,
 }
 
@@ -153,14 +157,15 @@ impl Routes {
             agent: agent.clone(),
             segment: choice.segment.clone(),
         })?;
-        Ok(Decision { segment: &choice.segment, target, via })
+        let shadow = choice.shadow(target);
+        Ok(Decision { segment: &choice.segment, target, via, shadow })
     }
 
     fn inherit(&self, agent: &AgentName, parent: DeploymentId) -> Option<Decision<'_>> {
         let deployment = self.deployments.get(&parent)?;
         let release = *deployment.releases.get(agent)?;
         let target = Target { deployment: parent, release };
-        Some(Decision { segment: &deployment.segment, target, via: Via::Parent })
+        Some(Decision { segment: &deployment.segment, target, via: Via::Parent, shadow: None })
     }
 }
 
@@ -173,7 +178,7 @@ impl AgentRoute {
             let mut own = choice(&segment.name);
             if own.active.is_none() {
                 own.active = default.active;
-                own.candidate = own.candidate.or(default.candidate);
+                own.candidate = own.candidate.or_else(|| inherited(world, agent, &segment.name, &default));
             }
             (Condition::of(segment), own)
         });
@@ -201,13 +206,19 @@ impl Choice {
         };
         let candidate = deployment(pointer.candidate).map(|(deployment, target)| {
             let weight = match deployment.status {
-                Status::Candidate { weight } => weight,
+                Status::Candidate { weight, .. } => weight,
                 Status::Promoted { .. } | Status::RolledBack { .. } => Share::NONE,
             };
-            Candidate { target, weight, salt: deployment.salt }
+            let shadow = deployment.rollout.as_ref().map_or(Share::NONE, |rollout| rollout.shadow);
+            Candidate { target, weight, shadow, salt: deployment.salt }
         });
         let active = deployment(pointer.active).map(|(_, target)| target);
         Choice { segment: segment.clone(), active, candidate }
+    }
+
+    fn shadow(&self, live: Target) -> Option<(Target, Share)> {
+        let candidate = self.candidate.filter(|candidate| candidate.shadow > Share::NONE)?;
+        (candidate.target != live).then_some((candidate.target, candidate.shadow))
     }
 
     fn decide(&self, question: Question<'_>) -> Option<(Target, Via)> {
@@ -225,6 +236,18 @@ impl Choice {
             if on_candidate(bucket, candidate.weight) { Some(candidate.target) } else { self.active };
         Some((target?, Via::Bucket(bucket)))
     }
+}
+
+/// The candidate of `default` as a segment sees it that `default` serves: its share here may be another.
+fn inherited(world: &World, agent: &AgentName, segment: &SegmentName, default: &Choice) -> Option<Candidate> {
+    let candidate = default.candidate?;
+    let pointer = world.pointer(agent, &default.segment);
+    let deployment = world.deployments.get(&pointer.candidate?)?;
+    let weight = match &deployment.status {
+        Status::Candidate { weight, segments } => segments.get(segment).copied().unwrap_or(*weight),
+        Status::Promoted { .. } | Status::RolledBack { .. } => Share::NONE,
+    };
+    Some(Candidate { weight, ..candidate })
 }
 
 impl Condition {

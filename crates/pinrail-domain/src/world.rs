@@ -18,6 +18,8 @@ use crate::key::{Key, KeyId};
 use crate::ledger::{Body, Broken, Entry, Head};
 use crate::provider::ProviderSpec;
 use crate::release::Manifest;
+use crate::rollout::progress::{Approval, Stopped};
+use crate::rollout::{Evidence, Plan, Rollout, Weights};
 use crate::share::Share;
 use crate::state::Moment;
 use crate::state::view::{Commits, Ranges};
@@ -216,7 +218,7 @@ impl World {
             Body::ReleaseCreated { release, agent, manifest, identity, model_override } => {
                 self.create_release(entry, *release, agent, manifest, identity, model_override.as_ref())?;
             }
-            Body::DeploymentOpened { deployment, releases, segment, weight, salt, ingest } => {
+            Body::DeploymentOpened { deployment, releases, segment, weight, salt, ingest, rollout } => {
                 let opened = Deployment {
                     id: *deployment,
                     ingest: ingest.clone(),
@@ -226,15 +228,72 @@ impl World {
                     opened_at: entry.at,
                     opened_seq: entry.seq,
                     reason: entry.reason.clone(),
-                    status: Status::Candidate { weight: *weight },
+                    status: Status::Candidate { weight: *weight, segments: BTreeMap::new() },
                     replaced: BTreeMap::new(),
                     manifest: None,
+                    rollout: None,
+                    gate: None,
+                    evidence: None,
                 };
-                self.open(opened, *weight)?;
+                self.open(opened, *weight, rollout.as_deref())?;
             }
-            Body::DeploymentPromoted { deployment } => self.promote(entry, *deployment)?,
-            Body::DeploymentRolledBack { deployment, keep_state, derived } => {
+            Body::DeploymentPromoted { deployment, overridden: _, evidence } => {
+                self.promote(entry, *deployment)?;
+                self.keep_evidence(*deployment, evidence.as_ref());
+            }
+            Body::DeploymentRolledBack { deployment, keep_state, derived, evidence } => {
                 self.roll_back(entry, *deployment, *keep_state, derived)?;
+                self.keep_evidence(*deployment, evidence.as_ref());
+            }
+            Body::RolloutStep { deployment, generation, entered } => {
+                let epoch = self.epoch.next();
+                let weights = Weights { everywhere: entered.weight, segments: entered.segments.clone() };
+                self.rollout(*deployment, *generation, |rollout| {
+                    if entered.step >= rollout.plan.steps.len() {
+                        return Err("the plan has no such step".to_owned());
+                    }
+                    rollout.enter(entered, entry.at, entry.seq, epoch);
+                    Ok(())
+                })?;
+                self.weigh(*deployment, &weights)?;
+                self.keep_evidence(*deployment, entered.evidence.as_ref());
+            }
+            Body::RolloutStopped { deployment, generation, why, evidence } => {
+                self.rollout(*deployment, *generation, |rollout| {
+                    rollout.stopped = Some(Stopped { at: entry.at, seq: entry.seq, why: why.clone() });
+                    Ok(())
+                })?;
+                self.keep_evidence(*deployment, evidence.as_ref());
+            }
+            Body::RolloutResumed { deployment, generation } => {
+                // Whoever set another weight meanwhile is done with that.
+                let (mut weights, epoch) = (Weights::default(), self.epoch.next());
+                self.rollout(*deployment, *generation, |rollout| {
+                    rollout.stopped.take().ok_or("it isn't stopped")?;
+                    (rollout.since, rollout.since_seq) = (entry.at, entry.seq);
+                    weights = Weights::at_step(&rollout.plan, rollout.step);
+                    rollout.reweigh(weights.clone(), epoch);
+                    Ok(())
+                })?;
+                self.weigh(*deployment, &weights)?;
+            }
+            Body::RolloutApproved { deployment, generation, step } => {
+                self.rollout(*deployment, *generation, |rollout| {
+                    if rollout.step != *step {
+                        return Err("another step is under way".to_owned());
+                    }
+                    rollout.approvals.push(Approval {
+                        by: entry.actor.clone(),
+                        at: entry.at,
+                        seq: entry.seq,
+                    });
+                    Ok(())
+                })?;
+            }
+            Body::GateRecorded { deployment, gate } => {
+                self.candidate(*deployment)?;
+                let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
+                Arc::make_mut(deployment).gate = Some(gate.clone());
             }
             Body::ManifestRecorded { deployment, manifest } => {
                 let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
@@ -245,7 +304,17 @@ impl World {
             }
             Body::StateCollected { deployments, floor, .. } => self.collect(deployments, *floor)?,
             Body::StateErased { .. } => self.erasures.push(Erasure::of(entry)),
-            Body::WeightSet { deployment, weight } => self.set_weight(*deployment, *weight)?,
+            Body::WeightSet { deployment, weight } => {
+                // What a segment had of its own is over: the new share holds everywhere.
+                let weights = Weights::everywhere(*weight);
+                let epoch = self.epoch.next();
+                self.weigh(*deployment, &weights)?;
+                let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
+                if let Some(rollout) = &mut Arc::make_mut(deployment).rollout {
+                    rollout.generation += 1;
+                    rollout.reweigh(weights, epoch);
+                }
+            }
             Body::HoldLifted { agent, segment } => {
                 let pointer = self.pointers.get_mut(&(agent.clone(), segment.clone()));
                 pointer.and_then(|pointer| pointer.hold.take()).ok_or("no hold there")?;
@@ -296,7 +365,7 @@ impl World {
         Ok(())
     }
 
-    fn open(&mut self, opened: Deployment, weight: Share) -> Result<(), String> {
+    fn open(&mut self, mut opened: Deployment, weight: Share, plan: Option<&Plan>) -> Result<(), String> {
         if opened.id != self.next_deployment() {
             return Err(format!("the next deployment is {}", self.next_deployment()));
         }
@@ -316,6 +385,19 @@ impl World {
             if self.pointers.get(key).is_some_and(|pointer| pointer.candidate.is_some()) {
                 return Err(format!("{}/{} has a candidate", key.0, key.1));
             }
+        }
+        if let Some(plan) = plan {
+            if opened.ingest.is_some() || plan.steps.is_empty() {
+                return Err("a rollout has steps, and a data job has none".to_owned());
+            }
+            let rollout =
+                Rollout::begun(plan.clone(), opened.opened_at, opened.opened_seq, self.epoch.next());
+            let Weights { everywhere, segments } = rollout.weights_now().clone();
+            if everywhere != weight {
+                return Err("the weight is not that of the rollout's first step".to_owned());
+            }
+            opened.status = Status::Candidate { weight: everywhere, segments };
+            opened.rollout = Some(Box::new(rollout));
         }
         for key in keys {
             let pointer = self.pointers.entry(key).or_default();
@@ -411,7 +493,32 @@ impl World {
         Ok(())
     }
 
-    fn set_weight(&mut self, id: DeploymentId, weight: Share) -> Result<(), String> {
+    /// Moves a rollout on; `generation` is the one that it has afterwards.
+    fn rollout(
+        &mut self,
+        id: DeploymentId,
+        generation: u64,
+        change: impl FnOnce(&mut Rollout) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut deployment = Arc::unwrap_or_clone(self.candidate(id)?);
+        let rollout = deployment.rollout.as_mut().ok_or("it has no rollout")?;
+        if generation != rollout.generation + 1 {
+            return Err(format!("the rollout is at generation {}", rollout.generation));
+        }
+        change(rollout)?;
+        rollout.generation = generation;
+        self.deployments.insert(id, Arc::new(deployment));
+        Ok(())
+    }
+
+    fn keep_evidence(&mut self, id: DeploymentId, evidence: Option<&Box<Evidence>>) {
+        if let Some((deployment, evidence)) = self.deployments.get_mut(&id).zip(evidence) {
+            Arc::make_mut(deployment).evidence = Some(evidence.clone());
+        }
+    }
+
+    fn weigh(&mut self, id: DeploymentId, weights: &Weights) -> Result<(), String> {
+        let weight = weights.everywhere;
         let mut deployment = Arc::unwrap_or_clone(self.candidate(id)?);
         for key in pointer_keys(&deployment) {
             if let Some(pointer) = self.pointers.get_mut(&key).filter(|pointer| pointer.candidate == Some(id))
@@ -419,7 +526,7 @@ impl World {
                 pointer.weight = weight;
             }
         }
-        deployment.status = Status::Candidate { weight };
+        deployment.status = Status::Candidate { weight, segments: weights.segments.clone() };
         self.deployments.insert(id, Arc::new(deployment));
         Ok(())
     }

@@ -105,7 +105,7 @@ impl Plan<'_> {
     fn take_back(&mut self, id: DeploymentId) -> TakeBack {
         match self.dice.below(4) {
             0 => TakeBack { keep_state: true, ..TakeBack::default() },
-            1 => TakeBack { keep_state: false, derived: self.derived(id) },
+            1 => TakeBack { derived: self.derived(id), ..TakeBack::default() },
             _ => TakeBack::default(),
         }
     }

@@ -65,8 +65,13 @@ impl Setting {
             weight: Share::NONE,
             salt: Salt(1),
             ingest: None,
+            rollout: None,
         });
-        bodies.push(Body::DeploymentPromoted { deployment: DeploymentId(1) });
+        bodies.push(Body::DeploymentPromoted {
+            deployment: DeploymentId(1),
+            overridden: None,
+            evidence: None,
+        });
         Setting {
             catalogue: Arc::new(catalogue()),
             agents,

@@ -257,10 +257,10 @@ impl Truth {
 impl Counted {
     fn after(mut self, body: &Body) -> Counted {
         match body {
-            Body::DeploymentPromoted { deployment } => {
+            Body::DeploymentPromoted { deployment, .. } => {
                 self.committed.insert(*deployment);
             }
-            Body::DeploymentRolledBack { deployment, keep_state, derived } => {
+            Body::DeploymentRolledBack { deployment, keep_state, derived, .. } => {
                 if !keep_state {
                     self.committed.remove(deployment);
                 }
@@ -277,6 +277,11 @@ impl Counted {
             | Body::ManifestRecorded { .. }
             | Body::StateCollected { .. }
             | Body::StateErased { .. }
+            | Body::RolloutStep { .. }
+            | Body::RolloutStopped { .. }
+            | Body::RolloutResumed { .. }
+            | Body::RolloutApproved { .. }
+            | Body::GateRecorded { .. }
             | Body::WeightSet { .. }
             | Body::HoldLifted { .. }
             | Body::KeyCreated { .. }

@@ -76,7 +76,7 @@ impl Control {
         } else {
             Ranges::default()
         };
-        Ok(TakeBack { keep_state, derived })
+        Ok(TakeBack { keep_state, derived, evidence: None })
     }
 
     /// What taking the deployment back would do now.
@@ -99,7 +99,7 @@ impl Control {
         if extent.cascade && !extent.keep_state {
             let found = self.derived_from(id).await?;
             let ranges = taken_along(id, &found)?;
-            deploy::roll_back(world, id, &TakeBack { keep_state: false, derived: ranges.clone() })?;
+            deploy::roll_back(world, id, &TakeBack { derived: ranges.clone(), ..TakeBack::default() })?;
             let going = found.places.iter().filter(|(record, _)| ranges.contains(**record));
             for (_, place) in going {
                 let layer = found.spaces[place.space as usize].layer;
@@ -129,7 +129,7 @@ impl Control {
     }
 
     fn check_back(&self, id: DeploymentId, keep_state: bool) -> Result<(), RollBackRefused> {
-        let what = TakeBack { keep_state, derived: Ranges::default() };
+        let what = TakeBack { keep_state, ..TakeBack::default() };
         deploy::roll_back(&self.snapshot().world, id, &what).map(drop)
     }
 }

@@ -24,7 +24,7 @@ fn opened(play: &Play, wish: &Open) -> Result<Vec<&'static str>, String> {
 }
 
 fn promoted(play: &Play, id: DeploymentId, lift_hold: bool) -> Result<Vec<&'static str>, String> {
-    let decided = promote(&play.world, id, lift_hold, judge);
+    let decided = promote(&play.world, id, &Grounds::ASKED, lift_hold, judge);
     decided.map(|bodies| bodies.iter().map(Body::kind).collect()).map_err(|refusal| refusal.to_string())
 }
 
@@ -257,7 +257,10 @@ fn pointers_alone_go_back_once_and_the_state_may_follow() {
     let state = TakeBack { derived: Ranges::of([crate::id::StateSeq(3)]), ..TakeBack::default() };
     let body = roll_back(&play.world, id, &state).unwrap();
     let derived = state.derived.clone();
-    assert_eq!(body, Body::DeploymentRolledBack { deployment: id, keep_state: false, derived });
+    assert_eq!(
+        body,
+        Body::DeploymentRolledBack { deployment: id, keep_state: false, derived, evidence: None }
+    );
     play.append(vec![body]);
     assert!(roll_back(&play.world, id, &state).is_err());
 }
@@ -268,6 +271,7 @@ fn a_cascade_that_no_entry_holds_is_refused_with_its_size() {
     let id = ingest(&mut play, "docs").unwrap();
     let every_other = |count: u64| TakeBack {
         keep_state: false,
+        evidence: None,
         derived: Ranges::of((1..=count).map(|n| crate::id::StateSeq(2 * n))),
     };
     assert!(roll_back(&play.world, id, &every_other(DERIVED_RANGES_MAX as u64)).is_ok());
@@ -276,7 +280,11 @@ fn a_cascade_that_no_entry_holds_is_refused_with_its_size() {
         "20001 records were derived from what deployment 1 wrote, in more than 20000 separate ranges";
     assert_eq!(refusal.to_string(), expected);
     // In one range, as many as there are.
-    let all = TakeBack { keep_state: false, derived: Ranges::of((1..=90_000).map(crate::id::StateSeq)) };
+    let all = TakeBack {
+        keep_state: false,
+        evidence: None,
+        derived: Ranges::of((1..=90_000).map(crate::id::StateSeq)),
+    };
     assert!(roll_back(&play.world, id, &all).is_ok());
 }
 

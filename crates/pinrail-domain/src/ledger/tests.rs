@@ -13,7 +13,11 @@ fn chain(reasons: &[String]) -> Vec<Entry> {
                     at: Timestamp(n as u64),
                     actor: Actor::Open,
                     reason: reason.clone(),
-                    body: Body::DeploymentPromoted { deployment: DeploymentId(n as u64) },
+                    body: Body::DeploymentPromoted {
+                        deployment: DeploymentId(n as u64),
+                        overridden: None,
+                        evidence: None,
+                    },
                 })
                 .unwrap();
             head = head.follow(&entry).unwrap();

@@ -146,12 +146,17 @@ impl Model {
             Step::Commit { which } => {
                 let candidate = self.world.deployments.values().filter(|d| !self.is_decided(d.id));
                 let Some(id) = pick(candidate.map(|d| d.id), *which) else { return Act::Nothing };
-                deploy::promote(&self.world, id, true, pinned).map_or(Act::Nothing, Act::Append)
+                deploy::promote(&self.world, id, &deploy::Grounds::ASKED, true, pinned)
+                    .map_or(Act::Nothing, Act::Append)
             }
             Step::RollBack { which, keep_state, cascade } => {
                 let left = self.world.deployments.keys().filter(|id| !self.is_taken_back(**id));
                 let Some(id) = pick(left.copied(), *which) else { return Act::Nothing };
-                let what = TakeBack { keep_state: *keep_state, derived: self.derived(*keep_state, *cascade) };
+                let what = TakeBack {
+                    keep_state: *keep_state,
+                    derived: self.derived(*keep_state, *cascade),
+                    evidence: None,
+                };
                 deploy::roll_back(&self.world, id, &what).map_or(Act::Nothing, |body| Act::Append(vec![body]))
             }
         }
@@ -182,10 +187,10 @@ impl Model {
         self.world.apply(entry).expect("the ledger goes on where the model's ends");
         self.entries.push(entry.clone());
         match &entry.body {
-            Body::DeploymentPromoted { deployment } => {
+            Body::DeploymentPromoted { deployment, .. } => {
                 self.now.committed.insert(*deployment);
             }
-            Body::DeploymentRolledBack { deployment, keep_state, derived } => {
+            Body::DeploymentRolledBack { deployment, keep_state, derived, .. } => {
                 let Facts { committed, aborted, retracted, derived: taken } = &mut self.now;
                 if *keep_state && committed.contains(deployment) {
                     // Only pointers moved.
@@ -209,6 +214,11 @@ impl Model {
             | Body::ManifestRecorded { .. }
             | Body::StateCollected { .. }
             | Body::StateErased { .. }
+            | Body::RolloutStep { .. }
+            | Body::RolloutStopped { .. }
+            | Body::RolloutResumed { .. }
+            | Body::RolloutApproved { .. }
+            | Body::GateRecorded { .. }
             | Body::WeightSet { .. }
             | Body::HoldLifted { .. }
             | Body::KeyCreated { .. }

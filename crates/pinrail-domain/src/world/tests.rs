@@ -40,7 +40,7 @@ impl Model {
                     track.candidate = Some((*deployment, *weight));
                 }
             }
-            Body::DeploymentPromoted { deployment } => {
+            Body::DeploymentPromoted { deployment, .. } => {
                 for track in self.candidates(*deployment) {
                     track.promoted.push(*deployment);
                     track.candidate = None;
@@ -60,6 +60,11 @@ impl Model {
                     track.candidate = Some((*deployment, *weight));
                 }
             }
+            Body::RolloutStep { deployment, entered, .. } => {
+                for track in self.candidates(*deployment) {
+                    track.candidate = Some((*deployment, entered.weight));
+                }
+            }
             Body::HoldLifted { agent, segment } => {
                 self.pointers.get_mut(&(agent.clone(), segment.clone())).unwrap().hold = None;
             }
@@ -71,6 +76,10 @@ impl Model {
             | Body::ManifestRecorded { .. }
             | Body::StateCollected { .. }
             | Body::StateErased { .. }
+            | Body::RolloutStopped { .. }
+            | Body::RolloutResumed { .. }
+            | Body::RolloutApproved { .. }
+            | Body::GateRecorded { .. }
             | Body::KeyCreated { .. }
             | Body::KeyRevoked { .. } => {}
         }
@@ -113,7 +122,7 @@ fn check_world(world: &World) {
             assert!(deployment.releases.contains_key(agent) && deployment.segment == *segment);
             match deployment.status {
                 Status::Promoted { .. } => assert!(is_active, "{agent}/{segment}: {id}"),
-                Status::Candidate { weight } => {
+                Status::Candidate { weight, .. } => {
                     assert_eq!((is_active, weight), (false, pointer.weight), "{agent}/{segment}: {id}");
                 }
                 Status::RolledBack { .. } => panic!("{agent}/{segment} names {id}, which is rolled back"),
@@ -259,14 +268,18 @@ fn an_entry_that_contradicts_the_ones_before_it_is_named_and_changes_nothing() {
     let gone = play.open(&["writer"], 3, "vip", Traffic::Canary(share(100)));
     play.roll_back(gone);
 
-    let promoted = |deployment| Body::DeploymentPromoted { deployment };
+    let promoted = |deployment| Body::DeploymentPromoted { deployment, overridden: None, evidence: None };
     let contradicts =
         |kind: &str, what: &str| format!("ledger entry N ({kind}) contradicts the entries before it: {what}");
     check(&play, promoted(active), &contradicts("deployment_promoted", "it is no candidate"));
     check(&play, promoted(gone), &contradicts("deployment_promoted", "it is no candidate"));
     check(&play, promoted(DeploymentId(9)), &contradicts("deployment_promoted", "no such deployment"));
-    let rolled_back =
-        |deployment| Body::DeploymentRolledBack { deployment, keep_state: false, derived: Ranges::default() };
+    let rolled_back = |deployment| Body::DeploymentRolledBack {
+        deployment,
+        keep_state: false,
+        derived: Ranges::default(),
+        evidence: None,
+    };
     check(&play, rolled_back(gone), &contradicts("deployment_rolled_back", "it is rolled back"));
     check(&play, rolled_back(DeploymentId(0)), &contradicts("deployment_rolled_back", "no such deployment"));
     let weight = |deployment| Body::WeightSet { deployment, weight: Share::ALL };
@@ -279,6 +292,7 @@ fn an_entry_that_contradicts_the_ones_before_it_is_named_and_changes_nothing() {
         weight: Share::NONE,
         salt: Salt(0),
         ingest: None,
+        rollout: None,
     };
     let (next, known) = (play.world.next_deployment(), play::release_id(1));
     let kind = "deployment_opened";

@@ -75,7 +75,9 @@ fn shown(world: &World, deployment: &Deployment) -> pinrail_api::deployments::De
     let (mut weight, mut promoted_at, mut rolled_back) = (None, None, None);
     match &deployment.status {
         // A data job has no traffic.
-        Status::Candidate { weight: share } => weight = Some(*share).filter(|_| deployment.ingest.is_none()),
+        Status::Candidate { weight: share, .. } => {
+            weight = Some(*share).filter(|_| deployment.ingest.is_none())
+        }
         Status::Promoted { at, seq: _ } => promoted_at = Some(*at),
         Status::RolledBack { at, seq: _, why, was_promoted, kept_state } => {
             let (was_promoted, kept_state) = (*was_promoted, *kept_state);

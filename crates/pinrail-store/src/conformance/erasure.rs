@@ -94,7 +94,16 @@ pub async fn a_place_is_never_given_twice(subject: Subject) {
     let store = &*subject.store;
     grow(store, 1).await;
     append(store, 1, vec![set(&facts(), "a", "1"), set(&facts(), "b", "1")]).await;
-    enter(store, 1, pinrail_domain::ledger::Body::DeploymentPromoted { deployment: DeploymentId(1) }).await;
+    enter(
+        store,
+        1,
+        pinrail_domain::ledger::Body::DeploymentPromoted {
+            deployment: DeploymentId(1),
+            overridden: None,
+            evidence: None,
+        },
+    )
+    .await;
     append(store, 2, vec![set(&facts(), "a", "1")]).await;
     for deployment in [2, 1] {
         store.state_remove(DeploymentId(deployment), StateSeq(99), 99).await.unwrap();

@@ -110,5 +110,5 @@ pub async fn a_time_is_found_among_many(subject: Subject) {
 }
 
 fn promoted() -> Body {
-    Body::DeploymentPromoted { deployment: DeploymentId(7) }
+    Body::DeploymentPromoted { deployment: DeploymentId(7), overridden: None, evidence: None }
 }

@@ -144,7 +144,11 @@ pub fn answer(caller: &str, key: &str, at: u64) -> Answer {
 pub fn entries(mut head: Head, count: usize, reason: &str) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
-        let body = ledger::Body::DeploymentPromoted { deployment: DeploymentId(7) };
+        let body = ledger::Body::DeploymentPromoted {
+            deployment: DeploymentId(7),
+            overridden: None,
+            evidence: None,
+        };
         let draft = Draft { at: Timestamp(5), actor: Actor::System, reason: reason.to_owned(), body };
         let entry = head.seal(draft).unwrap();
         head = Head { seq: entry.seq, hash: entry.hash };

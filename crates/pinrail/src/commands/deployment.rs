@@ -2,7 +2,7 @@
 
 use pinrail_api::Page;
 use pinrail_api::deployments::{
-    Because, Blocking, Conflict, Conflicts, Deployment, Drain, Flip, OpenRuns, SetWeight,
+    Because, Blocking, Conflict, Conflicts, Deployment, Drain, Flip, OpenRuns, Promote, SetWeight,
 };
 use pinrail_domain::id::{AgentName, DeploymentId};
 use pinrail_domain::share::Share;
@@ -60,6 +60,9 @@ enum What {
         /// Lift the hold of an earlier rollback with it
         #[arg(long)]
         lift_hold: bool,
+        /// Promote although its rollout isn't through, and say why: the ledger keeps it
+        #[arg(long = "override", value_name = "REASON")]
+        overridden: Option<String>,
     },
     /// Make count what a data job wrote
     Commit {
@@ -108,10 +111,10 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<bool> {
             let reply = context.client.get::<Deployment>(&format!("/api/v1/deployments/{id}"))?;
             Ok(context.out.reply(&reply, |deployment| show(deployment, context))?)
         }
-        What::Promote { id, reason, lift_hold } => {
-            flip(context, id, "promote", &Because { reason, lift_hold })
+        What::Promote { id, reason, lift_hold, overridden } => {
+            flip(context, id, "promote", &Promote { reason, lift_hold, overridden })
         }
-        What::Commit { id, reason } => flip(context, id, "commit", &Because { reason, lift_hold: false }),
+        What::Commit { id, reason } => flip(context, id, "commit", &Because { reason }),
         What::Rollback(args) => back::run(args, context),
         What::Manifest { id } => proof::manifest(id, context),
         What::Verify { id } => return proof::verify(id, context),

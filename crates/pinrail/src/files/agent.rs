@@ -18,10 +18,12 @@ pub fn read(file: &Section<'_>) -> Option<AgentSpec> {
         compensation: file.table("compensation", |section| {
             Some(Compensation { url: section.need("url")?, secret_env: section.get("secret_env") })
         }),
+        rollout: file.get("rollout"),
     };
     if let Err(bad) = spec.check() {
         let key = match &bad {
             BadAgent::CompensationUrl | BadAgent::CompensationSecret => "compensation",
+            BadAgent::Rollout(_) => "rollout",
             BadAgent::DefaultListed
             | BadAgent::Duplicate(_)
             | BadAgent::NoCondition(_)

@@ -218,14 +218,15 @@ fn conflict(model: &Model, deployment: DeploymentId, space: usize, key: u8) -> O
     let own: Vec<&Operation> = of_key.clone().filter(|o| o.deployment == deployment).collect();
     let theirs = of_key.rfind(|o| o.deployment != deployment && model.now.count(None, o))?;
     let (first, last) = (own.first()?, own.iter().copied().rfind(counting)?);
-    let promoted = Body::DeploymentPromoted { deployment: theirs.deployment };
+    let promoted =
+        Body::DeploymentPromoted { deployment: theirs.deployment, overridden: None, evidence: None };
     let committed = model.entries.iter().find(|entry| entry.body == promoted).map(|entry| entry.seq);
     if theirs.seq < first.seq && committed.is_none_or(|committed| committed <= first.ledger) {
         return None;
     }
     // The winner is what is there once it is promoted.
     let mut promoted = model.clone();
-    promoted.append(Body::DeploymentPromoted { deployment });
+    promoted.append(Body::DeploymentPromoted { deployment, overridden: None, evidence: None });
     let shown = promoted.shown(None, promoted.moment()).get(&(space, key.clone())).copied();
     let (winner, wins) = if last.seq > theirs.seq { (last, Winner::Own) } else { (theirs, Winner::Theirs) };
     assert_eq!(shown, (winner.op == Op::Put).then_some(winner.seq));

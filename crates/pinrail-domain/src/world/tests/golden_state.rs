@@ -156,7 +156,10 @@ fn story() -> (World, Vec<Entry>, Vec<Row>) {
     write(&teller, good, "doc/1", Op::Put);
     write(&teller, good, "doc/gr\u{f6}\u{df}e", Op::Put);
     write(&teller, good, "summary", Op::Delete);
-    teller.tell("checked", deploy::promote(&teller.world, good, false, play::judge).unwrap());
+    teller.tell(
+        "checked",
+        deploy::promote(&teller.world, good, &deploy::Grounds::ASKED, false, play::judge).unwrap(),
+    );
     let bad = ingest(&mut teller, "docs-2026-06");
     write(&teller, bad, "doc/1", Op::Put);
     write(&teller, bad, "doc/2", Op::Put);
@@ -164,7 +167,10 @@ fn story() -> (World, Vec<Entry>, Vec<Row>) {
     let poison = ingest(&mut teller, "docs-2026-06");
     write(&teller, poison, "doc/1", Op::Delete);
     write(&teller, poison, "doc/3", Op::Put);
-    teller.tell("", deploy::promote(&teller.world, poison, false, play::judge).unwrap());
+    teller.tell(
+        "",
+        deploy::promote(&teller.world, poison, &deploy::Grounds::ASKED, false, play::judge).unwrap(),
+    );
     let taken = [write(&teller, release, "summary", Op::Put), write(&teller, release, "advice", Op::Put)];
     write(&teller, release, "plan", Op::Put);
     let named = write(&teller, ground, "the user quoted", Op::Put);
@@ -212,6 +218,7 @@ fn ingest(teller: &mut Teller, name: &str) -> DeploymentId {
 }
 
 fn back(teller: &mut Teller, id: DeploymentId, keep_state: bool, derived: Ranges) {
-    let body = deploy::roll_back(&teller.world, id, &TakeBack { keep_state, derived }).unwrap();
+    let body =
+        deploy::roll_back(&teller.world, id, &TakeBack { keep_state, derived, evidence: None }).unwrap();
     teller.tell("it was wrong", vec![body]);
 }

@@ -122,7 +122,8 @@ impl Play {
                 opened.map(|(_, bodies)| bodies).map_err(|refusal| refusal.to_string())
             }
             Wish::Promote { which, lift_hold } => {
-                deploy::promote(world, self.pick(which), *lift_hold, judge).map_err(|r| r.to_string())
+                deploy::promote(world, self.pick(which), &deploy::Grounds::ASKED, *lift_hold, judge)
+                    .map_err(|r| r.to_string())
             }
             Wish::RollBack { which } => deploy::roll_back(world, self.pick(which), &TakeBack::default())
                 .map(|b| vec![b])
@@ -180,7 +181,7 @@ impl Play {
     }
 
     pub(crate) fn promote(&mut self, id: DeploymentId) {
-        self.append(deploy::promote(&self.world, id, true, judge).unwrap());
+        self.append(deploy::promote(&self.world, id, &deploy::Grounds::ASKED, true, judge).unwrap());
     }
 
     pub(crate) fn roll_back(&mut self, id: DeploymentId) {

@@ -13,7 +13,7 @@ fn ingest(play: &mut Play, name: &str) -> DeploymentId {
 }
 
 fn back(deployment: DeploymentId, keep_state: bool, derived: Ranges) -> Body {
-    Body::DeploymentRolledBack { deployment, keep_state, derived }
+    Body::DeploymentRolledBack { deployment, keep_state, derived, evidence: None }
 }
 
 fn committed_now(play: &Play, id: DeploymentId) -> bool {
@@ -109,6 +109,7 @@ fn what_a_ledger_may_not_say_of_state_is_named() {
         weight: Share::NONE,
         salt: Salt(0),
         ingest,
+        rollout: None,
     };
     let what = "a deployment holds releases or is a data job";
     check(&play, neither(None, BTreeMap::new()), what);

@@ -11,11 +11,7 @@ use crate::reply::Answer;
 
 pub async fn commit(call: Call) -> Answer {
     let id = id(&call)?;
-    let Because { reason, lift_hold } = call.json_or_default()?;
-    if lift_hold {
-        return Err(Problem::new(Code::BadRequest, "a data job has no hold to lift")
-            .next_step("leave `lift_hold` out"));
-    }
+    let Because { reason } = call.json_or_default()?;
     if call.control().snapshot().world.deployments.contains_key(&id) && !is_ingest(&call, id) {
         return Err(Problem::new(Code::WrongKind, format!("deployment {id} holds releases: it is promoted"))
             .next_step(format!(

@@ -1,8 +1,8 @@
 //! `POST /api/v1/deployments/{deployment}/promote`.
 
-use pinrail_api::deployments::Because;
+use pinrail_api::deployments::Promote;
 use pinrail_api::problem::{Code, Problem};
-use pinrail_domain::deploy::PromoteRefused;
+use pinrail_domain::deploy::{Grounds, PromoteRefused};
 use pinrail_domain::id::DeploymentId;
 
 use super::{flip, held, id, no_deployment, not_a_candidate};
@@ -12,7 +12,7 @@ use crate::reply::Answer;
 
 pub async fn promote(call: Call) -> Answer {
     let id = id(&call)?;
-    let Because { reason, lift_hold } = call.json_or_default()?;
+    let Promote { reason, lift_hold, overridden } = call.json_or_default()?;
     if is_ingest(&call, id) {
         return Err(Problem::new(
             Code::WrongKind,
@@ -23,7 +23,14 @@ pub async fn promote(call: Call) -> Answer {
         ))
         .fact("deployment", id.0));
     }
-    let done = call.control().promote(call.by(reason)?, id, lift_hold).await;
+    if overridden.as_ref().is_some_and(|why| why.trim().is_empty()) {
+        return Err(Problem::new(Code::BadRequest, "an override needs a reason: the ledger keeps it")
+            .next_step(format!(
+                "`pinrail deployment promote {id} --override 'why'` ({{\"override\": \"why\"}})"
+            )));
+    }
+    let grounds = Grounds::Person { overridden };
+    let done = call.control().promote_on(call.by(reason)?, id, &grounds, lift_hold).await;
     let done = done.map_err(|error| problem::commit(error, refused))?;
     flip(&call, done).await
 }
@@ -40,6 +47,18 @@ pub(super) fn refused(refused: PromoteRefused) -> Problem {
         PromoteRefused::NotACandidate { id, state } => not_a_candidate(detail, id, state),
         PromoteRefused::Model(refused) => problem::model(&refused),
         PromoteRefused::Held { agent, segment, hold } => held(detail, &agent, &segment, &hold),
+        PromoteRefused::Unproven { id, step, steps } => Problem::new(Code::Unproven, detail)
+            .next_step(format!(
+                "see what it waits for: `pinrail deployment show {id}` (GET /api/v1/deployments/{id}/rollout); or promote it \
+                 all the same: `pinrail deployment promote {id} --override 'why'` ({{\"override\": \"why\"}})"
+            ))
+            .fact("deployment", id.0)
+            .fact("step", step)
+            .fact("steps", steps),
+        PromoteRefused::Stale { id, generation } => Problem::new(Code::RolloutState, detail)
+            .next_step(format!("look again: `pinrail deployment show {id}` (GET /api/v1/deployments/{id}/rollout)"))
+            .fact("deployment", id.0)
+            .fact("generation", generation),
     }
 }
 

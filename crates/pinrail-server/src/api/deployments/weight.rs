@@ -1,7 +1,7 @@
 //! `POST /api/v1/deployments/{deployment}/weight`.
 
 use pinrail_api::deployments::SetWeight;
-use pinrail_api::problem::Problem;
+use pinrail_api::problem::{Code, Problem};
 use pinrail_domain::deploy::WeightRefused;
 
 use super::{flip, id, no_deployment, not_a_candidate};
@@ -22,6 +22,12 @@ fn refused(refused: WeightRefused) -> Problem {
     match refused {
         WeightRefused::NoDeployment(id) => no_deployment(id),
         WeightRefused::NotACandidate { id, state } => not_a_candidate(detail, id, state),
+        WeightRefused::Rollout { id } => Problem::new(Code::RolloutState, detail)
+            .next_step(format!(
+                "freeze it first, `pinrail deployment freeze {id} --reason …` (POST /api/v1/deployments/{id}/freeze); \
+                 resuming it later goes on with the step's share"
+            ))
+            .fact("deployment", id.0),
     }
 }
 

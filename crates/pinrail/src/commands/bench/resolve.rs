@@ -64,7 +64,10 @@ fn world() -> anyhow::Result<World> {
         world.agents.insert(agent.clone(), spec.clone().into());
         for (id, status) in [
             (n + 1, Status::Promoted { at: Timestamp(0), seq: LedgerSeq(1) }),
-            (AGENTS + n + 1, Status::Candidate { weight: Share::from_bps(2_000)? }),
+            (
+                AGENTS + n + 1,
+                Status::Candidate { weight: Share::from_bps(2_000)?, segments: BTreeMap::new() },
+            ),
         ] {
             let deployment = Deployment {
                 id: DeploymentId(id),
@@ -78,6 +81,9 @@ fn world() -> anyhow::Result<World> {
                 status,
                 replaced: BTreeMap::new(),
                 manifest: None,
+                rollout: None,
+                gate: None,
+                evidence: None,
             };
             world.deployments.insert(deployment.id, deployment.into());
         }

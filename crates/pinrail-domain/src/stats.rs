@@ -1,0 +1,79 @@
+//! What the evidence says of a candidate against its incumbent, at any moment that somebody looks.
+//!
+//! A controller looks after every run. A test that promises 5 % false alarms for one look at the end gives two thirds
+//! when it is looked at all the time, so everything here is *anytime-valid*: the promised chance of being wrong holds
+//! over all looks together, and nobody has to say beforehand how long the rollout will take. Each test keeps an
+//! *e-value*, the wealth of somebody who started with 1 and bets, at fair odds, that the hypothesis is false. If it is
+//! true, the wealth ever reaches `1/α` with chance at most `α` (Ville's inequality). The three outcomes:
+//!
+//! - [`Verdict::Worse`]: it is proven at `alphas.worse` that the candidate is worse than the incumbent, *and* the harm
+//!   that was observed is at least the margin. Both, since with enough traffic every difference is proven, and a
+//!   rollout must not be taken back for a proven tenth of a point inside a margin that its owner called acceptable.
+//! - [`Verdict::NotWorse`]: the upper bound of the harm at `alphas.not_worse` is below the margin.
+//! - [`Verdict::Undecided`]: neither, and always when an arm is empty. No traffic is not success.
+//!
+//! The first two exclude each other: the reported bounds always enclose the observed harm, so an upper bound below the
+//! margin means that less than the margin was observed.
+//!
+//! What is counted must be independent: *units* (sessions), not their runs. All functions are total: empty arms, ties,
+//! shares of 0 % and 100 % and 10⁹ units are answered, and no field is ever NaN or infinite (`None` stands for a number
+//! that doesn't exist yet). `docs/statistics.md` says the same for users, with sources.
+
+use serde::{Deserialize, Serialize};
+
+/// What the evidence says so far of a candidate against its incumbent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Proven worse, by at least the margin as far as was seen.
+    Worse,
+    /// Proven not to be worse by the margin.
+    NotWorse,
+    /// Not enough is known.
+    Undecided,
+}
+
+/// One thing for each of the two that are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Arms<T> {
+    pub candidate: T,
+    pub incumbent: T,
+}
+
+/// Which way of a metric is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Better {
+    Lower,
+    Higher,
+}
+
+/// The chances of being wrong that are accepted, each over all looks together; between 0 and 1.
+///
+/// A value that isn't above 0 accepts none: the verdict it belongs to is then never given.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alphas {
+    /// Of calling a candidate worse that isn't.
+    pub worse: f64,
+    /// Of passing a candidate that is worse by the margin.
+    pub not_worse: f64,
+}
+
+/// A verdict with the numbers that it rests on, as a ledger keeps them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    pub verdict: Verdict,
+    /// The metric as observed, per arm; `None` while the arm is empty.
+    pub candidate: Option<f64>,
+    pub incumbent: Option<f64>,
+    /// How much worse the candidate is: above 0 is worse, whichever way of the metric is good.
+    pub harm: Option<f64>,
+    /// What the harm is at least, but for a chance of `alphas.worse`.
+    pub harm_low: Option<f64>,
+    /// What the harm is at most, but for a chance of `alphas.not_worse`.
+    pub harm_high: Option<f64>,
+    /// What was compared.
+    pub samples: Arms<u64>,
+    /// Natural logarithm of the e-value against "the candidate isn't worse": proven at `ln(1/alphas.worse)`.
+    pub log_e: Option<f64>,
+}
