@@ -335,6 +335,7 @@ impl Runs {
             parent: parent.map(|parent| parent.stamp.run),
             attributes: attributes.clone(),
             single: *single,
+            shadow: None,
             deployment: decision.target.deployment,
             release: decision.target.release,
             segment: decision.segment.clone(),

@@ -35,6 +35,9 @@ pub struct Stamp {
     /// The run is one gateway call and ends with its answer; else its caller finishes it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub single: bool,
+    /// The live run of whose request this one answers a copy: nobody is served by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<RunId>,
     pub deployment: DeploymentId,
     pub release: ReleaseId,
     pub segment: SegmentName,
@@ -114,6 +117,16 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Value::is_null")]
         data: Value,
     },
+    /// How good somebody finds the run; may follow the end.
+    Score {
+        name: String,
+        /// From 0 to 1.
+        value: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        comment: Option<String>,
+    },
+    /// How far the answer is from the live run's; only in runs that answer a copy.
+    Compared(Box<Compared>),
     Paused {
         why: String,
     },
@@ -129,7 +142,7 @@ pub enum Event {
         why: Option<String>,
     },
     /// The tool call at place `event` was reported for compensation, since `deployment` is bad, and the receiver took it.
-    /// The only event that may follow the end.
+    /// May follow the end.
     Compensated {
         deployment: DeploymentId,
         event: EventSeq,
@@ -152,6 +165,9 @@ pub struct ModelResponse {
     pub finish_reason: Option<String>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub refusal: bool,
+    /// Neither a text nor a tool call nor a refusal is in it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub empty: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,6 +179,33 @@ pub struct ModelResponse {
     pub last_byte_us: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Body>,
+}
+
+/// A candidate's answer beside the live one to the same request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    pub live: RunId,
+    /// 0 is the same, 1 has nothing in common.
+    pub divergence: f64,
+    /// Of the texts, normalised: 1 is the same; none where neither answer has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<f64>,
+    /// Of the tool calls, by name and arguments: 1 is the same; none where neither answer calls a tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<f64>,
+    /// The finish reasons differ.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub finish: bool,
+    /// One of the two refuses, the other doesn't.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub refusal: bool,
+    /// Characters of the text, candidate's and live.
+    pub characters: [u64; 2],
+    /// From the request's arrival to the last byte in microseconds, candidate's and live.
+    pub last_byte_us: [u64; 2],
+    /// Candidate's and live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_nano_usd: Option<[u64; 2]>,
 }
 
 /// How an answer ended.
@@ -230,6 +273,8 @@ impl Event {
             Event::ToolCall { .. } => "tool_call",
             Event::ToolResult { .. } => "tool_result",
             Event::Note { .. } => "note",
+            Event::Score { .. } => "score",
+            Event::Compared(_) => "compared",
             Event::Paused { .. } => "paused",
             Event::Resumed => "resumed",
             Event::Parked { .. } => "parked",
@@ -260,12 +305,14 @@ impl Event {
             Event::ToolResult { name, id, error, result: _ } => {
                 Event::ToolResult { name, id, error, result: Value::Null }
             }
+            Event::Score { name, value, comment: _ } => Event::Score { name, value, comment: None },
             Event::Note { name, data: _ } => Event::Note { name, data: Value::Null },
             Event::Plan { .. }
             | Event::Started
             | Event::ModelRetry { .. }
             | Event::ModelFailed { .. }
             | Event::Drift { .. }
+            | Event::Compared(_)
             | Event::Paused { .. }
             | Event::Resumed
             | Event::Parked { .. }
@@ -290,6 +337,8 @@ impl Event {
             | Event::ModelResponse(_)
             | Event::ModelFailed { .. }
             | Event::Drift { .. }
+            | Event::Score { .. }
+            | Event::Compared(_)
             | Event::Parked { .. }
             | Event::Finished { .. }
             | Event::Compensated { .. } => false,

@@ -83,6 +83,8 @@ pub enum Via {
     Session,
     /// The parent run's deployment covers the agent.
     Parent,
+    /// It answers a copy of a live request.
+    Shadow,
 }
 
 /// Why no deployment answers.

@@ -122,6 +122,10 @@ impl Trail {
                 (usage.input_tokens, usage.cached_input_tokens, usage.output_tokens);
             price.cost(Tokens { input, cached_input, output }).0
         });
+        let empty = matches!(ending, Ending::Complete)
+            && observed.text_chars == 0
+            && observed.tool_calls.is_empty()
+            && !observed.refusal;
         self.push(Event::ModelResponse(Box::new(ModelResponse {
             call: self.begun.call,
             status,
@@ -130,6 +134,7 @@ impl Trail {
             fingerprint: observed.fingerprint,
             finish_reason: observed.finish_reason,
             refusal: observed.refusal,
+            empty,
             tool_calls: observed.tool_calls.into_iter().map(|call| call.name).collect(),
             usage,
             cost_nano_usd: cost,

@@ -341,6 +341,8 @@ impl Done {
             | Event::Drift { .. }
             | Event::ToolCall { .. }
             | Event::Note { .. }
+            | Event::Score { .. }
+            | Event::Compared(_)
             | Event::Paused { .. }
             | Event::Resumed
             | Event::Parked { .. }

@@ -435,6 +435,8 @@ fn moves_run(event: &Event) -> bool {
         | Event::ToolCall { .. }
         | Event::ToolResult { .. }
         | Event::Note { .. }
+        | Event::Score { .. }
+        | Event::Compared(_)
         | Event::Compensated { .. } => false,
     }
 }

@@ -88,6 +88,8 @@ impl Summary {
             | Event::ToolCall { .. }
             | Event::ToolResult { .. }
             | Event::Note { .. }
+            | Event::Score { .. }
+            | Event::Compared(_)
             | Event::Paused { .. }
             | Event::Resumed
             | Event::Parked { .. }
@@ -115,7 +117,7 @@ impl RunStatus {
         use RunStatus::{Finished, Parked, Paused, Queued, Running};
         match (self, event) {
             (_, Event::Plan { .. }) => None,
-            (status, Event::Compensated { .. }) => Some(status),
+            (status, Event::Compensated { .. } | Event::Score { .. }) => Some(status),
             (Finished, _) => None,
             (_, Event::Finished { .. }) => Some(Finished),
             (_, Event::Parked { .. }) => Some(Parked),
@@ -136,6 +138,7 @@ impl RunStatus {
                 | Event::Drift { .. }
                 | Event::ToolCall { .. }
                 | Event::ToolResult { .. }
+                | Event::Compared(_)
                 | Event::Note { .. },
             ) => Some(status),
         }

@@ -329,6 +329,7 @@ impl Runs for FakeRuns {
             parent: None,
             attributes: call.attributes,
             single: call.run.is_none(),
+            shadow: None,
             deployment: DeploymentId(3),
             release: self.contract.id,
             segment: SegmentName::default_segment(),

@@ -57,6 +57,7 @@ pub fn stamp(n: u64) -> Stamp {
         parent: None,
         attributes: BTreeMap::from([("plan".to_owned(), "gold \"ü\"".to_owned())]),
         single: false,
+        shadow: None,
         deployment: DeploymentId(1),
         release: release("one"),
         segment: SegmentName::default_segment(),

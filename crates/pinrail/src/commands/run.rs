@@ -278,6 +278,7 @@ fn via(via: Via) -> String {
         Via::Active => "active".to_owned(),
         Via::Bucket(bucket) => format!("bucket {bucket}"),
         Via::Session => "session".to_owned(),
+        Via::Shadow => "a copy of a live request".to_owned(),
         Via::Parent => "parent".to_owned(),
     }
 }

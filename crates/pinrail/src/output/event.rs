@@ -44,6 +44,13 @@ fn detail(event: &Event) -> String {
             format!("{name}{} {}", if *error { " failed:" } else { "" }, json(result))
         }
         Event::Note { name, data } => format!("{name} {}", json(data)),
+        Event::Score { name, value, comment } => {
+            let comment = comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
+            format!("{name} {value}{comment}")
+        }
+        Event::Compared(compared) => {
+            format!("{:.3} from the live answer of {}", compared.divergence, compared.live)
+        }
         Event::Compensated { deployment, event, id } => {
             format!("event {event} reported since deployment {deployment} is bad, as {id}")
         }
