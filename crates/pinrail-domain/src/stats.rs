@@ -15,11 +15,35 @@
 //! The first two exclude each other: the reported bounds always enclose the observed harm, so an upper bound below the
 //! margin means that less than the margin was observed.
 //!
+//! | metric | test | in |
+//! |---|---|---|
+//! | share of units with an error, refusal, … | [`rate`] | bad units by arm: count e-process; bounds: betting on weighted units |
+//! | did the split split | [`sample_ratio`] | all units by arm: count e-process |
+//! | score in \[0, 1\] | [`mean`] | betting, both arms' wealth multiplied |
+//! | latency, cost | [`quantile`] | betting on how many lie below, both arms' wealth multiplied |
+//!
 //! What is counted must be independent: *units* (sessions), not their runs. All functions are total: empty arms, ties,
 //! shares of 0 % and 100 % and 10⁹ units are answered, and no field is ever NaN or infinite (`None` stands for a number
 //! that doesn't exist yet). `docs/statistics.md` says the same for users, with sources.
 
 use serde::{Deserialize, Serialize};
+
+mod counts;
+mod mean;
+mod needed;
+mod quantile;
+mod rate;
+mod search;
+mod wealth;
+
+#[cfg(test)]
+mod tests;
+
+pub use counts::{COUNT_PRIOR, SampleRatio, count_log_e, sample_ratio};
+pub use mean::mean;
+pub use needed::{units_needed_mean, units_needed_quantile, units_needed_rate};
+pub use quantile::quantile;
+pub use rate::{Counted, rate};
 
 /// What the evidence says so far of a candidate against its incumbent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -76,4 +100,57 @@ pub struct Judged {
     pub samples: Arms<u64>,
     /// Natural logarithm of the e-value against "the candidate isn't worse": proven at `ln(1/alphas.worse)`.
     pub log_e: Option<f64>,
+}
+
+impl<T> Arms<T> {
+    /// The same with the roles exchanged.
+    pub(crate) fn swapped(self) -> Arms<T> {
+        Arms { candidate: self.incumbent, incumbent: self.candidate }
+    }
+
+    pub(crate) fn map<U>(self, mut of: impl FnMut(T) -> U) -> Arms<U> {
+        Arms { candidate: of(self.candidate), incumbent: of(self.incumbent) }
+    }
+}
+
+/// What the verdict is made of, whatever the metric.
+struct Findings {
+    /// Observed, per arm.
+    observed: Arms<Option<f64>>,
+    harm: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
+    /// Whether the observed harm is at least the margin, also where the harm is no finite number.
+    beyond_margin: bool,
+    /// Against "the candidate isn't worse", and whether the evidence points to worse at all.
+    log_e: Option<f64>,
+    points_to_worse: bool,
+}
+
+impl Findings {
+    fn judged(self, samples: Arms<u64>, margin: f64, alphas: Alphas) -> Judged {
+        let Findings { observed, harm, low, high, beyond_margin, log_e, points_to_worse } = self;
+        // Bounds enclose what was observed: widening a bound keeps its promise.
+        let low = low.map(|low| harm.map_or(low, |harm| low.min(harm)));
+        let high = high.map(|high| harm.map_or(high, |harm| high.max(harm)));
+        let proven = points_to_worse && log_e.is_some_and(|log_e| log_e >= threshold(alphas.worse));
+        let verdict = if samples.candidate == 0 || samples.incumbent == 0 {
+            Verdict::Undecided
+        } else if high.is_some_and(|high| high < margin) {
+            Verdict::NotWorse
+        } else if proven && beyond_margin {
+            Verdict::Worse
+        } else {
+            Verdict::Undecided
+        };
+        let Arms { candidate, incumbent } = observed;
+        let [candidate, incumbent, harm, harm_low, harm_high, log_e] =
+            [candidate, incumbent, harm, low, high, log_e].map(|number| number.filter(|n| n.is_finite()));
+        Judged { verdict, candidate, incumbent, harm, harm_low, harm_high, samples, log_e }
+    }
+}
+
+/// The log e-value from which on something is proven: `ln(1/α)` (Ville 1939); never for an α that isn't positive.
+fn threshold(alpha: f64) -> f64 {
+    if alpha > 0.0 { -alpha.min(1.0).ln() } else { f64::INFINITY }
 }
