@@ -134,7 +134,7 @@ async fn follow_later(inner: Weak<Inner>) {
 impl Inner {
     /// Swaps what readers see: from here on this server's gateway acts on it. `entries` led there.
     fn show(&self, after: Snapshot, entries: &[Entry]) {
-        let (epoch, after) = (after.world.epoch, Arc::new(after));
+        let (epoch, head, after) = (after.world.epoch, after.world.head.seq, Arc::new(after));
         self.snapshot.store(Arc::clone(&after));
         self.members.flipped(entries, &after.world);
         self.epoch.send_if_modified(|shown| {
@@ -142,5 +142,6 @@ impl Inner {
             *shown = epoch;
             risen
         });
+        self.heads.send_replace(head);
     }
 }

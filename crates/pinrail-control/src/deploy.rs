@@ -8,6 +8,7 @@ use pinrail_domain::deploy::{
     WeightRefused,
 };
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, IngestName, LedgerSeq, SegmentName};
+use pinrail_domain::rollout::Plan;
 use pinrail_domain::share::Share;
 use pinrail_domain::world::World;
 use pinrail_store::StoreError;
@@ -184,6 +185,18 @@ impl Control {
         Ok(Drain { open, blocking })
     }
 
+    /// The plan that a deployment of these agents would follow in a segment; none where no agent is known.
+    #[must_use]
+    pub fn plan_for<'a>(
+        &self,
+        agents: impl IntoIterator<Item = &'a AgentName>,
+        segment: &SegmentName,
+    ) -> Option<Plan> {
+        let snapshot = self.snapshot();
+        let known = agents.into_iter().filter_map(|name| Some((name, &**snapshot.world.agents.get(name)?)));
+        Plan::together(known, segment)
+    }
+
     fn salt(&self) -> Salt {
         let mut random = [0; 8];
         self.inner.entropy.fill(&mut random);
@@ -191,7 +204,7 @@ impl Control {
     }
 }
 
-fn flipped(world: &World, id: DeploymentId) -> Flipped {
+pub(crate) fn flipped(world: &World, id: DeploymentId) -> Flipped {
     let deployment = &world.deployments[&id];
     let active = |agent: &AgentName| (agent.clone(), world.pointer(agent, &deployment.segment).active);
     Flipped {

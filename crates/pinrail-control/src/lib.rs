@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
-use pinrail_domain::id::Epoch;
+use pinrail_domain::id::{Epoch, LedgerSeq};
 use pinrail_domain::ledger::Head;
 use pinrail_domain::model::Catalogue;
 use pinrail_domain::routes::Routes;
@@ -28,10 +28,12 @@ pub mod errors;
 pub mod keys;
 pub mod ledger;
 pub mod members;
+pub mod observe;
 pub mod open;
 pub mod proof;
 pub mod publish;
 pub mod readiness;
+pub mod rollouts;
 pub mod runs;
 pub mod state;
 mod tasks;
@@ -71,6 +73,8 @@ struct Inner {
     /// The ledger may hold an entry that isn't shown yet: an append failed, and so did looking.
     behind: AtomicBool,
     epoch: watch::Sender<Epoch>,
+    /// The last entry that is shown.
+    heads: watch::Sender<LedgerSeq>,
     contracts: Arc<Contracts>,
     members: Members,
     runs: Runs,
@@ -81,6 +85,8 @@ struct Inner {
     flips: deploy::Flips,
     collector: state::collect::Collector,
     drills: drill::Drills,
+    observer: Arc<observe::Observer>,
+    rollouts: rollouts::Rollouts,
 }
 
 /// Everything that readers see, as of one ledger entry; replaced as a whole.

@@ -69,6 +69,7 @@ impl Control {
         let CutOff { closed, left } = close_cut_off_calls(&*store, &*clock).await?;
 
         let (epoch, _) = watch::channel(world.epoch);
+        let (heads, _) = watch::channel(world.head.seq);
         let members = Members::open(Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::of(world)));
         let contracts = Arc::new(Contracts::new(Arc::clone(&store), Arc::clone(&snapshot)));
@@ -101,6 +102,7 @@ impl Control {
                 committing: Arc::new(Mutex::new(())),
                 behind: AtomicBool::new(false),
                 epoch,
+                heads,
                 contracts,
                 members,
                 runs,
@@ -109,6 +111,8 @@ impl Control {
                 flips: crate::deploy::Flips::default(),
                 collector: crate::state::collect::Collector::default(),
                 drills: crate::drill::Drills::default(),
+                observer: Arc::default(),
+                rollouts: crate::rollouts::Rollouts::default(),
             }
         });
         crate::state::collect::go_on(&inner);

@@ -232,7 +232,9 @@ impl Truth {
         let parent = stamp.parent.and_then(|parent| self.runs.get(&parent));
         let follows = match stamp.via {
             Via::Parent => parent.is_some_and(|parent| parent.stamp.deployment == stamp.deployment),
-            Via::Active | Via::Bucket(_) | Via::Session | Via::Shadow => self.worlds_of(stamp.epoch).any(points),
+            Via::Active | Via::Bucket(_) | Via::Session | Via::Shadow => {
+                self.worlds_of(stamp.epoch).any(points)
+            }
         };
         let releases = self.world().deployments.get(&stamp.deployment).map(|deployment| &deployment.releases);
         let release = releases.and_then(|releases| releases.get(&stamp.agent));

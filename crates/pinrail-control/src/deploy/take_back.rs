@@ -135,7 +135,7 @@ impl Control {
 }
 
 impl Flips {
-    pub(super) fn note(&self, id: DeploymentId, took_us: u64) {
+    pub(crate) fn note(&self, id: DeploymentId, took_us: u64) {
         let mut flips = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if flips.len() >= FLIPS_MAX {
             flips.pop_front();

@@ -92,6 +92,7 @@ impl Up {
             );
         }
         let sim = start_simulator(&clock).await?;
+        control.conduct_rollouts();
         control.states().embed_with(Arc::new(Providers::new(&sim)));
         let gateway = Gateway::new(pinrail_gateway::Options {
             runs: Arc::new(pinrail_server::Port(control.clone())),
