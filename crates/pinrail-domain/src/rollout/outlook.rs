@@ -343,3 +343,6 @@ fn stopped_words(stopped: &Stopped) -> String {
         stop_words(&stopped.why)
     )
 }
+
+#[cfg(test)]
+mod tests;
