@@ -28,6 +28,7 @@ pub mod spaces;
 pub mod state;
 pub mod status;
 pub mod vectors;
+pub mod webhooks;
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

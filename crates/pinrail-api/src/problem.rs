@@ -59,6 +59,7 @@ codes! {
     BadManifest = 400, "bad_manifest", "the manifest cannot become a release";
     BadAgent = 400, "bad_agent", "the agent's settings are refused";
     BadProvider = 400, "bad_provider", "the provider's settings are refused";
+    BadWebhook = 400, "bad_webhook", "the webhook's settings are refused";
     BadEvents = 400, "bad_events", "the events are refused";
     BadParents = 400, "bad_parents", "a record cannot be derived from that";
     BadTurns = 400, "bad_turns", "the turns are refused";

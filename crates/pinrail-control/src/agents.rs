@@ -195,7 +195,7 @@ impl Control {
     }
 }
 
-fn kind_of_change(same_as_before: Option<bool>) -> Change {
+pub(crate) fn kind_of_change(same_as_before: Option<bool>) -> Change {
     match same_as_before {
         None => Change::Created,
         Some(false) => Change::Updated,

@@ -30,6 +30,7 @@ pub mod ledger;
 pub mod members;
 pub mod observe;
 pub mod open;
+pub mod outbound;
 pub mod proof;
 pub mod publish;
 pub mod readiness;
@@ -37,6 +38,7 @@ pub mod rollouts;
 pub mod runs;
 pub mod state;
 mod tasks;
+pub mod webhooks;
 
 pub use commit::{By, CommitError, Committed, Idempotency};
 pub use open::{OpenError, Recovered};
@@ -87,6 +89,7 @@ struct Inner {
     drills: drill::Drills,
     observer: Arc<observe::Observer>,
     rollouts: rollouts::Rollouts,
+    webhooks: webhooks::Webhooks,
 }
 
 /// Everything that readers see, as of one ledger entry; replaced as a whole.

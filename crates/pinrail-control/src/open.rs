@@ -113,6 +113,7 @@ impl Control {
                 drills: crate::drill::Drills::default(),
                 observer: Arc::default(),
                 rollouts: crate::rollouts::Rollouts::default(),
+                webhooks: crate::webhooks::Webhooks::default(),
             }
         });
         crate::state::collect::go_on(&inner);

@@ -16,3 +16,4 @@ mod sessions;
 mod stamps;
 mod state;
 mod vectors;
+mod webhooks;

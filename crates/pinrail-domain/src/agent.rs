@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::address;
 use crate::id::{SegmentName, TenantId};
 use crate::provider::is_env_name;
 use crate::rollout::RolloutSpec;
@@ -168,26 +169,7 @@ impl Compensation {
     fn check(&self) -> Result<(), BadAgent> {
         let Compensation { url, secret_env } = self;
         at_most("the length of compensation.url in bytes", url.len(), URL_BYTES_MAX)?;
-        let is_whole = |rest: &str| {
-            !rest.is_empty()
-                && !rest.starts_with(['/', ':'])
-                && !rest.contains(['@', '#'])
-                && rest.bytes().all(|b| b.is_ascii_graphic())
-        };
-        let is_here = |rest: &str| {
-            let authority = rest.split(['/', '?']).next().unwrap_or_default();
-            let host = authority.strip_prefix('[').map_or_else(
-                || authority.split(':').next().unwrap_or_default(),
-                |bracketed| bracketed.split(']').next().unwrap_or_default(),
-            );
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-        };
-        let fits = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
-            (Some(rest), _) => is_whole(rest),
-            (None, Some(rest)) => is_whole(rest) && is_here(rest),
-            (None, None) => false,
-        };
-        if !fits {
+        if !address::is_safe(url) {
             return Err(BadAgent::CompensationUrl);
         }
         // What looks like a secret by mistake is not repeated in the error (I15).

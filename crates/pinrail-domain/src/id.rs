@@ -87,6 +87,9 @@ name!(
     /// A data job, as `deploy open --ingest` names it.
     IngestName, "ingest name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
 name!(
+    /// A webhook, as `pinrail.toml` names it.
+    WebhookName, "webhook name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
+name!(
     /// A collection of shared context or of vectors, as releases and callers name it.
     CollectionName, "space name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
 name!(

@@ -16,6 +16,7 @@ use crate::deployment::Gate;
 use crate::digest::Digest;
 use crate::id::{
     AgentName, DeploymentId, IngestName, LedgerSeq, ProviderName, ReleaseId, SegmentName, TenantId,
+    WebhookName,
 };
 use crate::key::{Key, KeyId};
 use crate::provider::ProviderSpec;
@@ -26,6 +27,9 @@ use crate::share::Share;
 use crate::state::Moment;
 use crate::state::view::Ranges;
 use crate::time::Timestamp;
+use crate::webhook::WebhookSpec;
+
+mod kinds;
 
 /// One change. Stored: never rename a field. A field that is added, anywhere in an entry, must be left out of the
 /// JSON where it has its default, or the hashes of the entries before it change. A field that isn't known is refused when an entry is read, as the
@@ -181,6 +185,13 @@ pub enum Body {
     KeyRevoked {
         key: KeyId,
     },
+    WebhookPut {
+        webhook: WebhookName,
+        spec: WebhookSpec,
+    },
+    WebhookRemoved {
+        webhook: WebhookName,
+    },
 }
 
 impl Body {
@@ -208,7 +219,9 @@ impl Body {
             | Body::StateCollected { .. }
             | Body::StateErased { .. }
             | Body::KeyCreated { .. }
-            | Body::KeyRevoked { .. } => false,
+            | Body::KeyRevoked { .. }
+            | Body::WebhookPut { .. }
+            | Body::WebhookRemoved { .. } => false,
         }
     }
 
@@ -236,6 +249,8 @@ impl Body {
             Body::HoldLifted { .. } => "hold_lifted",
             Body::KeyCreated { .. } => "key_created",
             Body::KeyRevoked { .. } => "key_revoked",
+            Body::WebhookPut { .. } => "webhook_put",
+            Body::WebhookRemoved { .. } => "webhook_removed",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! decision can be replayed. Start reading at [`world`] (the fold over the [`ledger`]), then [`deploy`] (what may
 //! be done), [`routes`] (who gets which deployment) and [`journal`] (what a run leaves behind).
 
+mod address;
 pub mod agent;
 pub mod assign;
 pub mod begin;
@@ -26,4 +27,5 @@ pub mod state;
 pub mod stats;
 pub mod tier;
 pub mod time;
+pub mod webhook;
 pub mod world;

@@ -107,7 +107,9 @@ fn parts(body: &Body) -> BTreeSet<Part> {
         | Body::RolloutApproved { .. }
         | Body::GateRecorded { .. }
         | Body::KeyCreated { .. }
-        | Body::KeyRevoked { .. } => BTreeSet::new(),
+        | Body::KeyRevoked { .. }
+        | Body::WebhookPut { .. }
+        | Body::WebhookRemoved { .. } => BTreeSet::new(),
     }
 }
 
@@ -132,7 +134,9 @@ fn deployment(body: &Body) -> Option<DeploymentId> {
         | Body::StateErased { .. }
         | Body::HoldLifted { .. }
         | Body::KeyCreated { .. }
-        | Body::KeyRevoked { .. } => None,
+        | Body::KeyRevoked { .. }
+        | Body::WebhookPut { .. }
+        | Body::WebhookRemoved { .. } => None,
     }
 }
 
@@ -157,7 +161,9 @@ fn agent(body: &Body) -> Option<&AgentName> {
         | Body::StateErased { .. }
         | Body::WeightSet { .. }
         | Body::KeyCreated { .. }
-        | Body::KeyRevoked { .. } => None,
+        | Body::KeyRevoked { .. }
+        | Body::WebhookPut { .. }
+        | Body::WebhookRemoved { .. } => None,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::deployment::{Deployment, Hold, Pointer, Status};
 use crate::digest::Digest;
 use crate::id::{
     AgentName, DeploymentId, Epoch, LedgerSeq, ProviderName, ReleaseId, SegmentName, StateSeq, TenantId,
+    WebhookName,
 };
 use crate::key::{Key, KeyId};
 use crate::ledger::{Body, Broken, Entry, Head};
@@ -24,6 +25,7 @@ use crate::share::Share;
 use crate::state::Moment;
 use crate::state::view::{Commits, Ranges};
 use crate::time::Timestamp;
+use crate::webhook::{Webhook, WebhookSpec};
 
 /// Everything the control plane knows. Cheap to copy: copies share each part until one of them changes it.
 #[derive(Clone, Debug)]
@@ -48,6 +50,7 @@ pub struct World {
     pub keys: Shared<BTreeMap<KeyId, Arc<Key>>>,
     /// Whether any key was ever made: then the server never counts as open again.
     pub keyed: bool,
+    pub webhooks: Shared<BTreeMap<WebhookName, Arc<Webhook>>>,
 }
 
 /// A part of the world that copies share until one of them changes it: so a change costs what it touches, and
@@ -128,6 +131,7 @@ impl Default for World {
             erasures: Shared::default(),
             keys: Shared::default(),
             keyed: false,
+            webhooks: Shared::default(),
         }
     }
 }
@@ -329,8 +333,17 @@ impl World {
             Body::KeyRevoked { key } => {
                 self.keys.remove(key).ok_or("no such key")?;
             }
+            Body::WebhookPut { webhook, spec } => self.put_webhook(entry, webhook, spec),
+            Body::WebhookRemoved { webhook } => {
+                self.webhooks.remove(webhook).ok_or("no such webhook")?;
+            }
         }
         Ok(())
+    }
+
+    fn put_webhook(&mut self, entry: &Entry, name: &WebhookName, spec: &WebhookSpec) {
+        let since = self.webhooks.get(name).map_or(entry.seq, |before| before.since);
+        self.webhooks.insert(name.clone(), Arc::new(Webhook { spec: spec.clone(), since }));
     }
 
     fn create_release(

@@ -26,3 +26,4 @@ pub mod state;
 pub mod status;
 pub mod vectors;
 pub mod watch;
+pub mod webhooks;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pinrail_api::status::MissingKey;
 use pinrail_control::Control;
-use pinrail_control::deploy::compensate::Outbound;
+use pinrail_control::outbound::Outbound;
 use pinrail_domain::time::Clock;
 use pinrail_gateway::Gateway;
 use tokio::net::TcpListener;
@@ -29,7 +29,7 @@ pub struct Options {
     pub version: String,
     /// The providers whose key variable isn't set in this process's environment.
     pub missing_keys: MissingKeys,
-    /// Sends reports for compensation: [`crate::Webhooks`].
+    /// Sends webhooks' events and reports for compensation: [`crate::Webhooks`].
     pub outbound: Arc<dyn Outbound>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use pinrail_control::Control;
-use pinrail_control::deploy::compensate::Outbound;
+use pinrail_control::outbound::Outbound;
 use pinrail_domain::time::Clock;
 use tokio::sync::{Semaphore, watch};
 
@@ -22,7 +22,7 @@ pub struct State {
     pub draining: watch::Sender<bool>,
     /// Places for readers that wait for events.
     pub pollers: Arc<Semaphore>,
-    /// Sends reports for compensation.
+    /// Sends webhooks' events and reports for compensation.
     pub outbound: Arc<dyn Outbound>,
     /// Places for those that follow a stream of events.
     pub watchers: Arc<Semaphore>,

@@ -19,6 +19,7 @@ use crate::schedule::{Call, Fate, Kind, Schedule};
 use crate::tamper::Tampering;
 use crate::truth::Truth;
 
+mod deliveries;
 mod journal;
 mod state;
 

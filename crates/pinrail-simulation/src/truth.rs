@@ -287,7 +287,9 @@ impl Counted {
             | Body::WeightSet { .. }
             | Body::HoldLifted { .. }
             | Body::KeyCreated { .. }
-            | Body::KeyRevoked { .. } => {}
+            | Body::KeyRevoked { .. }
+            | Body::WebhookPut { .. }
+            | Body::WebhookRemoved { .. } => {}
         }
         self
     }

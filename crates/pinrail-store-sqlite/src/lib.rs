@@ -9,6 +9,7 @@
 
 mod answers;
 mod artifacts;
+mod deliveries;
 mod erase;
 mod failure;
 mod journal;

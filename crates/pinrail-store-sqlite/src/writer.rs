@@ -73,6 +73,7 @@ pub(crate) enum Kind {
     Journal,
     State,
     Answers,
+    Deliveries,
     /// Writes nothing.
     Log,
 }
@@ -258,7 +259,7 @@ impl Kinds {
             Kind::Ledger => self.ledger = true,
             Kind::Journal => self.journal = true,
             Kind::State => self.state = true,
-            Kind::Answers | Kind::Log => {}
+            Kind::Answers | Kind::Deliveries | Kind::Log => {}
         }
         self
     }

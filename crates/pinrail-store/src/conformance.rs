@@ -18,6 +18,7 @@ use crate::Store;
 
 pub mod answers;
 pub mod artifacts;
+pub mod deliveries;
 pub mod erasure;
 pub mod ledger;
 pub mod moments;
@@ -72,6 +73,10 @@ macro_rules! conformance_tests {
             answers::callers_have_keys_of_their_own
             answers::old_answers_expire_and_their_keys_work_again
             answers::a_replayed_start_binds_nothing
+            deliveries::a_cursor_moves_forward_and_never_back
+            deliveries::a_dead_letter_comes_with_its_cursor_or_not_at_all
+            deliveries::dead_letters_change_and_go_singly
+            deliveries::an_outlet_that_is_forgotten_leaves_nothing
             runs::a_start_is_a_plan_a_summary_and_its_events
             runs::a_run_starts_once
             runs::events_follow_in_order

@@ -14,6 +14,7 @@ pub mod answers;
 pub mod artifacts;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod deliveries;
 pub mod journal;
 pub mod ledger;
 pub mod memory;
@@ -21,15 +22,16 @@ pub mod state;
 
 pub use answers::{Answer, AnswerKey, Answers};
 pub use artifacts::Artifacts;
+pub use deliveries::Deliveries;
 pub use journal::Journal;
 pub use ledger::Ledger;
 pub use memory::Memory;
 pub use state::State;
 
 /// Everything that Pinrail keeps.
-pub trait Store: Artifacts + Ledger + Journal + State + Answers {}
+pub trait Store: Artifacts + Ledger + Journal + State + Answers + Deliveries {}
 
-impl<T: Artifacts + Ledger + Journal + State + Answers> Store for T {}
+impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries> Store for T {}
 
 /// Why a store couldn't do its work. What was asked for has not happened, unless it is [`Unavailable`].
 ///

@@ -12,10 +12,12 @@ use pinrail_domain::id::{LedgerSeq, RunId, StateSeq};
 use pinrail_domain::ledger::{Entry, Head};
 use pinrail_domain::time::Timestamp;
 
+use crate::deliveries::Outlet;
 use crate::journal::SessionKey;
 use crate::ledger::AppendError;
 use crate::{Answer, AnswerKey, Answers, Artifacts, Ledger, StoreError, ledger};
 
+mod deliveries;
 mod journal;
 mod state;
 
@@ -44,6 +46,7 @@ struct Kept {
     bindings_written: u64,
     answers: BTreeMap<AnswerKey, Answer>,
     state: state::Records,
+    deliveries: BTreeMap<Outlet, deliveries::Delivered>,
     failures: VecDeque<(Strike, StoreError)>,
 }
 

@@ -9,7 +9,7 @@ use crate::client::{Client, ClientError};
 use crate::commands::{
     agent, apply, bench, completions, context, deploy, deployment, doctor, erase, gc, hold, init, key,
     ledger, member, memory, model, pointers, provider, readiness, release, run, sim, state, up, vectors,
-    watch,
+    watch, webhook,
 };
 use crate::config;
 use crate::exit;
@@ -90,6 +90,7 @@ enum Command {
     Ledger(ledger::Args),
     Member(member::Args),
     Watch(watch::Args),
+    Webhook(webhook::Args),
     Readiness(readiness::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
@@ -125,6 +126,7 @@ impl Cli {
             Command::Context(args) => done(context::run(args, &globals.context()?)),
             Command::Member(args) => done(member::run(args, &globals.context()?)),
             Command::Watch(args) => done(watch::run(&args, &globals.context()?)),
+            Command::Webhook(args) => done(webhook::run(args, &globals.context()?)),
             Command::Readiness(args) => verdict(readiness::run(&args, &globals.context()?)),
             Command::State(args) => verdict(state::run(args, &globals.context()?)),
             Command::Gc(args) => done(gc::run(args, &globals.context()?)),

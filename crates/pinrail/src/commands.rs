@@ -29,3 +29,4 @@ pub mod state_by;
 pub mod up;
 pub mod vectors;
 pub mod watch;
+pub mod webhook;

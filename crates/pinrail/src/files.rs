@@ -11,6 +11,7 @@ pub mod project;
 pub mod release;
 pub mod section;
 pub mod tools;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

@@ -2,49 +2,22 @@
 //!
 //! A report is a CloudEvent whose id follows from the deployment and the call alone, so a receiver that gets it twice
 //! knows it. What was delivered is journaled in the call's run, and not sent again unless somebody asks. How reports
-//! travel, and how they are signed, is the [`Outbound`] port's: the control plane knows no HTTP and no secret (I15).
+//! travel, and how they are signed, is the [`Outbound`] port's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use pinrail_domain::agent::Compensation;
 use pinrail_domain::id::{AgentName, DeploymentId, EventSeq, RunId};
 use pinrail_domain::journal::Event;
-use pinrail_domain::time::Timestamp;
+use pinrail_domain::time::{Clock, Timestamp};
 use pinrail_store::StoreError;
 use serde::Serialize;
 use serde_json::json;
 
 use super::blast::{Blast, SideEffect};
 use crate::Control;
-
-/// Sends reports; the server implements it.
-#[async_trait]
-pub trait Outbound: Send + Sync {
-    /// Sends one report. The wait is bounded.
-    async fn send(&self, to: &Compensation, report: &Report) -> Result<(), SendError>;
-}
-
-/// One report, ready to go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// The same for the same call and deployment.
-    pub id: String,
-    pub at: Timestamp,
-    /// A CloudEvent in structured mode.
-    pub body: Vec<u8>,
-}
-
-/// Why a report wasn't taken.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{what}")]
-pub struct SendError {
-    pub what: String,
-    /// Whether sending it again may help.
-    pub may_help: bool,
-}
+use crate::outbound::{Address, Message, Outbound};
 
 /// How calls are to be reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,8 +141,8 @@ impl Control {
             let why = format!("not tried: the {FAILURES_MAX} before it failed at the same address");
             return Outcome::Failed { attempts: 0, why };
         }
-        let report = self.report_of(blast, effect);
-        let outcome = deliver(outbound, &to, &report).await;
+        let mut report = self.report_of(blast, effect);
+        let outcome = deliver(outbound, &*self.inner.clock, &Address::from(&to), &mut report).await;
         match &outcome {
             Err((_, _)) => *failures.entry(effect.agent.clone()).or_default() += 1,
             Ok(_) => {
@@ -187,7 +160,7 @@ impl Control {
         }
     }
 
-    fn report_of(&self, blast: &Blast, effect: &SideEffect) -> Report {
+    fn report_of(&self, blast: &Blast, effect: &SideEffect) -> Message {
         let SideEffect { run, event, agent, tenant, session, tool, at, call, full_arguments, result, .. } =
             effect;
         let id = report_id(blast.deployment, *run, *event);
@@ -211,20 +184,29 @@ impl Control {
                 "chain": affected.map(|affected| blast.chain(affected.why)),
             },
         });
-        Report { id, at: self.inner.clock.now(), body: body.to_string().into_bytes() }
+        Message { id, at: self.inner.clock.now(), body: body.to_string().into_bytes() }
     }
 }
 
 /// Sends a report, and again while that may help; gives the number of attempts.
-async fn deliver(outbound: &dyn Outbound, to: &Compensation, report: &Report) -> Result<u32, (u32, String)> {
+async fn deliver(
+    outbound: &dyn Outbound,
+    clock: &dyn Clock,
+    to: &Address,
+    report: &mut Message,
+) -> Result<u32, (u32, String)> {
     let mut attempts = 0;
     loop {
         attempts += 1;
         match outbound.send(to, report).await {
-            Ok(()) => return Ok(attempts),
-            Err(error) if !error.may_help || attempts >= ATTEMPTS_MAX => return Err((attempts, error.what)),
+            Ok(_) => return Ok(attempts),
+            Err(error) if !error.may_help() || attempts >= ATTEMPTS_MAX => {
+                return Err((attempts, error.what));
+            }
             Err(_) => tokio::time::sleep(PAUSE * (1 << (attempts - 1))).await,
         }
+        // A receiver refuses what was signed too long ago.
+        report.at = clock.now();
     }
 }
 

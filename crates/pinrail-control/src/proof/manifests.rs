@@ -14,12 +14,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use pinrail_domain::deployment::{Deployment, Status};
-use pinrail_domain::id::{AgentName, DeploymentId, LedgerSeq, SegmentName, StateSeq};
+use pinrail_domain::id::{DeploymentId, LedgerSeq, StateSeq};
 use pinrail_domain::ledger::Body;
 use pinrail_domain::state::index::Index;
 use pinrail_domain::state::manifest::{Line, Manifest, Served, SetDigest};
 use pinrail_domain::state::view::{Commits, View};
 use pinrail_domain::state::{Moment, Space};
+use pinrail_domain::webhook::concerns::active_at;
 use pinrail_domain::world::World;
 use pinrail_store::state::SpaceFilter;
 use pinrail_store::{Store, StoreError};
@@ -215,21 +216,4 @@ fn pointers(world: &World, at: LedgerSeq) -> Vec<Served> {
             Served { agent, segment, active }
         })
         .collect()
-}
-
-/// The deployment promoted last by then, among those that weren't taken back by then.
-fn active_at(world: &World, agent: &AgentName, segment: &SegmentName, at: LedgerSeq) -> Option<DeploymentId> {
-    let covering = world
-        .deployments
-        .values()
-        .filter(|deployment| deployment.segment == *segment && deployment.releases.contains_key(agent));
-    let standing = covering.filter(|deployment| match &deployment.status {
-        Status::Candidate { .. } | Status::Promoted { .. } => true,
-        Status::RolledBack { seq, .. } => *seq > at,
-    });
-    let promoted = standing.filter_map(|deployment| {
-        let committed = world.commits.span(deployment.id).committed?;
-        (committed <= at).then_some((committed, deployment.id))
-    });
-    promoted.max().map(|(_, id)| id)
 }

@@ -32,6 +32,7 @@ use crate::publish::Publish;
 use crate::runs::{Create, CreateRefused, Created};
 use crate::{By, Control, Idempotency, Options, Recovered};
 
+mod deliveries;
 mod state;
 
 /// 2026-11-20, long before any date in the catalogue below.

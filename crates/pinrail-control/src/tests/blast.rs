@@ -19,7 +19,8 @@ use serde_json::json;
 use super::bench::*;
 use super::state::*;
 use crate::deploy::blast::Why;
-use crate::deploy::compensate::{ATTEMPTS_MAX, Compensate, Outbound, Outcome, Report, SendError};
+use crate::deploy::compensate::{ATTEMPTS_MAX, Compensate, Outcome};
+use crate::outbound::{Address, Fault, Message, Outbound, Receipt, SendError};
 use crate::publish::Publish;
 use crate::state::{Reader, WriteAs};
 
@@ -32,15 +33,19 @@ struct Receiver {
 
 #[async_trait]
 impl Outbound for Receiver {
-    async fn send(&self, to: &Compensation, report: &Report) -> Result<(), SendError> {
+    async fn send(&self, to: &Address, report: &Message) -> Result<Receipt, SendError> {
         assert_eq!(to.url, "https://example.com/hook");
         if let Some(error) = self.answers.lock().unwrap().pop_front() {
             return Err(error);
         }
         let body = serde_json::from_slice(&report.body).unwrap();
         self.taken.lock().unwrap().push((report.id.clone(), body));
-        Ok(())
+        Ok(Receipt { status: 204, said: String::new() })
     }
+}
+
+fn error(what: &str, fault: Fault) -> SendError {
+    SendError { what: what.to_owned(), fault, answer: None }
 }
 
 /// A release of the planner whose tool `refund` changes the world, serving all traffic.
@@ -158,8 +163,9 @@ async fn every_call_is_reported_once_and_again_under_the_same_id() {
     assert!(planned.iter().all(|report| report.outcome == Outcome::WouldSend));
     assert!(receiver.taken.lock().unwrap().is_empty());
     // The first attempts fail; what can't be mended isn't tried again.
-    let error = |may_help| SendError { what: "no".to_owned(), may_help };
-    receiver.answers.lock().unwrap().extend([error(true), error(true), error(false)]);
+    let later = Fault::Later { after: None };
+    let answers = [later, later, Fault::Refused].map(|fault| error("no", fault));
+    receiver.answers.lock().unwrap().extend(answers);
     let done = compensate(Compensate::default()).await;
     assert_eq!(done[0].outcome, Outcome::Failed { attempts: 3, why: "no".to_owned() });
     assert!(matches!(done[1].outcome, Outcome::Delivered { attempts: 1, not_noted: None }), "{:?}", done[1]);
@@ -185,8 +191,8 @@ async fn every_call_is_reported_once_and_again_under_the_same_id() {
 async fn a_receiver_that_is_away_is_not_asked_for_ever() {
     let Story { bench, bad, .. } = story().await;
     let receiver = Receiver::default();
-    let away = || SendError { what: "away".to_owned(), may_help: true };
-    receiver.answers.lock().unwrap().extend((0..100).map(|_| away()));
+    let away = error("away", Fault::Later { after: None });
+    receiver.answers.lock().unwrap().extend(std::iter::repeat_n(away, 100));
     let done = bench.control.compensate(bad, &receiver, Compensate::default()).await.unwrap().unwrap();
     let attempts: Vec<_> = done
         .reports

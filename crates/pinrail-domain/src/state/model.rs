@@ -222,7 +222,9 @@ impl Model {
             | Body::WeightSet { .. }
             | Body::HoldLifted { .. }
             | Body::KeyCreated { .. }
-            | Body::KeyRevoked { .. } => {}
+            | Body::KeyRevoked { .. }
+            | Body::WebhookPut { .. }
+            | Body::WebhookRemoved { .. } => {}
         }
         self.copy();
     }

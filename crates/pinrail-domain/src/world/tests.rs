@@ -81,7 +81,9 @@ impl Model {
             | Body::RolloutApproved { .. }
             | Body::GateRecorded { .. }
             | Body::KeyCreated { .. }
-            | Body::KeyRevoked { .. } => {}
+            | Body::KeyRevoked { .. }
+            | Body::WebhookPut { .. }
+            | Body::WebhookRemoved { .. } => {}
         }
     }
 

@@ -150,6 +150,15 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/context/{space}/resync", WRITE_STATE, Takes::Json("AskResync"), [] => "MessageSent", api::context::resync::ask, "Asks the writers to write again in a protocol that the reader accepts"),
     route!(GET "/api/v1/context/{space}/watch", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, ACCEPTS, ("after", "the moment to go on after, where there is no Last-Event-ID")] => "text/event-stream", api::context::watch::follow, "Follows a space: what comes into a reader's view and goes out of it"),
 
+    route!(GET "/api/v1/webhooks", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Webhook", api::webhooks::list::list, "Lists the webhooks by name: their place, what keeps them, their dead letters"),
+    route!(GET "/api/v1/webhooks/{webhook}", READ, Takes::Nothing, [] => "Webhook", api::webhooks::get::show, "Shows a webhook and how its delivery goes"),
+    route!(PUT "/api/v1/webhooks/{webhook}", DEPLOY, Takes::Json("WebhookSpec"), [REASON] => "Changed", api::webhooks::put::put, "Makes a webhook's settings what the body says"),
+    route!(DELETE "/api/v1/webhooks/{webhook}", DEPLOY, Takes::Nothing, [REASON] => "Changed", api::webhooks::delete::remove, "Removes a webhook with its place and its dead letters"),
+    route!(POST "/api/v1/webhooks/{webhook}/test", DEPLOY, Takes::Nothing, [] => "WebhookTest", api::webhooks::test::test, "Sends a test event now, and says what the receiver said"),
+    route!(GET "/api/v1/webhooks/{webhook}/dead-letters", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of DeadLetter", api::webhooks::dead_letters::list, "Lists the ledger entries that the receiver wouldn't take"),
+    route!(POST "/api/v1/webhooks/{webhook}/dead-letters/retry", DEPLOY, Takes::Nothing, [] => "Resent", api::webhooks::resend_all::resend, "Sends the dead letters again, oldest first"),
+    route!(POST "/api/v1/webhooks/{webhook}/dead-letters/{seq}/retry", DEPLOY, Takes::Nothing, [] => "Resent", api::webhooks::resend::resend, "Sends one dead letter again"),
+
     route!(POST "/api/v1/keys", ADMIN, Takes::Json("CreateKey"), [] => "KeyCreated", api::keys::post::create, "Makes a key and shows its token, once"),
     route!(GET "/api/v1/keys", ADMIN, Takes::Nothing, [AFTER, LIMIT] => "Page of Key", api::keys::list::list, "Lists the keys that work, without their secrets"),
     route!(DELETE "/api/v1/keys/{key}", ADMIN, Takes::Nothing, [REASON] => "KeyRevoked", api::keys::delete::revoke, "Revokes a key at once"),

@@ -32,6 +32,8 @@ fn path(route: &Route, run: &str) -> String {
         .replace("{space}", "orders")
         .replace("{member}", "mem_0000000000000000")
         .replace("{epoch}", "1")
+        .replace("{webhook}", "chat")
+        .replace("{seq}", "1")
 }
 
 /// A legal body for the routes under a run: a new one must be given one here. Bodies about state name the run.

@@ -57,6 +57,12 @@ fn arguments_that_make_sense_parse_and_others_name_what_is_wrong() {
     check("pinrail vectors delete kb --external", Some("<KEY>"));
     check("pinrail vectors canaries kb --check c.jsonl --deployment 3", None);
     check("pinrail vectors canaries kb --check c.jsonl --set c.jsonl", Some("cannot be used with"));
+    check("pinrail webhook put chat --url https://x --event a_*,b --agent support --secret-env S", None);
+    check("pinrail webhook put chat", Some("--url"));
+    check("pinrail webhook retry chat 7", None);
+    check("pinrail webhook retry chat --all", None);
+    check("pinrail webhook retry chat", Some("<SEQ"));
+    check("pinrail webhook retry chat 7 --all", Some("cannot be used with"));
     check("pinrail key create x --scope run,read --tenant acme", None);
     check("pinrail key create x", Some("--scope"));
     check("pinrail key create x --scope root", Some("no scope `root`"));

@@ -1,7 +1,7 @@
-//! `pinrail apply`: makes the server's providers, agents and releases equal to the files.
+//! `pinrail apply`: makes the server's providers, agents, webhooks and releases equal to the files.
 //!
 //! Everything is read and checked here before the first change, so a mistake in one file changes nothing. Then, in
-//! this order: providers, agents, releases with their artifacts, and last what is to go. Each step is safe to do
+//! this order: providers, agents, webhooks, releases with their artifacts, and last what is to go. Each step is safe to do
 //! twice: an apply that was cut off is finished by the next one.
 
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use pinrail_api::agents::{Agent, Changed, Provider};
 use pinrail_api::problem::Code;
 use pinrail_api::releases::Release;
+use pinrail_api::webhooks::Webhook;
 use pinrail_domain::id::{AgentName, ReleaseId};
 use serde::Serialize;
 use serde_json::json;
@@ -16,23 +17,24 @@ use serde_json::json;
 use super::release::{Extra, publish};
 use crate::cli::Context;
 use crate::client::{ClientError, Query, escape};
+use crate::files::project::PROJECT_FILE;
 use crate::files::release::Prepared;
 use crate::files::{BadFiles, Fault, Project};
 use crate::output::{clean, talk};
 
-/// Make the server's agents, providers and releases equal to the files
+/// Make the server's agents, providers, webhooks and releases equal to the files
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail apply
   pinrail apply -f my-agents --dry-run
-  pinrail apply --prune                 removes agents and providers that are not in the files
+  pinrail apply --prune                 removes agents, providers and webhooks that are not in the files
 
 The second time changes nothing. It deploys nothing: `pinrail deploy` moves traffic. docs/files.md explains the files.")]
 pub struct Args {
     /// Folder of pinrail.toml
     #[arg(short = 'f', long = "dir", value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// Remove agents and providers that are not in the files
+    /// Remove agents, providers and webhooks that are not in the files
     #[arg(long)]
     prune: bool,
     /// Why; the ledger keeps it
@@ -56,6 +58,7 @@ struct Step {
 struct There {
     providers: Vec<Provider>,
     agents: Vec<Agent>,
+    webhooks: Vec<Webhook>,
     /// The files' releases that exist already.
     releases: Vec<(AgentName, ReleaseId)>,
 }
@@ -72,9 +75,10 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let project = Project::read(&args.dir)?;
     let there = There::ask(context, &project)?;
     check_models(&project, &there)?;
+    check_webhooks(&project, &there)?;
     let mut apply = Apply { context, args, project, there, steps: Vec::new() };
-    let result = apply.providers().and_then(|()| apply.agents()).and_then(|()| apply.releases());
-    let result = result.and_then(|()| apply.extras());
+    let result = apply.providers().and_then(|()| apply.agents()).and_then(|()| apply.webhooks());
+    let result = result.and_then(|()| apply.releases()).and_then(|()| apply.extras());
     apply.report(result.is_ok())?;
     result
 }
@@ -83,6 +87,7 @@ impl There {
     fn ask(context: &Context, project: &Project) -> anyhow::Result<There> {
         let providers = context.client.all("/api/v1/providers", "after")?;
         let agents = context.client.all("/api/v1/agents", "after")?;
+        let webhooks = context.client.all("/api/v1/webhooks", "after")?;
         let mut releases = Vec::new();
         for (name, agent) in &project.agents {
             let Some(prepared) = &agent.release else { continue };
@@ -93,7 +98,7 @@ impl There {
                 Err(other) => return Err(other.into()),
             }
         }
-        Ok(There { providers, agents, releases })
+        Ok(There { providers, agents, webhooks, releases })
     }
 
     fn has_release(&self, agent: &AgentName, release: ReleaseId) -> bool {
@@ -129,6 +134,22 @@ fn check_models(project: &Project, there: &There) -> Result<(), BadFiles> {
     if faults.is_empty() { Ok(()) } else { Err(BadFiles(faults)) }
 }
 
+/// Refuses webhooks that name agents which there won't be.
+fn check_webhooks(project: &Project, there: &There) -> Result<(), BadFiles> {
+    let is_known = |agent: &AgentName| {
+        project.agents.contains_key(agent) || there.agents.iter().any(|there| there.agent == *agent)
+    };
+    let mut faults = Vec::new();
+    for (name, spec) in &project.webhooks {
+        for agent in spec.agents.iter().filter(|agent| !is_known(agent)) {
+            let what =
+                format!("webhooks.{name}.agents names `{agent}`, which is no agent here or on the server");
+            faults.push(Fault { file: PROJECT_FILE.into(), line: None, what });
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(BadFiles(faults)) }
+}
+
 impl Apply<'_> {
     fn providers(&mut self) -> anyhow::Result<()> {
         for (name, spec) in self.project.providers.clone() {
@@ -144,6 +165,15 @@ impl Apply<'_> {
             let before = self.there.agents.iter().find(|there| there.agent == name);
             let change = change(before.map(|there| there.spec == agent.spec));
             self.put("agent", name.as_str(), change, &agent.spec)?;
+        }
+        Ok(())
+    }
+
+    fn webhooks(&mut self) -> anyhow::Result<()> {
+        for (name, spec) in self.project.webhooks.clone() {
+            let before = self.there.webhooks.iter().find(|there| there.webhook == name);
+            let change = change(before.map(|there| there.spec == spec));
+            self.put("webhook", name.as_str(), change, &spec)?;
         }
         Ok(())
     }
@@ -190,8 +220,12 @@ impl Apply<'_> {
         let providers = self.there.providers.iter().map(|there| &there.provider);
         let providers =
             providers.filter(|name| !self.project.providers.contains_key(*name)).map(ToString::to_string);
+        let webhooks = self.there.webhooks.iter().map(|there| &there.webhook);
+        let webhooks =
+            webhooks.filter(|name| !self.project.webhooks.contains_key(*name)).map(ToString::to_string);
+        let extras = agents.map(|name| ("agent", name)).chain(providers.map(|name| ("provider", name)));
         let extras: Vec<(&'static str, String)> =
-            agents.map(|name| ("agent", name)).chain(providers.map(|name| ("provider", name))).collect();
+            extras.chain(webhooks.map(|name| ("webhook", name))).collect();
         for (kind, name) in extras {
             let mut change = if self.args.prune { "removed".to_owned() } else { "extra".to_owned() };
             if self.args.prune && !self.args.dry_run {

@@ -1,8 +1,8 @@
 //! `pinrail up`: everything in one process.
 //!
 //! In this order: configuration, data folder, lock, store (which recovers what a crash left), control plane,
-//! simulated provider, gateway, listener; and backwards on the way down: no new connections, requests in
-//! flight finish, the journal's queue is written, the lock goes last.
+//! simulated provider, gateway, listener, webhooks; and backwards on the way down: no new connections, requests in
+//! flight finish, no more events go out, the journal's queue is written, the lock goes last.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use pinrail_api::status::MissingKey;
 use pinrail_control::Control;
+use pinrail_control::outbound::Outbound;
 use pinrail_domain::time::Clock as _;
 use pinrail_gateway::Gateway;
 use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
@@ -136,9 +137,11 @@ impl Up {
         self.welcome(address, data);
         let control = self.control.clone();
         let gateway = self.gateway.clone();
+        let outbound: Arc<dyn Outbound> = Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets)));
+        let webhooks = control.deliver_webhooks(Arc::clone(&outbound));
         let server = Server::new(pinrail_server::Options {
             missing_keys: missing_keys(self.control.clone()),
-            outbound: Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets))),
+            outbound,
             control: self.control,
             gateway: self.gateway,
             clock: self.clock,
@@ -153,6 +156,7 @@ impl Up {
             );
         }
         gateway.drained().await;
+        webhooks.stop().await;
         control.drain().await;
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)

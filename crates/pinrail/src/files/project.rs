@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pinrail_domain::agent::AgentSpec;
-use pinrail_domain::id::{AgentName, ProviderName};
+use pinrail_domain::id::{AgentName, ProviderName, WebhookName};
 use pinrail_domain::model::{CATALOGUE_BYTES_MAX, Catalogue};
 use pinrail_domain::provider::{ProviderSpec, Timeouts};
+use pinrail_domain::webhook::WebhookSpec;
 
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
-use super::{BadFiles, Fault, agent, nearest, release};
+use super::{BadFiles, Fault, agent, nearest, release, webhook};
 use crate::output::time;
 
 /// The settings file's name.
@@ -30,6 +31,7 @@ pub struct Project {
     pub aborted_kept_ms: Option<u64>,
     pub catalogue: Catalogue,
     pub providers: BTreeMap<ProviderName, ProviderSpec>,
+    pub webhooks: BTreeMap<WebhookName, WebhookSpec>,
     pub agents: BTreeMap<AgentName, Agent>,
     /// Whether there is a `pinrail.toml`.
     pub has_file: bool,
@@ -78,6 +80,7 @@ impl Project {
                 aborted_kept_ms: None,
                 catalogue: Catalogue::embedded().clone(),
                 providers: BTreeMap::new(),
+                webhooks: BTreeMap::new(),
                 agents: BTreeMap::new(),
                 has_file: false,
             });
@@ -88,12 +91,15 @@ impl Project {
             let aborted_kept_ms = file.table("state", aborted_kept_ms);
             let catalogue = catalogue(file, dir);
             let providers = file.each("providers", |name, section| provider(name, section, &catalogue));
+            let webhooks = file.each("webhooks", webhook::read);
+            webhook::check_count(file, webhooks.len());
             Some(Project {
                 listen,
                 store_bytes_max,
                 aborted_kept_ms,
                 catalogue,
                 providers: providers.into_iter().collect(),
+                webhooks: webhooks.into_iter().collect(),
                 agents: BTreeMap::new(),
                 has_file: true,
             })

@@ -1,0 +1,33 @@
+//! `GET /api/v1/webhooks/{webhook}/dead-letters?after=&limit=`.
+
+use pinrail_api::Page;
+use pinrail_api::webhooks::DeadLetter;
+use pinrail_domain::id::{LedgerSeq, WebhookName};
+use pinrail_store::deliveries;
+use serde::Deserialize;
+
+use super::no_webhook;
+use crate::call::Call;
+use crate::problem;
+use crate::reply::{self, Answer};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    #[serde(default)]
+    after: u64,
+    limit: Option<usize>,
+}
+
+pub async fn list(call: Call) -> Answer {
+    let webhook: WebhookName = call.param("webhook")?;
+    let Query { after, limit } = call.query()?;
+    let limit = call.page(limit)?;
+    let letters = call.control().dead_letters(&webhook, LedgerSeq(after), limit + 1).await;
+    let letters = letters.map_err(|error| problem::store(&error))?.ok_or_else(|| no_webhook(&webhook))?;
+    let shown = letters.into_iter().map(|letter| {
+        let deliveries::DeadLetter { seq, attempts, why, at } = letter;
+        DeadLetter { seq, attempts, why, at }
+    });
+    reply::json(&Page::cut(shown.collect(), limit, |letter| letter.seq.to_string()))
+}
