@@ -109,11 +109,8 @@ impl Entry {
 
 fn subject(fields: &Value) -> Option<String> {
     SUBJECTS.iter().find_map(|(field, place)| {
-        let id = match &fields[*field] {
-            Value::Object(thing) => thing.get("id")?,
-            plain => plain,
-        };
-        match id {
+        let named = &fields[*field];
+        match named.get("id").unwrap_or(named) {
             Value::String(name) => Some(format!("{place}/{name}")),
             Value::Number(number) => Some(format!("{place}/{number}")),
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
