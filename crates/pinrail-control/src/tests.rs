@@ -11,6 +11,7 @@ mod ledger;
 mod lifecycle;
 mod proof;
 mod reopen;
+mod rollouts;
 mod runs;
 mod sessions;
 mod stamps;

@@ -18,6 +18,7 @@ mod members;
 mod process;
 mod resolve;
 mod rollback;
+mod rollouts;
 mod search;
 mod session;
 mod upstream;
@@ -47,6 +48,8 @@ pub struct Args {
     quick: bool,
     #[command(flatten)]
     search: search::Wish,
+    #[command(flatten)]
+    rollouts: rollouts::Wish,
     /// Internal: answer as the fixed upstream on this port
     #[arg(long, hide = true)]
     upstream: Option<u16>,
@@ -68,10 +71,12 @@ enum Scenario {
     Search,
     /// The data plane, against direct and nginx
     Gateway,
+    /// Whole rollouts of good and bad candidates, and how fast a breach is acted on
+    Rollouts,
 }
 
 /// In the order in which they are measured.
-const SCENARIOS: [Scenario; 7] = [
+const SCENARIOS: [Scenario; 8] = [
     Scenario::Resolve,
     Scenario::Journal,
     Scenario::Rollback,
@@ -79,6 +84,7 @@ const SCENARIOS: [Scenario; 7] = [
     Scenario::State,
     Scenario::Search,
     Scenario::Gateway,
+    Scenario::Rollouts,
 ];
 
 /// One line of the table.
@@ -153,6 +159,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::State => runtime.block_on(session::measure(&bench))?,
             Scenario::Search => runtime.block_on(search::measure(&bench, args.search))?,
             Scenario::Gateway => runtime.block_on(gateway::measure(&bench))?,
+            Scenario::Rollouts => runtime.block_on(rollouts::measure(&bench, args.rollouts))?,
         });
     }
     show(&rows, out)?;
