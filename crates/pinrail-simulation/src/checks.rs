@@ -196,7 +196,7 @@ fn check_done(truth: &Truth, op: &Op, first: bool, floor: &Floor, done: &Done) -
         | Done::Nothing { .. }
         | Done::Mismatch { .. } => match &op.what {
             What::Read(look) => check_look(truth, look, floor, done),
-            What::Change(_) | What::Run(_) | What::Write(_) => {
+            What::Change(_) | What::Run(_) | What::Write(_) | What::Conduct => {
                 Err("a write was answered as a read".to_owned())
             }
         },

@@ -39,6 +39,8 @@ pub(crate) enum What {
     Run(RunWork),
     Write(Write),
     Read(Look),
+    /// The rollout controller looks.
+    Conduct,
 }
 
 /// Changes the world.
@@ -50,6 +52,10 @@ pub(crate) enum Change {
     RollBack { id: DeploymentId, take: TakeBack },
     SetWeight { id: DeploymentId, weight: Share },
     LiftHold { agent: AgentName, segment: SegmentName },
+    Freeze(DeploymentId),
+    Resume(DeploymentId),
+    Approve(DeploymentId),
+    Gate(DeploymentId),
 }
 
 /// Works with runs.
@@ -201,6 +207,10 @@ impl Op {
             What::Run(work) => self.run(&control, work).await,
             What::Write(write) => self.write(&control, write).await,
             What::Read(look) => look.read(&control).await,
+            What::Conduct => {
+                control.conduct_once().await;
+                Told::Done(Done::Changed)
+            }
         }
     }
 
@@ -227,7 +237,8 @@ impl Op {
                 | RunWork::Finish { .. }
                 | RunWork::Read { .. },
             )
-            | What::Read(_) => Vec::new(),
+            | What::Read(_)
+            | What::Conduct => Vec::new(),
         }
     }
 

@@ -32,9 +32,10 @@ impl Plan<'_> {
     /// The next operation.
     pub(crate) fn next(&mut self, number: u64) -> Op {
         let what = match self.dice.below(100) {
-            0..=17 => What::Change(self.change(number)),
-            18..=52 => What::Run(self.run_work()),
-            53..=77 => self.write().map_or_else(|| What::Run(self.create()), What::Write),
+            0..=19 => What::Change(self.change(number)),
+            20..=24 => What::Conduct,
+            25..=54 => What::Run(self.run_work()),
+            55..=78 => self.write().map_or_else(|| What::Run(self.create()), What::Write),
             _ => What::Read(self.look()),
         };
         let can_be_keyed = match &what {
@@ -48,7 +49,7 @@ impl Plan<'_> {
                 | RunWork::Finish { .. }
                 | RunWork::Read { .. } => false,
             },
-            What::Read(_) => false,
+            What::Read(_) | What::Conduct => false,
         };
         Op { number, keyed: can_be_keyed && self.dice.chance(50), what }
     }
@@ -56,7 +57,8 @@ impl Plan<'_> {
     fn change(&mut self, number: u64) -> Change {
         let world = self.truth.world();
         let lift_hold = self.dice.chance(70);
-        match self.dice.below(12) {
+        match self.dice.below(15) {
+            12..=14 => self.guide(lift_hold),
             0..=3 => self.deploy(lift_hold),
             4 => Change::OpenIngest(name(&format!("job-{}", number % 3))),
             5..=7 => {
@@ -86,13 +88,34 @@ impl Plan<'_> {
         }
     }
 
+    /// What a person does with a rollout.
+    fn guide(&mut self, lift_hold: bool) -> Change {
+        let world = self.truth.world();
+        let guided = world.deployments.values().filter(|deployment| match deployment.status {
+            Status::Candidate { .. } => deployment.rollout.is_some(),
+            Status::Promoted { .. } | Status::RolledBack { .. } => false,
+        });
+        let guided: Vec<DeploymentId> = guided.map(|deployment| deployment.id).collect();
+        let Some(id) = self.dice.pick(&guided).copied() else { return self.deploy(lift_hold) };
+        match self.dice.below(5) {
+            0 => Change::Freeze(id),
+            1 => Change::Gate(id),
+            2 => Change::Approve(id),
+            _ => Change::Resume(id),
+        }
+    }
+
     fn deploy(&mut self, lift_hold: bool) -> Change {
         let count = if self.dice.chance(40) { 2 } else { 1 };
         let first = self.dice.below(SETTING.agents.len());
         let release = *self.dice.pick(&SETTING.releases).expect("there are releases");
         let agents = (first..first + count).map(|n| SETTING.agents[n % SETTING.agents.len()].clone());
         let segment = SETTING.segments[usize::from(self.dice.chance(20))].clone();
-        let traffic = if self.dice.chance(25) { Traffic::Now } else { Traffic::Canary(self.share()) };
+        let traffic = match self.dice.below(8) {
+            0..=1 => Traffic::Now,
+            2..=4 => Traffic::Canary(self.share()),
+            _ => Traffic::Rollout(Box::new(SETTING.plan(first, &segment))),
+        };
         Change::Deploy(Open {
             releases: agents.map(|agent| (agent, release)).collect(),
             segment,

@@ -10,6 +10,7 @@ use pinrail_domain::ledger::{Actor, Body, Draft, Entry, Head};
 use pinrail_domain::model::Catalogue;
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Manifest;
+use pinrail_domain::rollout::Plan;
 use pinrail_domain::share::Share;
 use pinrail_domain::state::{Space, StateKey};
 use pinrail_domain::tier::Tier;
@@ -82,6 +83,26 @@ impl Setting {
             keys: ["k0", "k1", "k2", "k3"].map(name).into(),
             ledger: chain(bodies),
         }
+    }
+
+    /// How the agent's deployments are rolled out: by few runs, with people in between.
+    pub(crate) fn plan(&self, agent: usize, segment: &SegmentName) -> Plan {
+        let settings = json!({
+            "segments": [{ "name": "vip", "tenants": ["umbrella"] }],
+            "rollout": {
+                "steps": [
+                    { "canary": { "percent": 50, "min_runs": 1, "segments": ["vip"] } },
+                    { "canary": { "percent": 30, "min_runs": 1 } },
+                    "gate",
+                    { "pause": {} },
+                    { "canary": { "percent": 60, "min_runs": 2 } },
+                    { "approve": {} },
+                ],
+                "guardrails": [],
+            },
+        });
+        let spec: AgentSpec = serde_json::from_value(settings).expect("good settings");
+        Plan::of(&self.agents[agent % self.agents.len()], &spec, segment)
     }
 
     /// A space of shared context.

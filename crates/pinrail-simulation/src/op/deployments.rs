@@ -2,6 +2,7 @@
 
 use pinrail_control::Control;
 use pinrail_control::deploy::Flipped;
+use pinrail_domain::deployment::{Gate, GateVerdict};
 
 use super::{Change, Done, Op, Told, committed};
 
@@ -19,6 +20,13 @@ impl Op {
             }
             Change::SetWeight { id, weight } => {
                 committed(control.set_weight(by, *id, *weight).await, flipped)
+            }
+            Change::Freeze(id) => committed(control.freeze(by, *id).await, flipped),
+            Change::Resume(id) => committed(control.resume(by, *id).await, flipped),
+            Change::Approve(id) => committed(control.approve(by, *id).await, flipped),
+            Change::Gate(id) => {
+                let gate = Gate { verdict: GateVerdict::Pass, report: None };
+                committed(control.record_gate(by, *id, gate).await, flipped)
             }
             Change::LiftHold { agent, segment } => {
                 committed(control.lift_hold(by, agent, segment).await, |seq, _| Done::Lifted { seq })

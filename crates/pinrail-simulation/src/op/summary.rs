@@ -1,6 +1,7 @@
 //! Operations in words, for the trace.
 
 use pinrail_control::state::{AsOf, Reader};
+use pinrail_domain::deploy::Traffic;
 use pinrail_domain::id::AgentName;
 use pinrail_domain::journal::Stamp;
 
@@ -14,6 +15,7 @@ impl What {
             What::Run(work) => work.summary(),
             What::Write(write) => write.summary(),
             What::Read(look) => look.summary(),
+            What::Conduct => "conduct rollouts".to_owned(),
         }
     }
 }
@@ -59,7 +61,11 @@ impl Change {
         match self {
             Change::Deploy(open) => {
                 let agents: Vec<&str> = open.releases.keys().map(AgentName::as_str).collect();
-                format!("deploy {} in {} {:?}", agents.join("+"), open.segment, open.traffic)
+                let traffic = match &open.traffic {
+                    Traffic::Rollout(_) => "as a rollout".to_owned(),
+                    traffic @ (Traffic::Canary(_) | Traffic::Now) => format!("{traffic:?}"),
+                };
+                format!("deploy {} in {} {traffic}", agents.join("+"), open.segment)
             }
             Change::OpenIngest(job) => format!("open job {job}"),
             Change::Promote { id, lift_hold } => {
@@ -67,6 +73,10 @@ impl Change {
             }
             Change::RollBack { id, take } => format!("roll back {id} {take:?}"),
             Change::SetWeight { id, weight } => format!("set weight of {id} to {weight}"),
+            Change::Freeze(id) => format!("freeze {id}"),
+            Change::Resume(id) => format!("resume {id}"),
+            Change::Approve(id) => format!("approve {id}"),
+            Change::Gate(id) => format!("a gate passes {id}"),
             Change::LiftHold { agent, segment } => format!("lift hold of {agent}/{segment}"),
         }
     }
