@@ -246,6 +246,7 @@ struct Kinds {
     ledger: bool,
     journal: bool,
     state: bool,
+    deliveries: bool,
 }
 
 impl Kinds {
@@ -259,7 +260,8 @@ impl Kinds {
             Kind::Ledger => self.ledger = true,
             Kind::Journal => self.journal = true,
             Kind::State => self.state = true,
-            Kind::Answers | Kind::Deliveries | Kind::Log => {}
+            Kind::Deliveries => self.deliveries = true,
+            Kind::Answers | Kind::Log => {}
         }
         self
     }
@@ -270,6 +272,7 @@ impl Kinds {
             self.ledger.then_some("ledger.before_commit"),
             self.journal.then_some("journal.before_commit"),
             self.state.then_some("state.before_commit"),
+            self.deliveries.then_some("deliveries.before_commit"),
         ];
         points.into_iter().flatten()
     }
@@ -279,6 +282,7 @@ impl Kinds {
             self.ledger.then_some("ledger.after_commit"),
             self.journal.then_some("journal.after_commit"),
             self.state.then_some("state.after_commit"),
+            self.deliveries.then_some("deliveries.after_commit"),
         ];
         points.into_iter().flatten()
     }

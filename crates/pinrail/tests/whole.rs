@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -167,6 +167,70 @@ fn what_is_not_in_the_files_is_removed_only_when_asked() {
     let refused = up.pinrail(&["apply", "-f", path, "--prune"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("in_use"));
+}
+
+#[test]
+fn a_webhook_of_the_files_is_told_of_what_happens() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let _ = Command::new(env!("CARGO_BIN_EXE_pinrail")).args(["init", path]).output().unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/in", listener.local_addr().unwrap());
+    let answers = ["204 No Content", "410 Gone", "410 Gone", "204 No Content"];
+    std::thread::spawn(move || {
+        for answer in answers {
+            let mut stream = listener.accept().unwrap().0;
+            let mut request = BufReader::new(&stream);
+            let (mut line, mut bytes) = (String::new(), 0);
+            while line != "\r\n" {
+                line.clear();
+                request.read_line(&mut line).unwrap();
+                bytes =
+                    line.strip_prefix("content-length:").map_or(bytes, |text| text.trim().parse().unwrap());
+            }
+            request.read_exact(&mut vec![0; bytes]).unwrap();
+            write!(stream, "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        }
+    });
+    let file = dir.path().join("pinrail.toml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let hook = |more: &str| format!("{settings}\n[webhooks.chat]\nurl = '{url}'\n{more}\n");
+    let up = Up::start(dir.path());
+    std::fs::write(&file, hook("events = ['provider_removd']")).unwrap();
+    let refused = up.pinrail(&["apply", "-f", path]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.contains("webhooks.chat.events cannot be used") && said.contains("provider_removed"),
+        "{said}"
+    );
+    std::fs::write(&file, hook("agents = ['supprt']")).unwrap();
+    let refused = up.pinrail(&["apply", "-f", path]);
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("no agent here or on the server"));
+
+    std::fs::write(&file, hook("events = ['hold_*', 'weight_set', 'provider_*']")).unwrap();
+    assert_eq!(up.json(&["apply", "-f", path])["changed"], 3);
+    assert_eq!(up.json(&["apply", "-f", path])["changed"], 0);
+    assert!(up.done(&["webhook", "test", "chat"]).contains("it answered 204"));
+    let refused = up.pinrail(&["webhook", "test", "chat"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("error[not_delivered]"));
+
+    let provider = "\n[providers.extra]\nbase_url = 'sim:'\ncatalogue = 'sim'\n";
+    std::fs::write(&file, hook("events = ['hold_*', 'weight_set', 'provider_*']") + provider).unwrap();
+    up.done(&["apply", "-f", path]);
+    let shown = || up.json(&["webhook", "show", "chat"]);
+    while shown()["dead_letters"] != 1 {}
+    let letters = up.done(&["webhook", "dead-letters", "chat"]);
+    assert!(letters.contains("the receiver answered 410"), "{letters}");
+    assert!(up.done(&["webhook", "list"]).contains("chat"));
+    assert_eq!(up.done(&["webhook", "retry", "chat", "--all"]).trim(), "1 delivered, 0 left");
+    assert!(up.done(&["webhook", "dead-letters", "chat"]).contains("no dead letters"));
+    assert!(up.done(&["webhook", "show", "chat"]).contains("the newest"));
+    std::fs::write(&file, &settings).unwrap();
+    let report = up.done(&["apply", "-f", path]);
+    assert!(report.contains("extra      webhook   chat"), "{report}");
+    assert!(up.done(&["apply", "-f", path, "--prune"]).contains("removed    webhook   chat"));
+    assert_eq!(up.pinrail(&["webhook", "show", "chat"]).status.code(), Some(1));
 }
 
 #[test]

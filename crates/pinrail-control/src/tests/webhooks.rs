@@ -219,6 +219,7 @@ async fn a_receiver_that_is_away_is_tried_again_and_delays_only_itself() {
     world.answer("away", [LATER, LATER, LATER, Fault::Later { after: Some(Duration::from_secs(60)) }]);
     let id = format!("ledger-{}", bench.head() + 1);
     bench.release("planner", "m2-2026-01-01").await;
+    // I7, I13: what commits waits for none of them.
     bench.release("planner", "m3-2026-01-01").await;
     world.wait_for("well", 2).await;
     assert!(world.ids("away").is_empty());

@@ -21,3 +21,4 @@ mod provider;
 mod seen;
 mod single;
 mod stage;
+mod webhooks;
