@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, watch};
 use crate::append::READ_ENTRIES;
 use crate::contracts::Contracts;
 use crate::members::{EPOCHS_KEPT, Members};
+use crate::observe::Observer;
 use crate::runs::{QUEUE_MAX, Runs};
 use crate::state::States;
 use crate::{Control, Inner, Options, Snapshot, tasks};
@@ -73,7 +74,10 @@ impl Control {
         let members = Members::open(Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::of(world)));
         let contracts = Arc::new(Contracts::new(Arc::clone(&store), Arc::clone(&snapshot)));
+        let observer =
+            Observer::start(Arc::clone(&store), Arc::clone(&contracts), Arc::clone(&snapshot));
         let runs = Runs::open(crate::runs::Parts {
+            observer: Arc::clone(&observer),
             store: Arc::clone(&store),
             snapshot: Arc::clone(&snapshot),
             contracts: Arc::clone(&contracts),
@@ -111,7 +115,7 @@ impl Control {
                 flips: crate::deploy::Flips::default(),
                 collector: crate::state::collect::Collector::default(),
                 drills: crate::drill::Drills::default(),
-                observer: Arc::default(),
+                observer,
                 rollouts: crate::rollouts::Rollouts::default(),
                 webhooks: crate::webhooks::Webhooks::default(),
             }

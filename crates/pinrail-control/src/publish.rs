@@ -158,7 +158,7 @@ pub fn word(identity: &Identity) -> &'static str {
 }
 
 /// The names of an OpenAI-shaped tool list: `[{"type": "function", "function": {"name": …}}]`.
-fn tool_names(bytes: &[u8]) -> Result<Vec<String>, String> {
+pub(crate) fn tool_names(bytes: &[u8]) -> Result<Vec<String>, String> {
     let tools: Vec<Value> =
         serde_json::from_slice(bytes).map_err(|error| format!("it is not a JSON array of tools: {error}"))?;
     if tools.len() > TOOLS_MAX {

@@ -23,6 +23,7 @@ use pinrail_store::{Answer, Store, StoreError};
 
 use crate::Snapshot;
 use crate::contracts::Contracts;
+use crate::observe::Observer;
 
 mod api;
 mod live;
@@ -57,6 +58,7 @@ pub(crate) struct Parts {
     pub catalogue: Arc<Catalogue>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    pub observer: Arc<Observer>,
 }
 
 /// Who wants a run.
@@ -92,7 +94,11 @@ impl Runs {
     pub(crate) async fn open(parts: Parts) -> Result<Runs, StoreError> {
         let sessions = Arc::new(Sessions::load(Arc::clone(&parts.store)).await?);
         let live = Arc::new(LiveRuns::new(parts.store.run_open_total().await?));
-        let listeners = Listeners { live: Arc::clone(&live), sessions: Arc::clone(&sessions) };
+        let listeners = Listeners {
+            live: Arc::clone(&live),
+            sessions: Arc::clone(&sessions),
+            observer: Arc::clone(&parts.observer),
+        };
         let recorder = Recorder::start(Arc::clone(&parts.store), listeners);
         Ok(Runs { parts, sessions, live, recorder })
     }

@@ -10,6 +10,7 @@
 
 pub mod acts;
 pub mod facts;
+pub mod observed;
 pub mod outlook;
 pub mod plan;
 pub mod progress;

@@ -20,6 +20,8 @@
 //! | share of units with an error, refusal, … | [`rate`] | bad units by arm: count e-process; bounds: betting on weighted units |
 //! | did the split split | [`sample_ratio`] | all units by arm: count e-process |
 //! | score in \[0, 1\] | [`mean`] | betting, both arms' wealth multiplied |
+//! | counts from elsewhere | [`proportion`] | betting, both arms' wealth multiplied |
+//! | one arm's scores alone | [`interval`] | betting |
 //! | latency, cost | [`quantile`] | betting on how many lie below, both arms' wealth multiplied |
 //!
 //! What is counted must be independent: *units* (sessions), not their runs. All functions are total: empty arms, ties,
@@ -40,7 +42,7 @@ mod wealth;
 mod tests;
 
 pub use counts::{COUNT_PRIOR, SampleRatio, count_log_e, sample_ratio};
-pub use mean::mean;
+pub use mean::{interval, mean, proportion};
 pub use needed::{units_needed_mean, units_needed_quantile, units_needed_rate};
 pub use quantile::quantile;
 pub use rate::{Counted, rate};

@@ -20,6 +20,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::live::LiveRuns;
 use super::sessions::Sessions;
+use crate::observe::Observer;
 use crate::tasks;
 
 mod batch;
@@ -38,6 +39,7 @@ pub(super) struct Recorder {
 pub(super) struct Listeners {
     pub live: Arc<LiveRuns>,
     pub sessions: Arc<Sessions>,
+    pub observer: Arc<Observer>,
 }
 
 /// Ends a run of one call when it is dropped before somebody took the run: the caller went away, or the call

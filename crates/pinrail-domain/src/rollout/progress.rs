@@ -25,6 +25,9 @@ pub struct Rollout {
     /// When the step was entered, or resumed.
     pub since: Timestamp,
     pub since_seq: LedgerSeq,
+    /// The epoch that began when the step was entered: runs of the step are stamped with it or a later one.
+    #[serde(default)]
+    pub since_epoch: Epoch,
     /// Why nothing moves by itself; none while it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
@@ -148,6 +151,7 @@ impl Rollout {
             step: 0,
             since: at,
             since_seq: seq,
+            since_epoch: epoch,
             stopped: None,
             shadow: first.shadow,
             approvals: Vec::new(),
@@ -186,7 +190,7 @@ impl Rollout {
     pub(crate) fn enter(&mut self, entered: &Entered, at: Timestamp, seq: LedgerSeq, epoch: Epoch) {
         self.behind.push(Behind { step: self.step, since: self.since, until: at, seq });
         self.step = entered.step;
-        (self.since, self.since_seq) = (at, seq);
+        (self.since, self.since_seq, self.since_epoch) = (at, seq, epoch);
         self.stopped = None;
         self.shadow = entered.shadow;
         self.approvals.clear();

@@ -15,17 +15,58 @@ const PROBES: u32 = 32;
 /// Compare values of the same time: both arms over a period in which the share was one.
 #[must_use]
 pub fn mean(values: Arms<&[f64]>, better: Better, margin: f64, alphas: Alphas) -> Judged {
-    let sums = values.map(|values| {
-        let mut sums = Sums::default();
-        values.iter().filter(|value| !value.is_nan()).for_each(|value| sums.add(value.clamp(0.0, 1.0)));
-        sums
-    });
+    let sums = values.map(summed);
     let samples = sums.map(|sums| sums.n as u64);
     // With scores turned upside down, lower is better, and harm is candidate − incumbent.
     let turned = match better {
         Better::Lower => sums,
         Better::Higher => sums.map(|sums| sums.mirrored()),
     };
+    compared(sums, turned, samples, margin, alphas)
+}
+
+/// Compares the shares of bad events where it is not known which share of all events falls on the candidate; `margin`
+/// is absolute, and lower is better.
+///
+/// For counts from outside. [`super::rate`] needs the share that units were assigned with; here each arm is bet on by
+/// itself, which takes more events and holds whatever the split is. More bad ones than events count as that many.
+#[must_use]
+pub fn proportion(bad: Arms<u64>, total: Arms<u64>, margin: f64, alphas: Alphas) -> Judged {
+    let sums = |bad: u64, total: u64| {
+        let bad = bad.min(total) as f64;
+        Sums { n: total as f64, sum: bad, squares: bad }
+    };
+    let Arms { candidate, incumbent } = total;
+    let sums =
+        Arms { candidate: sums(bad.candidate, candidate), incumbent: sums(bad.incumbent, incumbent) };
+    compared(sums, sums, total, margin, alphas)
+}
+
+/// The bounds of the mean of values in [0, 1], each but for half of `alpha`, over all looks together; none without
+/// values.
+#[must_use]
+pub fn interval(values: &[f64], alpha: f64) -> Option<(f64, f64)> {
+    let sums = summed(values);
+    let mean = sums.mean()?;
+    let enough = threshold(alpha / 2.0);
+    let high = |sums: Sums, mean: f64| boundary(mean, 1.0, |high| sums.mirrored().log_e(1.0 - high) >= enough);
+    Some((1.0 - high(sums.mirrored(), 1.0 - mean), high(sums, mean)))
+}
+
+fn summed(values: &[f64]) -> Sums {
+    let mut sums = Sums::default();
+    values.iter().filter(|value| !value.is_nan()).for_each(|value| sums.add(value.clamp(0.0, 1.0)));
+    sums
+}
+
+/// Judges what was observed by `turned`, in which lower is better.
+fn compared(
+    sums: Arms<Sums>,
+    turned: Arms<Sums>,
+    samples: Arms<u64>,
+    margin: f64,
+    alphas: Alphas,
+) -> Judged {
     let both = samples.candidate > 0 && samples.incumbent > 0;
     let harm = turned.candidate.mean().zip(turned.incumbent.mean()).map(|(c, i)| c - i);
     let findings = Findings {
