@@ -74,8 +74,7 @@ impl Control {
         let members = Members::open(Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
         let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::of(world)));
         let contracts = Arc::new(Contracts::new(Arc::clone(&store), Arc::clone(&snapshot)));
-        let observer =
-            Observer::start(Arc::clone(&store), Arc::clone(&contracts), Arc::clone(&snapshot));
+        let observer = Observer::start(Arc::clone(&store), Arc::clone(&contracts), Arc::clone(&snapshot));
         let runs = Runs::open(crate::runs::Parts {
             observer: Arc::clone(&observer),
             store: Arc::clone(&store),

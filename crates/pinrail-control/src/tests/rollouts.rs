@@ -23,19 +23,16 @@ const ONE: DeploymentId = DeploymentId(1);
 
 /// Settings whose guardrail is proven by any traffic, or only by a good candidate.
 fn settings(margin: &str) -> AgentSpec {
-    let text = format!(
-        r#"
-        [rollout]
-        steps = [
-          {{ canary = {{ percent = 10, min_runs = 20 }} }},
-          {{ canary = {{ percent = 50, min_runs = 100 }} }},
-        ]
-        [[rollout.guardrails]]
-        metric = "error_rate"
-        margin = "{margin}"
-        "#
-    );
-    toml::from_str(&text).unwrap()
+    let settings = serde_json::json!({
+        "rollout": {
+            "steps": [
+                { "canary": { "percent": 10, "min_runs": 20 } },
+                { "canary": { "percent": 50, "min_runs": 100 } },
+            ],
+            "guardrails": [{ "metric": "error_rate", "margin": margin }],
+        },
+    });
+    serde_json::from_value(settings).unwrap()
 }
 
 /// Opens a rollout of the planner.
@@ -142,6 +139,7 @@ async fn without_traffic_it_waits_and_then_asks() {
     let bench = Bench::new(Tier::Standard).await;
     let two = open(&bench, "1%").await;
     conduct(&bench).await;
+    settle().await;
     let Standing { sentence, outlook, .. } = bench.control.standing(two).unwrap();
     assert!(sentence.contains("Waits for 20 more runs of the candidate (0 of 20)"), "{sentence}");
     bench.clock.0.store(outlook.at.unwrap().0, Ordering::SeqCst);

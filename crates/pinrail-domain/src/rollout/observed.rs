@@ -273,7 +273,8 @@ impl Observed {
             *arm.of(&mut stratum.units) -= 1;
             (0..self.watches.len()).for_each(|place| stratum.withdraw(place, unit, arm));
         }
-        for ran in unit.runs.iter().filter_map(|run| self.runs.get(run)).filter(|ran| ran.finished.is_some()) {
+        for ran in unit.runs.iter().filter_map(|run| self.runs.get(run)).filter(|ran| ran.finished.is_some())
+        {
             *arm.of(self.ended.entry(ran.epoch).or_default()) -= 1;
         }
     }
@@ -283,7 +284,8 @@ impl Observed {
         let stratum = self.strata.entry(share).or_insert_with(|| Stratum::new(&self.watches));
         *arm.of(&mut stratum.units) += 1;
         (0..self.watches.len()).for_each(|place| stratum.deposit(place, unit, arm));
-        for ran in unit.runs.iter().filter_map(|run| self.runs.get(run)).filter(|ran| ran.finished.is_some()) {
+        for ran in unit.runs.iter().filter_map(|run| self.runs.get(run)).filter(|ran| ran.finished.is_some())
+        {
             *arm.of(self.ended.entry(ran.epoch).or_default()) += 1;
         }
     }

@@ -37,8 +37,7 @@ pub fn proportion(bad: Arms<u64>, total: Arms<u64>, margin: f64, alphas: Alphas)
         Sums { n: total as f64, sum: bad, squares: bad }
     };
     let Arms { candidate, incumbent } = total;
-    let sums =
-        Arms { candidate: sums(bad.candidate, candidate), incumbent: sums(bad.incumbent, incumbent) };
+    let sums = Arms { candidate: sums(bad.candidate, candidate), incumbent: sums(bad.incumbent, incumbent) };
     compared(sums, sums, total, margin, alphas)
 }
 
@@ -49,7 +48,8 @@ pub fn interval(values: &[f64], alpha: f64) -> Option<(f64, f64)> {
     let sums = summed(values);
     let mean = sums.mean()?;
     let enough = threshold(alpha / 2.0);
-    let high = |sums: Sums, mean: f64| boundary(mean, 1.0, |high| sums.mirrored().log_e(1.0 - high) >= enough);
+    let high =
+        |sums: Sums, mean: f64| boundary(mean, 1.0, |high| sums.mirrored().log_e(1.0 - high) >= enough);
     Some((1.0 - high(sums.mirrored(), 1.0 - mean), high(sums, mean)))
 }
 
@@ -60,13 +60,7 @@ fn summed(values: &[f64]) -> Sums {
 }
 
 /// Judges what was observed by `turned`, in which lower is better.
-fn compared(
-    sums: Arms<Sums>,
-    turned: Arms<Sums>,
-    samples: Arms<u64>,
-    margin: f64,
-    alphas: Alphas,
-) -> Judged {
+fn compared(sums: Arms<Sums>, turned: Arms<Sums>, samples: Arms<u64>, margin: f64, alphas: Alphas) -> Judged {
     let both = samples.candidate > 0 && samples.incumbent > 0;
     let harm = turned.candidate.mean().zip(turned.incumbent.mean()).map(|(c, i)| c - i);
     let findings = Findings {

@@ -113,13 +113,7 @@ impl Gathered {
                 Material::Outside => outside(guardrail, sourced.get(&place), 1.0 / shares),
             };
             let Guardrail { name, agent, metric, .. } = guardrail;
-            Finding {
-                guardrail: name.clone(),
-                agent: agent.clone(),
-                metric: metric.clone(),
-                judged,
-                trouble,
-            }
+            Finding { guardrail: name.clone(), agent: agent.clone(), metric: metric.clone(), judged, trouble }
         });
         Facts {
             complete: true,

@@ -22,8 +22,14 @@ pub(super) struct Stratum {
 #[derive(Clone, Debug)]
 pub(super) enum Sum {
     /// Units that were seen, and those of them that are bad.
-    Rate { units: Arms<u64>, bad: Arms<u64> },
-    Values { metric: Metric, values: Arms<Values> },
+    Rate {
+        units: Arms<u64>,
+        bad: Arms<u64>,
+    },
+    Values {
+        metric: Metric,
+        values: Arms<Values>,
+    },
 }
 
 /// Values of units, ordered: a sample of the units by their hash.
