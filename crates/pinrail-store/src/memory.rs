@@ -64,6 +64,11 @@ impl Memory {
         self.lock().failures.extend(planned);
     }
 
+    /// Takes back the failures that are planned and didn't strike yet.
+    pub fn forget_failures(&self) {
+        self.lock().failures.clear();
+    }
+
     /// Changes the bytes of an artifact behind the store's back.
     pub fn damage_artifact(&self, digest: Digest) {
         let mut kept = self.lock();

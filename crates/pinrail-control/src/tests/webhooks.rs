@@ -1,11 +1,12 @@
 //! Webhooks: everything that is wanted arrives, in order, whatever the receiver and the process go through.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pinrail_domain::deploy::Traffic;
+use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{LedgerSeq, WebhookName};
 use pinrail_domain::ledger::Actor;
 use pinrail_domain::tier::Tier;
@@ -417,4 +418,77 @@ async fn a_long_entry_is_told_without_its_body() {
         (&event["data"]["body_left_out"], &event["subject"]),
         (&json!(true), &json!("agents/planner"))
     );
+}
+
+/// Bytes that follow from a seed alone.
+struct Dice {
+    seed: u64,
+    drawn: u64,
+}
+
+impl Dice {
+    fn below(&mut self, n: u8) -> u8 {
+        self.drawn += 1;
+        let bytes = format!("{}/{}", self.seed, self.drawn);
+        Digest::of(bytes.as_bytes()).as_bytes()[0] % n
+    }
+}
+
+/// Whatever receivers answer, however the store fails and the process ends: each wanted entry is told or is a dead
+/// letter, what is told is first told in the ledger's order, and every attempt says the same.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_lost_in_any_order_of_faults() {
+    for seed in 0..25 {
+        let mut dice = Dice { seed, drawn: 0 };
+        let (mut bench, world, mut deliverer) = bench().await;
+        put(&bench, "chat", json!({ "events": ["provider_*"] })).await;
+        let since = bench.head();
+        let spec = bench.control.snapshot().world.providers.values().next().unwrap().as_ref().clone();
+        for n in 0..30 {
+            match dice.below(8) {
+                0 => world.answer("chat", [Fault::Later { after: Some(Duration::from_secs(2)) }, LATER]),
+                1 => world.answer("chat", [Fault::Refused, Fault::Here]),
+                2 => world.answer("chat", [LATER; ATTEMPTS_MAX as usize]),
+                3 => bench.store.fail(1, Strike::BeforeEffect),
+                4 => bench.store.fail(2, Strike::AfterEffect),
+                5 => {
+                    drop(deliverer);
+                    settle().await;
+                    // A start needs its store.
+                    bench.store.memory.forget_failures();
+                    bench = bench.another().await.0;
+                    deliverer = bench.control.deliver_webhooks(Arc::clone(&world) as Arc<dyn Outbound>);
+                }
+                _ => {
+                    let name = format!("p-{n}").parse().unwrap();
+                    // A put that the store failed may have happened or not: the ledger says.
+                    let _ = bench.control.provider_put(by("more"), &name, &spec).await;
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(u64::from(dice.below(4)))).await;
+        }
+        bench.store.memory.forget_failures();
+        // Pauses add up to hours, of which every look costs.
+        while bench.status("chat").await.lag > 0 {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        let entries = bench.control.ledger_read(LedgerSeq(since), 1_000).await.unwrap();
+        let wanted: Vec<u64> = entries
+            .iter()
+            .filter(|entry| entry.body.kind().starts_with("provider_"))
+            .map(|entry| entry.seq.0)
+            .collect();
+        let dead = bench.control.dead_letters(&name("chat"), LedgerSeq(0), 1_000).await.unwrap().unwrap();
+        let dead: BTreeSet<u64> = dead.iter().map(|letter| letter.seq.0).collect();
+        let mut once = BTreeSet::new();
+        let ids = world.ids("chat").into_iter().filter(|id| once.insert(id.clone()));
+        let told: Vec<u64> = ids.map(|id| id.trim_start_matches("ledger-").parse().unwrap()).collect();
+        let owed: Vec<u64> = wanted.iter().copied().filter(|seq| !dead.contains(seq)).collect();
+        assert_eq!(told, owed, "seed {seed}, dead {dead:?}");
+        let tried = world.tried.lock().unwrap().clone();
+        let mut said: BTreeMap<&str, &Value> = BTreeMap::new();
+        for sent in &tried {
+            assert_eq!(*said.entry(&sent.id).or_insert(&sent.event), &sent.event, "seed {seed}");
+        }
+    }
 }

@@ -14,8 +14,9 @@ use crate::files::{BadFiles, Project};
 mod disk;
 mod providers;
 mod server;
+mod webhooks;
 
-/// Check configuration, disk, clock, server, providers and keys
+/// Check configuration, disk, clock, server, providers, keys and webhooks
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail doctor
@@ -53,6 +54,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<bool> {
     disk::look(&args.dir.join(DATA_FOLDER), context.now, &mut checks);
     let seen = server::look(context, &mut checks);
     providers::look(context, project.as_ref(), seen.as_ref(), &mut checks);
+    if seen.is_some() {
+        webhooks::look(context, &mut checks);
+    }
     let errors = checks.iter().filter(|check| check.state == State::Error).count();
     context.out.value(&json!({ "errors": errors, "checks": checks }), || {
         let lines: String = checks.iter().map(Check::line).collect();
