@@ -41,7 +41,7 @@ mod wealth;
 #[cfg(test)]
 mod tests;
 
-pub use counts::{COUNT_PRIOR, SampleRatio, count_log_e, sample_ratio};
+pub use counts::{BAD_PRIORS, COUNT_PRIOR, SampleRatio, bad_log_e, count_log_e, sample_ratio};
 pub use mean::{interval, mean, proportion};
 pub use needed::{units_needed_mean, units_needed_quantile, units_needed_rate};
 pub use quantile::quantile;

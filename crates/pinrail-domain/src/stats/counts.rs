@@ -18,11 +18,16 @@ use serde::{Deserialize, Serialize};
 use super::{Arms, threshold};
 use crate::share::Share;
 
-/// How many events the prior is worth: the `k` of every count e-process here.
+/// How many events the prior of the sample ratio test is worth.
 ///
-/// A larger one finds small differences earlier after many events, a smaller one large differences after few. With 100
-/// and a share of 1 %, five errors in a row on the candidate alone are enough at 5 %.
+/// A larger one finds small differences earlier after many events, a smaller one large differences after few.
 pub const COUNT_PRIOR: f64 = 100.0;
+
+/// The same for bad events, whose difference may be of any size: half of the wealth is bet with each.
+///
+/// The mean of two e-processes is one. Beside 100 alone, a candidate that always fails is found in half of the time, and
+/// the smallest differences a sixth later.
+pub const BAD_PRIORS: [f64; 2] = [10.0, 100.0];
 
 /// Whether units fell on the arms as the shares said.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +60,16 @@ pub fn count_log_e(k: f64, candidate: u64, incumbent: u64, theta: f64) -> f64 {
     let scale = 0.5 * ((x / a).ln() + (y / b).ln() - (n / k).ln());
     deviance - scale + (stirling_rest(x) - stirling_rest(a)) + (stirling_rest(y) - stirling_rest(b))
         - (stirling_rest(n) - stirling_rest(k))
+}
+
+/// The log e-value of bad events by share and arm: the product over the strata, averaged over [`BAD_PRIORS`].
+#[must_use]
+pub fn bad_log_e(strata: &[(Share, Arms<u64>)]) -> f64 {
+    let of = |k: f64| -> f64 {
+        strata.iter().map(|(share, bad)| count_log_e(k, bad.candidate, bad.incumbent, theta(*share))).sum()
+    };
+    let [one, other] = BAD_PRIORS.map(of);
+    one.max(other) + ((-(one - other).abs()).exp().ln_1p() - std::f64::consts::LN_2)
 }
 
 /// Tests whether units were split as the shares say.

@@ -15,7 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::counts::{COUNT_PRIOR, count_log_e, theta};
+use super::counts::{bad_log_e, theta};
 use super::search::boundary;
 use super::{Alphas, Arms, Findings, Judged, threshold};
 use crate::share::Share;
@@ -62,8 +62,8 @@ pub(super) struct Cell {
 
 /// Logarithms of what each outcome returns, per bet, in one stratum.
 pub(super) struct Returns {
-    bad: Arms<[f64; BASE_RATES.len()]>,
-    good: Arms<[f64; BASE_RATES.len()]>,
+    pub bad: Arms<[f64; BASE_RATES.len()]>,
+    pub good: Arms<[f64; BASE_RATES.len()]>,
 }
 
 /// Compares how many units went bad; `margin` is absolute (0.01: one point).
@@ -81,6 +81,7 @@ pub fn rate(strata: &[Counted], margin: f64, alphas: Alphas) -> Judged {
     let harm = observed.candidate.zip(observed.incumbent).map(|(c, i)| c - i);
     let cells: Vec<Cell> = compared.iter().map(Cell::of).collect();
     let swapped: Vec<Cell> = cells.iter().map(Cell::swapped).collect();
+    let bad: Vec<_> = compared.iter().map(|stratum| (stratum.share, stratum.bad)).collect();
     let from = harm.unwrap_or(0.0);
     let findings = Findings {
         observed,
@@ -88,7 +89,7 @@ pub fn rate(strata: &[Counted], margin: f64, alphas: Alphas) -> Judged {
         low: harm.map(|_| -upper(&swapped, -from, margin, threshold(alphas.worse))),
         high: harm.map(|_| upper(&cells, from, margin, threshold(alphas.not_worse))),
         beyond_margin: harm.is_some_and(|harm| harm >= margin),
-        log_e: (!compared.is_empty()).then(|| bad_log_e(&compared)),
+        log_e: (!compared.is_empty()).then(|| bad_log_e(&bad)),
         points_to_worse: more_than_its_share(&compared),
     };
     findings.judged(samples, margin, alphas)
@@ -165,6 +166,11 @@ pub(super) fn log_e(cells: &[Cell], returns: &[Returns]) -> f64 {
                 + cell.good.incumbent * returns.good.incumbent[i];
         }
     }
+    log_mean_exp(&logs)
+}
+
+/// The logarithm of the bets' weighted mean wealth.
+pub(super) fn log_mean_exp(logs: &[f64; BASE_RATES.len()]) -> f64 {
     let max = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let (mut sum, mut weights) = (0.0, 0.0);
     for (log, (_, weight)) in logs.iter().zip(BASE_RATES) {
@@ -177,12 +183,6 @@ pub(super) fn log_e(cells: &[Cell], returns: &[Returns]) -> f64 {
 /// What the difference is at most.
 fn upper(cells: &[Cell], observed: f64, margin: f64, enough: f64) -> f64 {
     boundary(observed, 1.0, |difference| log_e_at_least(cells, difference, margin) >= enough)
-}
-
-/// The product of the strata's count e-values: see [`super::counts`] for why that is one.
-fn bad_log_e(strata: &[Counted]) -> f64 {
-    let of = |s: &Counted| count_log_e(COUNT_PRIOR, s.bad.candidate, s.bad.incumbent, theta(s.share));
-    strata.iter().map(of).sum()
 }
 
 /// Whether more of the bad units are the candidate's than its shares say.

@@ -10,6 +10,8 @@
 const HALVINGS: u32 = 22;
 /// Looks at the sum of two functions; a hypothesis that needs more is left standing.
 const LOOKS_MAX: u32 = 2_000;
+/// A log e-value this low is as good as none.
+const LEVEL_MIN: f64 = -32.0;
 /// How finely pairs of means are told apart: an interval of [0, 1] halved so often.
 const DEPTH_MAX: u32 = 20;
 
@@ -80,14 +82,15 @@ pub(super) fn boundary(standing: f64, rejected: f64, is_rejected: impl Fn(f64) -
     high
 }
 
-/// The greatest level at which `is_rejected(level)`, up to `at_most`, which bounds it; `at_most` when that isn't above 0.
+/// The greatest level at which `is_rejected(level)`, at most `at_most`; [`LEVEL_MIN`] when it is no more than that.
 pub(super) fn level(at_most: f64, is_rejected: impl Fn(f64) -> bool) -> f64 {
-    if at_most <= 0.0 || is_rejected(at_most) {
+    if is_rejected(at_most) {
         return at_most;
     }
-    if !is_rejected(0.0) {
-        return 0.0;
-    }
-    // Boundary walks down towards what stands: mirrored, so that the rejected end is returned.
-    -boundary(-at_most, 0.0, |mirrored| is_rejected(-mirrored))
+    let Some(rejected) = [0.0, LEVEL_MIN].into_iter().find(|level| *level < at_most && is_rejected(*level))
+    else {
+        return LEVEL_MIN.min(at_most);
+    };
+    // The boundary walks down towards what stands: mirrored, so that the rejected end is returned.
+    -boundary(-at_most, -rejected, |mirrored| is_rejected(-mirrored))
 }

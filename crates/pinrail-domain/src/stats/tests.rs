@@ -3,7 +3,11 @@
 use super::*;
 use crate::share::Share;
 
+mod alarms;
+mod coverage;
+mod dice;
 mod edges;
+mod golden;
 
 const ALPHAS: Alphas = Alphas { worse: 0.05, not_worse: 0.05 };
 
@@ -25,14 +29,25 @@ fn latencies(n: usize, mean: f64) -> Vec<f64> {
 }
 
 #[test]
-fn the_count_e_process_has_its_published_values() {
-    // The first with 40 digits; the others with mpmath's log-beta.
-    let close = |log_e: f64, expected: f64| {
-        assert!((log_e - expected).abs() < 1e-9 * expected.abs().max(1.0), "{log_e} {expected}");
+fn the_count_e_process_has_its_checked_values() {
+    let check = |k: f64, candidate: u64, incumbent: u64, theta: f64, expected: f64| {
+        let log_e = count_log_e(k, candidate, incumbent, theta);
+        assert!(
+            (log_e - expected).abs() <= 1e-9 * expected.abs().max(1.0),
+            "{candidate} {incumbent}: {log_e}"
+        );
     };
-    close(count_log_e(100.0, 12, 40, 0.1), 3.105_062_318_87_f64.ln());
-    close(count_log_e(100.0, 0, 0, 0.1), 0.0);
-    close(count_log_e(100.0, 4, 0, 0.01), (24.0_f64 / (100.0 * 101.0 * 102.0 * 103.0) / 1e-8).ln());
+    check(100.0, 12, 40, 0.1, 3.105_062_318_87_f64.ln());
+    check(100.0, 0, 0, 0.1, 0.0);
+    // From a log-gamma with fifty digits.
+    check(100.0, 4, 0, 0.01, 3.118_742_069_957_05);
+    check(100.0, 0, 50, 0.5, 8.350_555_265_475_75);
+    check(100.0, 3, 0, 0.0001, 9.888_672_466_750_99);
+    check(100.0, 7, 3, 0.9999, 9.687_648_172_961_97);
+    check(10.0, 1, 1, 0.5, -0.095_310_179_804_324_9);
+    check(100.0, 100_000_000, 900_000_000, 0.1, -8.067_471_029_629_96);
+    check(100.0, 100_020_000, 900_000_000, 0.1, -6.267_693_186_377_64);
+    check(100.0, 1_000_000_000, 0, 0.5, 693_146_358.965_111);
 }
 
 #[test]
