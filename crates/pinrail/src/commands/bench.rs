@@ -21,6 +21,7 @@ mod rollback;
 mod rollouts;
 mod search;
 mod session;
+mod stats;
 mod upstream;
 
 /// Measure Pinrail's budgets on this machine.
@@ -30,6 +31,7 @@ mod upstream;
   pinrail bench gateway --seconds 10          the gateway against a direct connection and nginx
   pinrail bench journal --dir /srv/pinrail    durable appends on the disk that will be used
   pinrail bench search --graph                searches in a view, with graphs too
+  pinrail bench stats --seeds 10000           how soon harm is found in a canary, and how often none is
 
 The gateway's baseline is nginx (`proxy_pass`, 1 worker, keep-alive); without an nginx in PATH that column is left out.
 Use a release build.")]
@@ -50,6 +52,8 @@ pub struct Args {
     search: search::Wish,
     #[command(flatten)]
     rollouts: rollouts::Wish,
+    #[command(flatten)]
+    stats: stats::Seeds,
     /// Internal: answer as the fixed upstream on this port
     #[arg(long, hide = true)]
     upstream: Option<u16>,
@@ -73,10 +77,12 @@ enum Scenario {
     Gateway,
     /// Whole rollouts of good and bad candidates, and how fast a breach is acted on
     Rollouts,
+    /// How soon a rollout's statistics find harm, and how often they find none where none is
+    Stats,
 }
 
 /// In the order in which they are measured.
-const SCENARIOS: [Scenario; 8] = [
+const SCENARIOS: [Scenario; 9] = [
     Scenario::Resolve,
     Scenario::Journal,
     Scenario::Rollback,
@@ -85,6 +91,7 @@ const SCENARIOS: [Scenario; 8] = [
     Scenario::Search,
     Scenario::Gateway,
     Scenario::Rollouts,
+    Scenario::Stats,
 ];
 
 /// One line of the table.
@@ -160,6 +167,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::Search => runtime.block_on(search::measure(&bench, args.search))?,
             Scenario::Gateway => runtime.block_on(gateway::measure(&bench))?,
             Scenario::Rollouts => runtime.block_on(rollouts::measure(&bench, args.rollouts))?,
+            Scenario::Stats => stats::measure(&bench, args.stats)?,
         });
     }
     show(&rows, out)?;

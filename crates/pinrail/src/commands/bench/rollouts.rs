@@ -28,6 +28,7 @@ const FLIP_MS: f64 = 1_000.0;
 
 /// What `pinrail bench rollouts` is asked for.
 #[derive(Clone, Copy, Debug, clap::Args)]
+#[group(id = "rollouts-wish")]
 pub struct Wish {
     /// How often each kind of candidate is rolled out
     #[arg(long, default_value_t = 20)]
