@@ -9,6 +9,7 @@ mod journal;
 mod keys;
 mod ledger;
 mod lifecycle;
+mod observe;
 mod proof;
 mod reopen;
 mod rollouts;

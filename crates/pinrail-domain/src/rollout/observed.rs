@@ -7,7 +7,8 @@
 //! - Only what chance assigned is compared. A *unit* is a session of an agent and tenant, or a run without one; it is
 //!   compared if its first run in the rollout came by `Via::Bucket` of this deployment's salt. A session that came by
 //!   `Via::Session` was bound before the rollout served anybody: such sessions are longer than others, and all of them
-//!   are the incumbent's. The first run is the one of the lowest epoch, then id, whatever order they arrive in.
+//!   are the incumbent's. The first run is the one of the lowest epoch, and there one by chance, whatever order they
+//!   arrive in: a session that is bound stays so for the rest of an epoch.
 //! - A sub-agent's runs (`Via::Parent`) belong to the unit of the run that began them, whatever session they name, since
 //!   that unit is what was assigned; they never make a unit, nor do they decide its stratum.
 //! - A unit that was seen on both arms (only what people do leads there) is dropped from both.
@@ -52,7 +53,7 @@ pub use watch::Tools;
 
 use pairs::Paired;
 use stratum::Stratum;
-use unit::{Ran, Unit, UnitKey};
+use unit::{Assigned, Ran, Unit, UnitKey};
 use watch::{Change, Watch};
 
 /// About 300 bytes each with eight guardrails: 30 MB while a rollout is that large. Far more than any margin needs.
@@ -162,6 +163,7 @@ impl Observed {
         };
         let share = weights.in_segment(&stamp.segment);
         let is_live = share > Share::NONE;
+        let assigned = |was_bound| Assigned { epoch: stamp.epoch, was_bound, share };
         let taken = match stamp.via {
             Via::Shadow => self.began_copy(stamp, tools),
             Via::Active => Taken::Ignored,
@@ -169,10 +171,10 @@ impl Observed {
                 Some(parent) if weights.largest() > Share::NONE => self.began_below(stamp, tools, parent),
                 Some(_) | None => Taken::Ignored,
             },
-            Via::Session if is_live => self.began_in(UnitKey::of(stamp), stamp, tools, Some((share, false))),
+            Via::Session if is_live => self.began_in(UnitKey::of(stamp), stamp, tools, Some(assigned(true))),
             // Another deployment's bucket is another choice.
             Via::Bucket(drawn) if is_live && drawn == self.bucket(stamp) => {
-                self.began_in(UnitKey::of(stamp), stamp, tools, Some((share, true)))
+                self.began_in(UnitKey::of(stamp), stamp, tools, Some(assigned(false)))
             }
             Via::Session | Via::Bucket(_) => Taken::Ignored,
         };
@@ -240,13 +242,13 @@ impl Observed {
         }
     }
 
-    /// Puts a run into its unit; `assigned` is its stratum and whether chance put it there, unless it is a sub-agent's.
+    /// Puts a run into its unit; `assigned` is how it got there, unless it is a sub-agent's.
     fn began_in(
         &mut self,
         key: UnitKey,
         stamp: &Stamp,
         tools: &Arc<Tools>,
-        assigned: Option<(Share, bool)>,
+        assigned: Option<Assigned>,
     ) -> Taken {
         let mut unit = match self.units.remove(&key) {
             Some(unit) => unit,
@@ -257,8 +259,8 @@ impl Observed {
         };
         self.withdraw(&unit);
         unit.seen.add(stamp.deployment == self.id);
-        if let Some((share, by_chance)) = assigned {
-            unit.assigned((stamp.epoch, stamp.run), share, by_chance);
+        if let Some(assigned) = assigned {
+            unit.assigned(assigned);
         }
         unit.runs.push(stamp.run);
         self.runs.insert(stamp.run, Ran::of(stamp, tools, Some(key)));

@@ -21,10 +21,8 @@ pub(super) struct UnitKey(u128);
 pub(super) struct Unit {
     /// For choosing samples: says nothing of the bucket or of what happened.
     pub hash: u64,
-    /// The first of its runs, by which the two below are decided.
-    first: Option<(Epoch, RunId)>,
-    share: Share,
-    by_chance: bool,
+    /// How the first of its runs was assigned.
+    first: Option<Assigned>,
     /// The arms that its runs were on.
     pub seen: Seen,
     pub runs: Vec<RunId>,
@@ -40,6 +38,17 @@ pub(super) struct Seen(Arms<bool>);
 pub(super) enum Arm {
     Candidate,
     Incumbent,
+}
+
+/// How a run got its arm; of a unit's runs the least counts.
+///
+/// In one epoch a session that is bound stays bound, so a run by chance was before those that weren't; and ids of one
+/// millisecond say nothing of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Assigned {
+    pub epoch: Epoch,
+    pub was_bound: bool,
+    pub share: Share,
 }
 
 /// A run, as far as later events of it need it.
@@ -82,8 +91,6 @@ impl Unit {
         Unit {
             hash: xxh3_64(&key.0.to_le_bytes()),
             first: None,
-            share: Share::NONE,
-            by_chance: false,
             seen: Seen::default(),
             runs: Vec::new(),
             tallies: vec![Tally::default(); watches].into(),
@@ -91,10 +98,8 @@ impl Unit {
     }
 
     /// Takes in how a run of it was assigned: the first decides.
-    pub fn assigned(&mut self, run: (Epoch, RunId), share: Share, by_chance: bool) {
-        if self.first.is_none_or(|first| run < first) {
-            (self.first, self.share, self.by_chance) = (Some(run), share, by_chance);
-        }
+    pub fn assigned(&mut self, run: Assigned) {
+        self.first = Some(self.first.map_or(run, |first| first.min(run)));
     }
 
     /// The stratum and the arm, if it is compared.
@@ -104,7 +109,7 @@ impl Unit {
             (false, true) => Arm::Incumbent,
             (true, true) | (false, false) => return None,
         };
-        self.by_chance.then_some((self.share, arm))
+        self.first.filter(|first| !first.was_bound).map(|first| (first.share, arm))
     }
 }
 
