@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::agent::AgentSpec;
-use crate::deployment::{Deployment, Hold, Pointer, Status};
+use crate::deployment::{Deployment, Pointer};
 use crate::digest::Digest;
 use crate::id::{
     AgentName, DeploymentId, Epoch, LedgerSeq, ProviderName, ReleaseId, SegmentName, StateSeq, TenantId,
@@ -19,13 +19,13 @@ use crate::key::{Key, KeyId};
 use crate::ledger::{Body, Broken, Entry, Head};
 use crate::provider::ProviderSpec;
 use crate::release::Manifest;
-use crate::rollout::progress::{Approval, Stopped};
-use crate::rollout::{Evidence, Plan, Rollout, Weights};
-use crate::share::Share;
 use crate::state::Moment;
-use crate::state::view::{Commits, Ranges};
+use crate::state::view::Commits;
 use crate::time::Timestamp;
 use crate::webhook::{Webhook, WebhookSpec};
+
+mod deployments;
+mod rollouts;
 
 /// Everything the control plane knows. Cheap to copy: copies share each part until one of them changes it.
 #[derive(Clone, Debug)]
@@ -222,78 +222,19 @@ impl World {
             Body::ReleaseCreated { release, agent, manifest, identity, model_override } => {
                 self.create_release(entry, *release, agent, manifest, identity, model_override.as_ref())?;
             }
-            Body::DeploymentOpened { deployment, releases, segment, weight, salt, ingest, rollout } => {
-                let opened = Deployment {
-                    id: *deployment,
-                    ingest: ingest.clone(),
-                    releases: releases.clone(),
-                    segment: segment.clone(),
-                    salt: *salt,
-                    opened_at: entry.at,
-                    opened_seq: entry.seq,
-                    reason: entry.reason.clone(),
-                    status: Status::Candidate { weight: *weight, segments: BTreeMap::new() },
-                    replaced: BTreeMap::new(),
-                    manifest: None,
-                    rollout: None,
-                    gate: None,
-                    evidence: None,
-                };
-                self.open(opened, *weight, rollout.as_deref())?;
-            }
+            Body::DeploymentOpened { .. } => self.open(entry)?,
             Body::DeploymentPromoted { deployment, overridden: _, evidence } => {
                 self.promote(entry, *deployment)?;
-                self.keep_evidence(*deployment, evidence.as_ref());
+                self.keep_evidence(*deployment, evidence.as_deref());
             }
             Body::DeploymentRolledBack { deployment, keep_state, derived, evidence } => {
                 self.roll_back(entry, *deployment, *keep_state, derived)?;
-                self.keep_evidence(*deployment, evidence.as_ref());
+                self.keep_evidence(*deployment, evidence.as_deref());
             }
-            Body::RolloutStep { deployment, generation, entered } => {
-                let epoch = self.epoch.next();
-                let weights = Weights { everywhere: entered.weight, segments: entered.segments.clone() };
-                self.rollout(*deployment, *generation, |rollout| {
-                    if entered.step >= rollout.plan.steps.len() {
-                        return Err("the plan has no such step".to_owned());
-                    }
-                    rollout.enter(entered, entry.at, entry.seq, epoch);
-                    Ok(())
-                })?;
-                self.weigh(*deployment, &weights)?;
-                self.keep_evidence(*deployment, entered.evidence.as_ref());
-            }
-            Body::RolloutStopped { deployment, generation, why, evidence } => {
-                self.rollout(*deployment, *generation, |rollout| {
-                    rollout.stopped = Some(Stopped { at: entry.at, seq: entry.seq, why: why.clone() });
-                    Ok(())
-                })?;
-                self.keep_evidence(*deployment, evidence.as_ref());
-            }
-            Body::RolloutResumed { deployment, generation } => {
-                // Whoever set another weight meanwhile is done with that.
-                let (mut weights, epoch) = (Weights::default(), self.epoch.next());
-                self.rollout(*deployment, *generation, |rollout| {
-                    rollout.stopped.take().ok_or("it isn't stopped")?;
-                    (rollout.since, rollout.since_seq) = (entry.at, entry.seq);
-                    weights = Weights::at_step(&rollout.plan, rollout.step);
-                    rollout.reweigh(weights.clone(), epoch);
-                    Ok(())
-                })?;
-                self.weigh(*deployment, &weights)?;
-            }
-            Body::RolloutApproved { deployment, generation, step } => {
-                self.rollout(*deployment, *generation, |rollout| {
-                    if rollout.step != *step {
-                        return Err("another step is under way".to_owned());
-                    }
-                    rollout.approvals.push(Approval {
-                        by: entry.actor.clone(),
-                        at: entry.at,
-                        seq: entry.seq,
-                    });
-                    Ok(())
-                })?;
-            }
+            Body::RolloutStep { .. }
+            | Body::RolloutStopped { .. }
+            | Body::RolloutResumed { .. }
+            | Body::RolloutApproved { .. } => self.move_rollout(entry)?,
             Body::GateRecorded { deployment, gate } => {
                 self.candidate(*deployment)?;
                 let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
@@ -308,17 +249,7 @@ impl World {
             }
             Body::StateCollected { deployments, floor, .. } => self.collect(deployments, *floor)?,
             Body::StateErased { .. } => self.erasures.push(Erasure::of(entry)),
-            Body::WeightSet { deployment, weight } => {
-                // What a segment had of its own is over: the new share holds everywhere.
-                let weights = Weights::everywhere(*weight);
-                let epoch = self.epoch.next();
-                self.weigh(*deployment, &weights)?;
-                let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
-                if let Some(rollout) = &mut Arc::make_mut(deployment).rollout {
-                    rollout.generation += 1;
-                    rollout.reweigh(weights, epoch);
-                }
-            }
+            Body::WeightSet { deployment, weight } => self.set_weight(*deployment, *weight)?,
             Body::HoldLifted { agent, segment } => {
                 let pointer = self.pointers.get_mut(&(agent.clone(), segment.clone()));
                 pointer.and_then(|pointer| pointer.hold.take()).ok_or("no hold there")?;
@@ -377,172 +308,6 @@ impl World {
         }
         Ok(())
     }
-
-    fn open(&mut self, mut opened: Deployment, weight: Share, plan: Option<&Plan>) -> Result<(), String> {
-        if opened.id != self.next_deployment() {
-            return Err(format!("the next deployment is {}", self.next_deployment()));
-        }
-        if opened.ingest.is_some() != opened.releases.is_empty() {
-            return Err("a deployment holds releases or is a data job".to_owned());
-        }
-        for (agent, release) in &opened.releases {
-            if !self.agents.contains_key(agent) {
-                return Err(format!("no such agent: {agent}"));
-            }
-            if !self.releases.get(release).is_some_and(|release| release.agents.contains(agent)) {
-                return Err(format!("{agent} has no such release"));
-            }
-        }
-        let keys = pointer_keys(&opened);
-        for key in &keys {
-            if self.pointers.get(key).is_some_and(|pointer| pointer.candidate.is_some()) {
-                return Err(format!("{}/{} has a candidate", key.0, key.1));
-            }
-        }
-        if let Some(plan) = plan {
-            if opened.ingest.is_some() || plan.steps.is_empty() {
-                return Err("a rollout has steps, and a data job has none".to_owned());
-            }
-            let rollout =
-                Rollout::begun(plan.clone(), opened.opened_at, opened.opened_seq, self.epoch.next());
-            let Weights { everywhere, segments } = rollout.weights_now().clone();
-            if everywhere != weight {
-                return Err("the weight is not that of the rollout's first step".to_owned());
-            }
-            opened.status = Status::Candidate { weight: everywhere, segments };
-            opened.rollout = Some(Box::new(rollout));
-        }
-        for key in keys {
-            let pointer = self.pointers.entry(key).or_default();
-            pointer.candidate = Some(opened.id);
-            pointer.weight = weight;
-        }
-        self.deployments.insert(opened.id, Arc::new(opened));
-        Ok(())
-    }
-
-    fn candidate(&self, id: DeploymentId) -> Result<Arc<Deployment>, String> {
-        let deployment = self.deployments.get(&id).ok_or("no such deployment")?;
-        match deployment.status {
-            Status::Candidate { .. } => Ok(Arc::clone(deployment)),
-            Status::Promoted { .. } | Status::RolledBack { .. } => Err("it is no candidate".to_owned()),
-        }
-    }
-
-    fn promote(&mut self, entry: &Entry, id: DeploymentId) -> Result<(), String> {
-        let mut deployment = Arc::unwrap_or_clone(self.candidate(id)?);
-        for key in pointer_keys(&deployment) {
-            // An agent that was removed meanwhile has no pointer to move, and one that came back has another's.
-            let pointer = self.pointers.get_mut(&key).filter(|pointer| pointer.candidate == Some(id));
-            let Some(pointer) = pointer else { continue };
-            deployment.replaced.insert(key.0, pointer.active);
-            pointer.active = Some(id);
-            pointer.candidate = None;
-            pointer.weight = Share::NONE;
-        }
-        deployment.status = Status::Promoted { at: entry.at, seq: entry.seq };
-        Arc::make_mut(&mut self.commits).commit(id, entry.seq);
-        self.deployments.insert(id, Arc::new(deployment));
-        Ok(())
-    }
-
-    fn roll_back(
-        &mut self,
-        entry: &Entry,
-        id: DeploymentId,
-        keep_state: bool,
-        derived: &Ranges,
-    ) -> Result<(), String> {
-        let deployment = self.deployments.get(&id).ok_or("no such deployment")?;
-        let was_promoted = match deployment.status {
-            Status::Candidate { .. } => false,
-            Status::Promoted { .. } => true,
-            // Its pointers went back before; now its state goes too.
-            Status::RolledBack { was_promoted, kept_state: true, .. } if !keep_state => was_promoted,
-            Status::RolledBack { .. } => return Err("it is rolled back".to_owned()),
-        };
-        if !derived.is_sound() || keep_state && !derived.is_empty() {
-            return Err("the derived records are no set".to_owned());
-        }
-        // What was never committed can't go on counting.
-        let kept_state = keep_state && was_promoted;
-        let mut deployment = Deployment::clone(deployment);
-        let hold = Hold { deployment: id, since: entry.at, seq: entry.seq, why: entry.reason.clone() };
-        for key in pointer_keys(&deployment) {
-            let fallback = self.fallback(&key.0, &deployment);
-            let Some(pointer) = self.pointers.get_mut(&key) else { continue };
-            if pointer.candidate == Some(id) {
-                pointer.candidate = None;
-                pointer.weight = Share::NONE;
-            } else if pointer.active == Some(id) {
-                pointer.active = fallback;
-            } else {
-                continue;
-            }
-            pointer.hold = Some(hold.clone());
-        }
-        let (at, seq, why) = (entry.at, entry.seq, entry.reason.clone());
-        deployment.status = Status::RolledBack { at, seq, why, was_promoted, kept_state };
-        if !kept_state {
-            Arc::make_mut(&mut self.commits).retract(id, seq, derived);
-        }
-        self.deployments.insert(id, Arc::new(deployment));
-        Ok(())
-    }
-
-    fn collect(&mut self, deployments: &[DeploymentId], floor: Moment) -> Result<(), String> {
-        for id in deployments {
-            let deployment = self.deployments.get(id).ok_or("no such deployment")?;
-            match deployment.status {
-                Status::RolledBack { kept_state: false, .. } => {}
-                Status::Candidate { .. } | Status::Promoted { .. } | Status::RolledBack { .. } => {
-                    return Err(format!("the state of deployment {id} was not taken back"));
-                }
-            }
-        }
-        self.collected.extend(deployments.iter().map(|id| (*id, floor.state)));
-        let Moment { state, ledger } = floor;
-        self.floor = Moment { state: self.floor.state.max(state), ledger: self.floor.ledger.max(ledger) };
-        Ok(())
-    }
-
-    /// Moves a rollout on; `generation` is the one that it has afterwards.
-    fn rollout(
-        &mut self,
-        id: DeploymentId,
-        generation: u64,
-        change: impl FnOnce(&mut Rollout) -> Result<(), String>,
-    ) -> Result<(), String> {
-        let mut deployment = Arc::unwrap_or_clone(self.candidate(id)?);
-        let rollout = deployment.rollout.as_mut().ok_or("it has no rollout")?;
-        if generation != rollout.generation + 1 {
-            return Err(format!("the rollout is at generation {}", rollout.generation));
-        }
-        change(rollout)?;
-        rollout.generation = generation;
-        self.deployments.insert(id, Arc::new(deployment));
-        Ok(())
-    }
-
-    fn keep_evidence(&mut self, id: DeploymentId, evidence: Option<&Box<Evidence>>) {
-        if let Some((deployment, evidence)) = self.deployments.get_mut(&id).zip(evidence) {
-            Arc::make_mut(deployment).evidence = Some(evidence.clone());
-        }
-    }
-
-    fn weigh(&mut self, id: DeploymentId, weights: &Weights) -> Result<(), String> {
-        let weight = weights.everywhere;
-        let mut deployment = Arc::unwrap_or_clone(self.candidate(id)?);
-        for key in pointer_keys(&deployment) {
-            if let Some(pointer) = self.pointers.get_mut(&key).filter(|pointer| pointer.candidate == Some(id))
-            {
-                pointer.weight = weight;
-            }
-        }
-        deployment.status = Status::Candidate { weight, segments: weights.segments.clone() };
-        self.deployments.insert(id, Arc::new(deployment));
-        Ok(())
-    }
 }
 
 impl<T> Deref for Shared<T> {
@@ -557,10 +322,6 @@ impl<T: Clone> DerefMut for Shared<T> {
     fn deref_mut(&mut self) -> &mut T {
         Arc::make_mut(&mut self.0)
     }
-}
-
-fn pointer_keys(deployment: &Deployment) -> Vec<PointerKey> {
-    deployment.releases.keys().map(|agent| (agent.clone(), deployment.segment.clone())).collect()
 }
 
 #[cfg(test)]

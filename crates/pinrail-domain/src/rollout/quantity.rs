@@ -81,7 +81,7 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.ms / 1_000;
         let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
-        let whole = units.into_iter().find(|(size, _)| seconds > 0 && seconds % size == 0);
+        let whole = units.into_iter().find(|(size, _)| seconds > 0 && seconds.is_multiple_of(*size));
         let (size, unit) = whole.unwrap_or((1, "s"));
         write!(f, "{}{unit}", seconds / size)
     }

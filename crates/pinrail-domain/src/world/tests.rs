@@ -6,7 +6,10 @@ use self::play::{Play, Wish, agent, created, manifest, segment, share, wish};
 use super::*;
 use crate::assign::Salt;
 use crate::deploy::{self, TakeBack, Traffic};
+use crate::deployment::Status;
 use crate::digest::Digest;
+use crate::share::Share;
+use crate::state::view::Ranges;
 
 mod golden;
 mod golden_state;

@@ -9,7 +9,7 @@ use super::play::manifest;
 use super::*;
 use crate::deploy::{Open, Traffic};
 use crate::id::{StateSeq, TenantId};
-use crate::state::view::{Cascade, Span, View};
+use crate::state::view::{Cascade, Ranges, Span, View};
 use crate::state::{Op, Operation, StateKey};
 
 /// The file's shape.

@@ -2,8 +2,10 @@
 
 use super::play::Play;
 use super::*;
+use crate::deployment::Status;
 use crate::id::{IngestName, StateSeq, TenantId};
-use crate::state::view::Span;
+use crate::share::Share;
+use crate::state::view::{Ranges, Span};
 
 fn ingest(play: &mut Play, name: &str) -> DeploymentId {
     let name: IngestName = name.parse().unwrap();

@@ -40,6 +40,7 @@ pub fn timeline(name: &str, deployment: u64, ledger: &Value) -> anyhow::Result<S
 }
 
 /// What an entry says of the deployment, and what it rests on.
+#[allow(clippy::wildcard_enum_match_arm, reason = "of the ledger's many kinds, a timeline shows these")]
 fn told<'a>(
     body: &'a Body,
     id: DeploymentId,
