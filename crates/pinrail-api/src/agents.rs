@@ -27,4 +27,15 @@ pub struct Provider {
 pub struct Changed {
     /// `created`, `updated`, `unchanged` or `removed`.
     pub change: String,
+    /// What looks wrong about an agent's new rollout plan. It is put all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<String>,
+}
+
+impl Changed {
+    /// A change about which there are no doubts.
+    #[must_use]
+    pub fn of(change: String) -> Changed {
+        Changed { change, doubts: Vec::new() }
+    }
 }

@@ -1,5 +1,6 @@
 //! `POST|GET /api/v1/deployments`, `GET /api/v1/deployments/{id}`, `POST …/{id}/promote|commit|rollback|weight`,
-//! `POST /api/v1/holds/lift`. What goes back is in [`back`], proof in [`proof`], who was misled in [`blast`].
+//! `POST /api/v1/holds/lift`. What goes back is in [`back`], proof in [`proof`], who was misled in [`blast`], what a candidate is proven
+//! by in [`rollout`].
 
 use std::collections::BTreeMap;
 
@@ -16,8 +17,10 @@ use serde::{Deserialize, Serialize};
 pub mod back;
 pub mod blast;
 pub mod proof;
+pub mod rollout;
 
-/// A deployment to open: of releases, with exactly one of `now` and `weight`; or of a data job, with `ingest` alone.
+/// A deployment to open: of releases, with at most one of `now`, `weight` and `rollout` (none is the agents' rollout); or of a data
+/// job, with `ingest` alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenDeployment {
@@ -35,10 +38,16 @@ pub struct OpenDeployment {
     /// A canary's share, in basis points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<Share>,
+    /// Step by step: `true` is the agents' own plan, a table one for this deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<rollout::WantedRollout>,
     #[serde(default)]
     pub reason: String,
     #[serde(default)]
     pub lift_hold: bool,
+    /// Open nothing, and say what would happen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// Why something is done.
@@ -182,6 +191,12 @@ pub struct Deployment {
     /// What promoting it now would decide. Only in the answer for one candidate or open data job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflicts: Option<Conflicts>,
+    /// How it is proven; absent where its weight is set by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<rollout::RolloutShort>,
+    /// The newest verdict of an offline eval of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<pinrail_domain::deployment::Gate>,
 }
 
 /// What a deployment holds.

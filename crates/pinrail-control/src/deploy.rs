@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::assign::Salt;
 use pinrail_domain::deploy::{
     self, Grounds, IngestRefused, NotHeld, Open, OpenRefused, PromoteRefused, RollBackRefused, TakeBack,
     WeightRefused,
 };
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, IngestName, LedgerSeq, SegmentName};
-use pinrail_domain::rollout::Plan;
+use pinrail_domain::rollout::plan::BadRollout;
+use pinrail_domain::rollout::{Plan, RolloutSpec};
 use pinrail_domain::share::Share;
 use pinrail_domain::world::World;
 use pinrail_store::StoreError;
@@ -90,6 +92,17 @@ impl Control {
             self.inner.states.check_embedders(opened.value.deployment);
         }
         Ok(opened)
+    }
+
+    /// Says whether a deployment would be opened, and opens nothing.
+    pub async fn deploy_refused(&self, wish: &Open) -> Result<(), DeployRefused> {
+        let snapshot = self.snapshot();
+        let world = &snapshot.world;
+        for release in wish.releases.values().filter(|id| world.releases.contains_key(id)) {
+            self.inner.contracts.get(*release).await?;
+        }
+        deploy::open(world, wish, Salt(0), |manifest| self.judge(world, manifest))?;
+        Ok(())
     }
 
     /// Opens a deployment for a data job.
@@ -195,6 +208,39 @@ impl Control {
         let snapshot = self.snapshot();
         let known = agents.into_iter().filter_map(|name| Some((name, &**snapshot.world.agents.get(name)?)));
         Plan::together(known, segment)
+    }
+
+    /// What these settings come to as a plan for these agents in a segment; none where no agent is known.
+    pub fn plan_of<'a>(
+        &self,
+        agents: impl IntoIterator<Item = &'a AgentName>,
+        segment: &SegmentName,
+        settings: &RolloutSpec,
+    ) -> Result<Option<Plan>, BadRollout> {
+        let snapshot = self.snapshot();
+        let mut specs = Vec::new();
+        for agent in agents {
+            let Some(spec) = snapshot.world.agents.get(agent) else { continue };
+            settings.check(spec)?;
+            specs.push((agent, AgentSpec { rollout: Some(settings.clone()), ..AgentSpec::clone(spec) }));
+        }
+        Ok(Plan::together(specs.iter().map(|(agent, spec)| (*agent, spec)), segment))
+    }
+
+    /// An agent of these that nothing answers for in a segment, so that nothing is there to compare a candidate with.
+    #[must_use]
+    pub fn unserved<'a>(
+        &self,
+        agents: impl IntoIterator<Item = &'a AgentName>,
+        segment: &SegmentName,
+    ) -> Option<AgentName> {
+        let snapshot = self.snapshot();
+        let world = &snapshot.world;
+        let served = |agent: &AgentName| {
+            let own = world.pointer(agent, segment).active;
+            own.or_else(|| world.pointer(agent, &SegmentName::default_segment()).active)
+        };
+        agents.into_iter().find(|agent| served(agent).is_none()).cloned()
     }
 
     fn salt(&self) -> Salt {

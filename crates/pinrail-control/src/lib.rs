@@ -148,6 +148,12 @@ impl Control {
         self.inner.epoch.subscribe()
     }
 
+    /// Follows the ledger: the last entry that is shown.
+    #[must_use]
+    pub fn heads(&self) -> watch::Receiver<LedgerSeq> {
+        self.inner.heads.subscribe()
+    }
+
     /// Writes what is queued; call when no more requests come.
     pub async fn drain(&self) {
         self.inner.runs.drain().await;

@@ -26,6 +26,9 @@ use tokio::sync::watch;
 use crate::deploy::{Flipped, flipped};
 use crate::{By, CommitError, Committed, Control, Inner, errors, tasks};
 
+mod timeline;
+mod traffic;
+
 /// The shortest time between two looks: what a look costs is small beside it, and a breach is still acted on in well
 /// under a second.
 const PAUSE: Duration = Duration::from_millis(100);

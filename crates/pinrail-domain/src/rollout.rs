@@ -2,7 +2,8 @@
 //!
 //! [`spec`] is what an agent's settings say, [`plan`] what that comes to for one deployment, [`progress`] where a rollout
 //! stands (a fold over ledger entries), [`facts`] what was observed, and [`outlook`] the decision: what happens next, or
-//! what is missing. [`acts`] are the ledger entries that follow.
+//! what is missing. [`acts`] are the ledger entries that follow. [`outline`] says beforehand what a plan will take, and [`told`] tells
+//! afterwards what happened.
 //!
 //! A rollout widens only on evidence: at every canary each guardrail must be proven *not worse*, by the margin times the
 //! step's slack. One guardrail that is proven *worse* takes the candidate back at once, at any step, also while people
@@ -11,13 +12,16 @@
 pub mod acts;
 pub mod facts;
 pub mod observed;
+pub mod outline;
 pub mod outlook;
 pub mod plan;
 pub mod progress;
 pub mod quantity;
 pub mod spec;
+pub mod told;
 
 pub use facts::{Evidence, Facts, Finding};
+pub use outline::Outline;
 pub use outlook::{Action, Outlook, look};
 pub use plan::{Guardrail, Plan, Step};
 pub use progress::{Rollout, Stop, Weights};

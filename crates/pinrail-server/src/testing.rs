@@ -282,6 +282,14 @@ impl Bench {
         self.open_deployment(wish).await.ok()["deployment"].as_u64().unwrap()
     }
 
+    /// Deployment 1, serving, and a candidate that follows this plan; returns the candidate's deployment.
+    pub async fn roll_out(&self, plan: Value) -> u64 {
+        self.deploy_now().await;
+        let release = self.release("sim-large-2026-04-01").await;
+        let wish = json!({ "releases": { "support": release }, "rollout": plan });
+        self.open_deployment(wish).await.ok()["deployment"].as_u64().unwrap()
+    }
+
     pub async fn roll_back(&self, deployment: u64) -> Answered {
         let because = json!({ "reason": "worse" });
         self.post(&format!("/api/v1/deployments/{deployment}/rollback"), because).await

@@ -7,7 +7,7 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
-    agent, apply, bench, completions, context, deploy, deployment, doctor, erase, gc, hold, init, key,
+    agent, apply, bench, completions, context, deploy, deployment, doctor, erase, gate, gc, hold, init, key,
     ledger, member, memory, model, pointers, provider, readiness, release, run, sim, state, up, vectors,
     watch, webhook,
 };
@@ -22,7 +22,7 @@ use crate::system::SystemClock;
 #[command(after_help = "Examples:
   pinrail up                                     a server, the simulated provider and an example agent
   pinrail init && pinrail apply                  the same from files of your own
-  pinrail deploy support=4f1c22 --weight 5%      a canary
+  pinrail deploy support=4f1c22                  a rollout, step by step
   pinrail deployment rollback 3 --reason 'wrong refunds'
 
 Run `pinrail --help` for the environment and the exit codes.")]
@@ -38,7 +38,8 @@ Exit codes:
   2  the arguments make no sense
   3  the server cannot be reached
   4  verification failed: `ledger verify` found a break, `deployment verify` or `state verify` a difference, `doctor`
-     errors, canary texts another embedder, or `readiness` missed an objective"
+     errors, canary texts another embedder, or `readiness` missed an objective
+`deployment wait` has its own: 0 promoted, 1 rolled back, 2 stopped and asking, 3 not over in time"
 ))]
 pub struct Cli {
     #[command(flatten)]
@@ -76,6 +77,7 @@ enum Command {
     Deployment(deployment::Args),
     Pointers(pointers::Args),
     Hold(hold::Args),
+    Gate(gate::Args),
     Run(run::Args),
     Vectors(vectors::Args),
     Agent(agent::Args),
@@ -114,8 +116,9 @@ impl Cli {
             Command::Apply(args) => done(apply::run(&args, &globals.context()?)),
             Command::Release(args) => done(release::run(args, &globals.context()?)),
             Command::Deploy(args) => done(deploy::run(args, &globals.context()?)),
-            Command::Deployment(args) => verdict(deployment::run(args, &globals.context()?)),
+            Command::Deployment(args) => deployment::run(args, &globals.context()?),
             Command::Pointers(args) => done(pointers::run(&args, &globals.context()?)),
+            Command::Gate(args) => done(gate::run(args, &globals.context()?)),
             Command::Hold(args) => done(hold::run(args, &globals.context()?)),
             Command::Run(args) => done(run::run(args, &globals.context()?)),
             Command::Vectors(args) => verdict(vectors::run(&args, &globals.context()?)),
@@ -149,7 +152,7 @@ impl Globals {
 }
 
 fn verdict(good: anyhow::Result<bool>) -> anyhow::Result<ExitCode> {
-    good.map(|good| if good { ExitCode::SUCCESS } else { ExitCode::from(exit::NOT_VERIFIED) })
+    good.map(exit::verdict)
 }
 
 /// The wall clock, for showing how long ago things were.

@@ -9,6 +9,7 @@ pub mod deploy;
 pub mod deployment;
 pub mod doctor;
 pub mod erase;
+pub mod gate;
 pub mod gc;
 pub mod hold;
 pub mod init;

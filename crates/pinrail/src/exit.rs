@@ -20,6 +20,11 @@ pub const UNREACHABLE: u8 = 3;
 /// What was verified is not as it should be.
 pub const NOT_VERIFIED: u8 = 4;
 
+/// How a command ends that proves something.
+pub fn verdict(holds: bool) -> ExitCode {
+    if holds { ExitCode::SUCCESS } else { ExitCode::from(NOT_VERIFIED) }
+}
+
 /// Arguments that parse one by one but make no sense together.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
+#[path = "cli/rollouts.rs"]
+mod rollouts;
 #[path = "cli/stub.rs"]
 mod stub;
 
@@ -64,7 +66,8 @@ fn the_exit_code_says_how_it_ended() {
     check(verified(true), &["ledger", "verify", "--expect-head", DIGEST], 0, "is entry 2");
     check(verified(true), &["run", "list", "--since", "yesterday"], 2, "is not a time");
     check(verified(true), &["deploy", "support"], 2, "expected AGENT=RELEASE");
-    check(verified(true), &["deploy", "support=4f1c22"], 2, "<--now|--weight <SHARE>>");
+    let deploy_twice = ["deploy", "support=4f1c22", "--now", "--plan", "p.toml"];
+    check(verified(true), &deploy_twice, 2, "cannot be used with");
     check(verified(true), &["deploy", "support=4f1c22", "--weight", "-5%"], 2, "from 0% to 100%");
     check(verified(true), &["key", "revoke", "pr_4f1c_x"], 2, "error[usage]: a key's id is 12 hex digits");
     check(verified(true), &["--help"], 0, "Exit codes:");
@@ -191,9 +194,9 @@ fn a_model_that_the_tier_refuses_is_named_with_its_line() {
     std::fs::write(&release, &floating).unwrap();
     let line = floating.lines().position(|line| line.starts_with("snapshot")).unwrap() + 1;
     let missing = r#"{"type":"urn:pinrail:problem:not_found","title":"t","status":404,"code":"not_found","detail":"no"}"#;
-    // No providers, no agents, no such release.
+    // No providers, no agents, no webhooks, no such release.
     let stub = Stub::new(move |count| {
-        Some(if count < 2 { Reply::ok(r#"{"items":[]}"#) } else { Reply::new(404, missing) })
+        Some(if count < 3 { Reply::ok(r#"{"items":[]}"#) } else { Reply::new(404, missing) })
     });
     let output = pinrail(&stub.url, &["apply", "-f", path]);
     let said = text(&output.stderr);

@@ -161,6 +161,18 @@ impl fmt::Display for Harm {
     }
 }
 
+/// A metric's value for people.
+#[must_use]
+pub fn value_words(value: f64, metric: &Metric) -> String {
+    Value(value, metric.unit()).to_string()
+}
+
+/// How much worse something is, for people.
+#[must_use]
+pub fn harm_words(harm: f64, metric: &Metric) -> String {
+    Harm(harm, metric.unit()).to_string()
+}
+
 /// A margin, times a step's slack, in the words of its metric.
 #[must_use]
 pub fn margin_words(margin: Margin, slack: f64, metric: &Metric) -> String {

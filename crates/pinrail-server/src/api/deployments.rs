@@ -1,4 +1,4 @@
-//! Deployments: opened, widened, promoted, taken back, shown.
+//! Deployments: opened, widened, proven, promoted, taken back, shown.
 
 use pinrail_api::deployments::{Conflict, Conflicts, Flip, Kind, OpenRuns, RolledBack};
 use pinrail_api::problem::{Code, Problem};
@@ -13,16 +13,22 @@ use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
 
+pub mod approve;
 pub mod blast_radius;
 pub mod commit;
 pub mod compensate;
+pub mod freeze;
+pub mod gate;
 pub mod get;
 pub mod list;
 pub mod manifest;
 pub mod post;
 pub mod promote;
 pub mod report;
+pub mod resume;
 pub mod rollback;
+pub mod rollout;
+pub mod timeline;
 pub mod verify;
 pub mod weight;
 
@@ -100,6 +106,8 @@ fn shown(world: &World, deployment: &Deployment) -> pinrail_api::deployments::De
         manifest: deployment.manifest,
         drain: None,
         conflicts: None,
+        rollout: deployment.rollout.as_deref().map(|rollout| rollout::short(rollout, None)),
+        gate: deployment.gate.clone(),
     }
 }
 

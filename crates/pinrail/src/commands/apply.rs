@@ -69,6 +69,8 @@ struct Apply<'c> {
     project: Project,
     there: There,
     steps: Vec<Step>,
+    /// What looks wrong about rollout plans that were changed.
+    doubts: Vec<String>,
 }
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
@@ -76,7 +78,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let there = There::ask(context, &project)?;
     check_models(&project, &there)?;
     check_webhooks(&project, &there)?;
-    let mut apply = Apply { context, args, project, there, steps: Vec::new() };
+    let mut apply = Apply { context, args, project, there, steps: Vec::new(), doubts: Vec::new() };
     let result = apply.providers().and_then(|()| apply.agents()).and_then(|()| apply.webhooks());
     let result = result.and_then(|()| apply.releases()).and_then(|()| apply.extras());
     apply.report(result.is_ok())?;
@@ -188,7 +190,9 @@ impl Apply<'_> {
         let mut change = change.to_owned();
         if change != "unchanged" && !self.args.dry_run {
             let path = self.path(kind, name);
-            change = self.context.client.put::<Changed>(&path, spec)?.value.change;
+            let changed = self.context.client.put::<Changed>(&path, spec)?.value;
+            self.doubts.extend(changed.doubts.into_iter().map(|doubt| format!("{kind} {name}: {doubt}")));
+            change = changed.change;
         }
         self.note(kind, name.to_owned(), change)
     }
@@ -251,8 +255,11 @@ impl Apply<'_> {
         let is_change = |step: &&Step| step.change != "unchanged" && step.change != "extra";
         let changed = self.steps.iter().filter(is_change).count();
         if self.context.out.is_json() {
-            let all = json!({ "steps": self.steps, "changed": changed, "dry_run": self.args.dry_run });
+            let all = json!({ "steps": self.steps, "changed": changed, "dry_run": self.args.dry_run, "doubts": self.doubts });
             return Ok(self.context.out.value(&all, String::new)?);
+        }
+        for doubt in &self.doubts {
+            talk(&format!("warning: {doubt}"));
         }
         if !complete {
             talk(&format!("{changed} changed before this one was refused; the next apply goes on from here"));
@@ -265,7 +272,10 @@ impl Apply<'_> {
         });
         let new = self.steps.iter().find(|step| step.kind == "release" && step.change == "created");
         if let (Some(step), false) = (new, self.args.dry_run) {
-            talk(&format!("next: pinrail deploy {} --now    (or --weight 5%)", step.name));
+            talk(&format!(
+                "next: pinrail deploy {}    (--now where nothing is deployed yet; --dry-run says what it takes)",
+                step.name
+            ));
         }
         Ok(())
     }

@@ -1,27 +1,38 @@
 //! `pinrail deploy`: opens a deployment.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use pinrail_api::deployments::rollout::{Outlined, WantedRollout};
 use pinrail_api::deployments::{Flip, OpenDeployment};
 use pinrail_domain::id::{AgentName, IngestName, SegmentName};
+use pinrail_domain::rollout::RolloutSpec;
 use pinrail_domain::share::Share;
 
 use super::deployment::show_flip;
 use crate::cli::Context;
 use crate::exit::Usage;
+use crate::files::BadFiles;
+use crate::files::section::read_file;
+
+mod outline;
 
 /// Put releases in front of traffic, one agent or several together
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail deploy support=4f1c22 --now --reason 'first release'
-  pinrail deploy support=9ab01d --weight 5%
+  pinrail deploy support=9ab01d                                 step by step, as the agent's plan says
+  pinrail deploy support=9ab01d --dry-run                       what each step needs, and how long that takes
+  pinrail deploy support=9ab01d --plan careful.toml             with another plan
+  pinrail deploy support=9ab01d --weight 5%                     a canary by hand
   pinrail deploy planner=11aa22 executor=33bb44 --now           both at once, or neither
   pinrail deploy support=9ab01d --segment enterprise --now --lift-hold
   pinrail deploy open --ingest docs-november                    for a data job: commit or take back its writes as one
 
-Release ids may be cut to 6 or more hex digits. `pinrail deployment promote ID` gives a candidate all traffic,
-`pinrail deployment rollback ID` takes it back.")]
-#[command(group = clap::ArgGroup::new("traffic").required(true))]
+Release ids may be cut to 6 or more hex digits. Without --now and --weight the candidate follows the plan in agent.toml, or its
+tier's; `pinrail deployment show ID` says where it stands. `pinrail deployment promote ID` gives a candidate all traffic,
+`pinrail deployment rollback ID` takes it back. docs/rollouts.md explains plans.")]
+#[command(group = clap::ArgGroup::new("traffic"))]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
     #[command(subcommand)]
@@ -35,9 +46,15 @@ pub struct Args {
     /// All traffic at once
     #[arg(long, group = "traffic")]
     now: bool,
-    /// A canary's share of traffic, such as 5% or 0.25%
+    /// A canary's share of traffic, such as 5% or 0.25%, set by hand from then on
     #[arg(long, value_name = "SHARE", group = "traffic", allow_hyphen_values = true)]
     weight: Option<Share>,
+    /// A rollout with the plan in this file: TOML with what agent.toml has in [rollout]
+    #[arg(long, value_name = "FILE", group = "traffic")]
+    plan: Option<PathBuf>,
+    /// Open nothing, and say what each step needs and how long that is likely to take
+    #[arg(long)]
+    dry_run: bool,
     /// Why; the ledger keeps it
     #[arg(long, default_value = "")]
     reason: String,
@@ -67,16 +84,44 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     if let Some(What::Open { ingest, reason }) = args.what {
         return open_ingest(ingest, reason, context);
     }
-    let Args { what: _, releases, segment, now, weight, reason, lift_hold } = args;
+    let Args { what: _, releases, segment, now, weight, plan, dry_run, reason, lift_hold } = args;
     let count = releases.len();
     let releases: BTreeMap<AgentName, String> = releases.into_iter().collect();
     if releases.len() < count {
         return Err(Usage("an agent is named twice; a deployment runs one release of each".to_owned()).into());
     }
-    let wish = OpenDeployment { releases, ingest: None, segment, now, weight, reason, lift_hold };
+    let rollout = match plan {
+        Some(file) => Some(WantedRollout::Own(Box::new(read_plan(&file)?))),
+        None if !now && weight.is_none() => Some(WantedRollout::Agents(true)),
+        None => None,
+    };
+    let is_rollout = rollout.is_some();
+    let wish =
+        OpenDeployment { releases, ingest: None, segment, now, weight, rollout, reason, lift_hold, dry_run };
+    if dry_run {
+        let reply = context.client.post::<Outlined>("/api/v1/deployments", &wish)?;
+        return Ok(context.out.reply(&reply, outline::show)?);
+    }
     let reply = context.client.post::<Flip>("/api/v1/deployments", &wish)?;
-    context.out.reply(&reply, |flip| show_flip(flip, weight))?;
+    context.out.reply(&reply, |flip| {
+        let id = flip.deployment;
+        let next = format!("  where it stands:  pinrail deployment show {id}\n");
+        show_flip(flip, weight) + if is_rollout { &next } else { "" }
+    })?;
     Ok(())
+}
+
+/// A plan in a file: what `agent.toml` has in `[rollout]`, with or without that heading.
+fn read_plan(file: &Path) -> anyhow::Result<RolloutSpec> {
+    let mut faults = Vec::new();
+    let read = read_file(file, file, &mut faults, |section| {
+        if section.has("rollout") {
+            return section.get("rollout");
+        }
+        let (steps, guardrails) = (section.get("steps"), section.get("guardrails"));
+        Some(RolloutSpec { steps, guardrails, alpha: section.get("alpha") })
+    });
+    read.ok_or_else(|| BadFiles(faults).into())
 }
 
 fn open_ingest(ingest: IngestName, reason: String, context: &Context) -> anyhow::Result<()> {
@@ -86,8 +131,10 @@ fn open_ingest(ingest: IngestName, reason: String, context: &Context) -> anyhow:
         segment: None,
         now: false,
         weight: None,
+        rollout: None,
         reason,
         lift_hold: false,
+        dry_run: false,
     };
     let reply = context.client.post::<Flip>("/api/v1/deployments", &wish)?;
     context.out.reply(&reply, |flip| {

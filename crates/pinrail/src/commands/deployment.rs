@@ -1,5 +1,7 @@
 //! `pinrail deployment`: what was deployed, and moving it on or back.
 
+use std::process::ExitCode;
+
 use pinrail_api::Page;
 use pinrail_api::deployments::{
     Because, Blocking, Conflict, Conflicts, Deployment, Drain, Flip, OpenRuns, Promote, SetWeight,
@@ -12,18 +14,27 @@ use serde::Serialize;
 use super::paging::with_next;
 use crate::cli::Context;
 use crate::client::Query;
+use crate::exit;
 use crate::output::table::{or_dash, pairs, table};
 use crate::output::{one_line, time};
 
 mod back;
 mod blast;
 mod proof;
+pub mod rollout;
+mod summary;
+mod timeline;
+mod wait;
 
-/// List, show, promote, commit and roll back deployments, and say what they did
+/// List, show, promote, freeze and roll back deployments, and say what they did
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail deployment list
-  pinrail deployment show 3                       with what still runs on it
+  pinrail deployment show 3                       where it stands, and what still runs on it
+  pinrail deployment wait 3                       until it is promoted, taken back, or asks
+  pinrail deployment timeline 3                   what happened, with samples and bounds
+  pinrail deployment freeze 3 --reason 'a fair is on'
+  pinrail deployment resume 3
   pinrail deployment weight 3 20%
   pinrail deployment promote 3 --reason 'a day without complaints'
   pinrail deployment rollback 3 --reason 'wrong refunds'
@@ -88,6 +99,18 @@ enum What {
     BlastRadius(blast::Args),
     /// Report the calls that a rollback can't take back to the agents' compensation webhooks
     Compensate(blast::Compensating),
+    /// Stop a rollout: nothing widens by itself any more, and guardrails go on watching
+    Freeze(rollout::Change),
+    /// Let a stopped rollout go on, or end a pause
+    Resume(rollout::Change),
+    /// Approve the step that a rollout is at
+    Approve(rollout::Change),
+    /// Tell what happened to a deployment, with the numbers that it rests on
+    Timeline(timeline::Args),
+    /// Wait until a rollout is promoted, taken back, or stops and asks
+    Wait(wait::Args),
+    /// Write a rollout's state as Markdown, for a step summary
+    Summary(summary::Args),
     /// Set a candidate's share of traffic
     Weight {
         id: u64,
@@ -99,8 +122,7 @@ enum What {
     },
 }
 
-/// Returns whether what was to be proven holds; true where nothing was.
-pub fn run(args: Args, context: &Context) -> anyhow::Result<bool> {
+pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     let done = match args.what {
         What::List { agent, limit, before } => {
             let query = Query::default().add("agent", agent).add("limit", limit).add("before", before);
@@ -109,7 +131,11 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<bool> {
         }
         What::Show { id } => {
             let reply = context.client.get::<Deployment>(&format!("/api/v1/deployments/{id}"))?;
-            Ok(context.out.reply(&reply, |deployment| show(deployment, context))?)
+            let stands = match reply.value.rollout.is_some() && !context.out.is_json() {
+                true => rollout::show(&rollout::get(id, context)?.value, context.now),
+                false => String::new(),
+            };
+            Ok(context.out.reply(&reply, |deployment| stands + &show(deployment, context))?)
         }
         What::Promote { id, reason, lift_hold, overridden } => {
             flip(context, id, "promote", &Promote { reason, lift_hold, overridden })
@@ -117,15 +143,21 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<bool> {
         What::Commit { id, reason } => flip(context, id, "commit", &Because { reason }),
         What::Rollback(args) => back::run(args, context),
         What::Manifest { id } => proof::manifest(id, context),
-        What::Verify { id } => return proof::verify(id, context),
-        What::Report { id, verify } => return blast::report(id, verify, context),
+        What::Verify { id } => return proof::verify(id, context).map(exit::verdict),
+        What::Report { id, verify } => return blast::report(id, verify, context).map(exit::verdict),
         What::BlastRadius(args) => blast::run(args, context),
-        What::Compensate(args) => return blast::compensate(args, context),
+        What::Compensate(args) => return blast::compensate(args, context).map(exit::verdict),
+        What::Freeze(change) => change.run("freeze", context),
+        What::Resume(change) => change.run("resume", context),
+        What::Approve(change) => change.run("approve", context),
+        What::Timeline(args) => timeline::run(&args, context),
+        What::Wait(args) => return wait::run(&args, context),
+        What::Summary(args) => summary::run(&args, context),
         What::Weight { id, share, reason } => {
             flip(context, id, "weight", &SetWeight { weight: share, reason })
         }
     };
-    done.map(|()| true)
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn flip(context: &Context, id: u64, verb: &str, body: &impl Serialize) -> anyhow::Result<()> {
@@ -238,6 +270,7 @@ fn show(deployment: &Deployment, context: &Context) -> String {
         ("rolled back", back),
         ("manifest", deployment.manifest.map(|digest| digest.to_string())),
         ("replaced", Some(replaced).filter(|text| !text.is_empty())),
+        ("gate", deployment.gate.as_ref().map(rollout::gate_words)),
     ]);
     let conflicts = deployment.conflicts.as_ref().filter(|conflicts| conflicts.count > 0);
     let conflicts = conflicts.map(|conflicts| show_conflicts(conflicts, "promoting it now would decide"));

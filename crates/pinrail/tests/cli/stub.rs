@@ -36,6 +36,11 @@ impl Reply {
 }
 
 impl Request {
+    /// The path with its query.
+    pub fn path(&self) -> &str {
+        self.head[0].split(' ').nth(1).unwrap_or_default()
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         let headers = self.head.iter().skip(1).filter_map(|line| line.split_once(": "));
         headers.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).next()

@@ -11,7 +11,7 @@ pub async fn remove(call: Call) -> Answer {
     let agent: AgentName = call.param("agent")?;
     let Reason { reason } = call.query()?;
     let done = call.control().agent_remove(call.by(reason)?, &agent).await.map_err(refused)?;
-    reply::changed(done.replayed, &Changed { change: word(done.value) })
+    reply::changed(done.replayed, &Changed::of(word(done.value)))
 }
 
 #[cfg(test)]

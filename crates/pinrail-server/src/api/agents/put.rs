@@ -1,19 +1,37 @@
 //! `PUT /api/v1/agents/{agent}?reason=`: the body is the agent's settings.
 
 use pinrail_api::agents::Changed;
+use pinrail_control::agents::Change;
 use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::id::AgentName;
 
 use super::{Reason, refused, word};
 use crate::call::Call;
+use crate::problem;
 use crate::reply::{self, Answer};
 
 pub async fn put(call: Call) -> Answer {
     let agent: AgentName = call.param("agent")?;
     let Reason { reason } = call.query()?;
     let spec: AgentSpec = call.json()?;
+    let before = call.control().snapshot().world.agents.get(&agent).cloned();
     let done = call.control().agent_put(call.by(reason)?, &agent, &spec).await.map_err(refused)?;
-    reply::changed(done.replayed, &Changed { change: word(done.value) })
+    let doubts = match done.value {
+        Change::Created | Change::Updated => doubts(&call, &agent, before.as_deref()).await,
+        Change::Unchanged | Change::Removed => Vec::new(),
+    };
+    reply::changed(done.replayed, &Changed { change: word(done.value), doubts })
+}
+
+/// What looks wrong about the new plan. The settings are put, so a look that fails doesn't fail the answer.
+async fn doubts(call: &Call, agent: &AgentName, before: Option<&AgentSpec>) -> Vec<String> {
+    match call.control().doubts(agent, before).await {
+        Ok(doubts) => doubts,
+        Err(error) => {
+            tracing::warn!(error = %problem::chain(&error), %agent, "the agent's plan cannot be outlined");
+            Vec::new()
+        }
+    }
 }
 
 #[cfg(test)]

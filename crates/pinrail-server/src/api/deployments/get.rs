@@ -8,7 +8,7 @@ use pinrail_domain::key::Tenants;
 use pinrail_store::StoreError;
 use pinrail_store::journal::{Run, RunFilter};
 
-use super::{id, in_conflict, no_deployment, open_runs, shown};
+use super::{id, in_conflict, no_deployment, open_runs, rollout, shown};
 use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
@@ -23,6 +23,9 @@ pub async fn show(call: Call) -> Answer {
     if matches!(deployment.status, Status::Candidate { .. }) {
         let found = call.control().conflicts(id).await.map_err(|error| problem::store(&error))?;
         shown.conflicts = Some(in_conflict(found));
+    }
+    if let Some(standing) = call.control().standing(id) {
+        shown.rollout = Some(rollout::short(&standing.rollout, Some(standing.sentence)));
     }
     reply::json(&shown)
 }

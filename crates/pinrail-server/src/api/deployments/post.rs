@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use pinrail_api::deployments::OpenDeployment;
+use pinrail_api::deployments::rollout::{Outlined, WantedRollout};
 use pinrail_api::problem::{Code, Problem};
+use pinrail_control::Control;
 use pinrail_control::deploy::DeployRefused;
 use pinrail_domain::deploy::{IngestRefused, Open, OpenRefused, Traffic};
-use pinrail_domain::id::{IngestName, SegmentName};
-use pinrail_domain::world::World;
+use pinrail_domain::id::{AgentName, IngestName, ReleaseId, SegmentName};
+use pinrail_domain::rollout::RolloutSpec;
+use pinrail_domain::share::Share;
 
 use super::{flip, held};
 use crate::api::agents::no_agent;
@@ -15,7 +18,7 @@ use crate::api::providers::no_provider;
 use crate::api::releases::named;
 use crate::call::Call;
 use crate::problem;
-use crate::reply::Answer;
+use crate::reply::{self, Answer};
 
 pub async fn open(call: Call) -> Answer {
     let mut wish: OpenDeployment = call.json()?;
@@ -23,18 +26,43 @@ pub async fn open(call: Call) -> Answer {
     if let Some(name) = wish.ingest.clone() {
         return open_ingest(&call, &name, &wish, reason).await;
     }
-    let wish = understood(&call.control().snapshot().world, wish)?;
+    let dry_run = wish.dry_run;
+    let wish = understood(call.control(), wish)?;
+    if dry_run {
+        return outline(&call, wish).await;
+    }
     let done = call.control().deploy(call.by(reason)?, &wish).await;
     let done = done.map_err(|error| problem::commit(error, refused))?;
     flip(&call, done).await
 }
 
+/// Says what would happen, and what a rollout would take.
+async fn outline(call: &Call, wish: Open) -> Answer {
+    call.control().deploy_refused(&wish).await.map_err(refused)?;
+    let Open { releases, segment, traffic, lift_hold: _ } = wish;
+    let (word, plan) = match traffic {
+        Traffic::Canary(_) => ("canary", None),
+        Traffic::Now => ("now", None),
+        Traffic::Rollout(plan) => ("rollout", Some(*plan)),
+    };
+    let outline = match plan {
+        Some(plan) => {
+            let outlined = call.control().outline(releases.keys(), &segment, plan).await;
+            Some(outlined.map_err(|error| problem::store(&error))?)
+        }
+        None => None,
+    };
+    reply::json(&Outlined { releases, segment, traffic: word.to_owned(), outline })
+}
+
 async fn open_ingest(call: &Call, name: &IngestName, wish: &OpenDeployment, reason: String) -> Answer {
-    let OpenDeployment { releases, ingest: _, segment, now, weight, reason: _, lift_hold } = wish;
-    if !releases.is_empty() || segment.is_some() || *now || weight.is_some() || *lift_hold {
+    let OpenDeployment { releases, ingest: _, segment, now, weight, rollout, reason: _, lift_hold, dry_run } =
+        wish;
+    let moves = *now || weight.is_some() || rollout.is_some() || *lift_hold || *dry_run;
+    if !releases.is_empty() || segment.is_some() || moves {
         return Err(Problem::new(
             Code::BadRequest,
-            "a data job moves no traffic, so it takes no release, segment, weight or hold",
+            "a data job moves no traffic, so it takes no release, segment, weight, rollout or hold, and has no dry run",
         )
         .next_step("`pinrail deploy open --ingest NAME` ({\"ingest\": \"NAME\"}) opens one"));
     }
@@ -58,20 +86,40 @@ fn ingest_refused(refused: IngestRefused) -> Problem {
     }
 }
 
-fn understood(world: &World, wish: OpenDeployment) -> Result<Open, Problem> {
-    let OpenDeployment { releases, ingest: _, segment, now, weight, reason: _, lift_hold } = wish;
-    let traffic = match (now, weight) {
-        (true, None) => Traffic::Now,
-        (false, Some(weight)) => Traffic::Canary(weight),
-        (true, Some(_)) | (false, None) => {
+fn understood(control: &Control, wish: OpenDeployment) -> Result<Open, Problem> {
+    let OpenDeployment {
+        releases,
+        ingest: _,
+        segment,
+        now,
+        weight,
+        rollout,
+        reason: _,
+        lift_hold,
+        dry_run: _,
+    } = wish;
+    let wanted = match (now, weight, rollout) {
+        (true, None, None | Some(WantedRollout::Agents(false))) => Wanted::Now,
+        (false, Some(weight), None | Some(WantedRollout::Agents(false))) => Wanted::Canary(weight),
+        (false, None, None | Some(WantedRollout::Agents(true))) => Wanted::Rollout(None),
+        (false, None, Some(WantedRollout::Own(plan))) => Wanted::Rollout(Some(plan)),
+        (true, Some(_), _)
+        | (true, None, Some(WantedRollout::Agents(true) | WantedRollout::Own(_)))
+        | (false, Some(_), Some(WantedRollout::Agents(true) | WantedRollout::Own(_)))
+        | (false, None, Some(WantedRollout::Agents(false))) => {
             return Err(Problem::new(
                 Code::BadRequest,
-                "a deployment takes exactly one of `now` and `weight`",
+                "a deployment takes one of `now`, `weight` and `rollout`; none of them is the agents' rollout",
             )
-            .next_step("--now (\"now\": true) is all traffic, --weight 5% (\"weight\": 500) a canary"));
+            .next_step(
+                "--now (\"now\": true) is all traffic, --weight 5% (\"weight\": 500) a canary by hand, --plan FILE \
+                 (\"rollout\": {…}) a rollout with a plan of its own",
+            ));
         }
     };
     let mut resolved = BTreeMap::new();
+    let snapshot = control.snapshot();
+    let world = &snapshot.world;
     for (agent, text) in releases {
         if !world.agents.contains_key(&agent) {
             return Err(no_agent(&agent));
@@ -80,7 +128,50 @@ fn understood(world: &World, wish: OpenDeployment) -> Result<Open, Problem> {
         resolved.insert(agent, release);
     }
     let segment = segment.unwrap_or_else(SegmentName::default_segment);
+    let traffic = match wanted {
+        Wanted::Now => Traffic::Now,
+        Wanted::Canary(weight) => Traffic::Canary(weight),
+        Wanted::Rollout(plan) => rollout_of(control, &resolved, &segment, plan.as_deref())?,
+    };
     Ok(Open { releases: resolved, segment, traffic, lift_hold })
+}
+
+/// How traffic is asked for.
+enum Wanted {
+    Now,
+    Canary(Share),
+    /// With a plan of its own, or the agents'.
+    Rollout(Option<Box<RolloutSpec>>),
+}
+
+fn rollout_of(
+    control: &Control,
+    releases: &BTreeMap<AgentName, ReleaseId>,
+    segment: &SegmentName,
+    plan: Option<&RolloutSpec>,
+) -> Result<Traffic, Problem> {
+    let plan = match plan {
+        None => control.plan_for(releases.keys(), segment),
+        Some(settings) => control.plan_of(releases.keys(), segment, settings).map_err(|bad| {
+            Problem::new(Code::BadAgent, format!("rollout: {bad}")).next_step(
+                "correct the plan (--plan FILE, \"rollout\"); docs/rollouts.md says what it may hold",
+            )
+        })?,
+    };
+    if let Some(agent) = control.unserved(releases.keys(), segment) {
+        return Err(Problem::new(
+            Code::NothingActive,
+            format!("nothing is active for {agent} in segment {segment}, so there is nothing to compare a candidate with"),
+        )
+        .next_step(format!(
+            "put the first one in front of all traffic: `pinrail deploy {agent}=RELEASE --now` (POST /api/v1/deployments \
+             with \"now\": true)"
+        ))
+        .fact("agent", agent.as_str())
+        .fact("segment", segment.as_str()));
+    }
+    let plan = plan.ok_or_else(|| refused(OpenRefused::AgentCount(0).into()))?;
+    Ok(Traffic::Rollout(Box::new(plan)))
 }
 
 fn refused(refused: DeployRefused) -> Problem {
@@ -155,7 +246,14 @@ mod tests {
         bench.agent_and_provider().await;
         let id = bench.release("sim-large-2026-03-01").await;
         for (wish, code) in [
-            (json!({ "releases": { "support": id } }), "bad_request"),
+            (json!({ "releases": { "support": id } }), "nothing_active"),
+            (json!({ "releases": { "support": id }, "rollout": true }), "nothing_active"),
+            (json!({ "releases": { "support": id }, "rollout": true, "now": true }), "bad_request"),
+            (json!({ "releases": { "support": id }, "rollout": {}, "weight": 1 }), "bad_request"),
+            (json!({ "releases": { "support": id }, "rollout": false }), "bad_request"),
+            (json!({ "releases": { "support": id }, "rollout": { "stepps": [] } }), "bad_request"),
+            (json!({ "releases": { "support": id }, "rollout": { "steps": [] } }), "bad_agent"),
+            (json!({ "ingest": "docs", "rollout": true }), "bad_request"),
             (json!({ "releases": { "support": id }, "now": true, "weight": 1 }), "bad_request"),
             (json!({ "releases": { "support": id }, "weight": 10_001 }), "bad_request"),
             (json!({ "releases": {}, "now": true }), "bad_request"),
@@ -172,6 +270,34 @@ mod tests {
             .open_deployment(json!({ "releases": { "support": id }, "now": true }))
             .await
             .problem("already_active");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_something_is_active_a_rollout_is_what_one_gets() {
+        let bench = Bench::open().await;
+        bench.deploy_now().await;
+        let id = bench.release("sim-large-2026-04-01").await;
+        let before = bench.get("/api/v1/ledger").await.ok();
+        let wish = json!({ "releases": { "support": id }, "dry_run": true });
+        let outlined = bench.open_deployment(wish).await.ok();
+        assert_eq!(outlined["traffic"], "rollout");
+        let steps = outlined["outline"]["steps"].as_array().unwrap();
+        assert_eq!((&steps[0]["what"], steps.len()), (&json!("canary 5%"), 3));
+        assert!(
+            outlined["outline"]["doubts"][0].as_str().unwrap().contains("no run in the last"),
+            "{outlined}"
+        );
+        assert_eq!(bench.get("/api/v1/ledger").await.ok(), before, "a dry run leaves nothing behind");
+        let flip = bench.open_deployment(json!({ "releases": { "support": id } })).await.ok();
+        assert_eq!(flip["state"], "candidate");
+        let shown = bench.get("/api/v1/deployments/2").await.ok();
+        assert_eq!((&shown["rollout"]["step"], &shown["rollout"]["what"]), (&json!(1), &json!("canary 5%")));
+        assert!(
+            shown["rollout"]["sentence"].as_str().unwrap().starts_with("Step 1 of 3, canary 5%"),
+            "{shown}"
+        );
+        let dry = json!({ "releases": { "support": id }, "dry_run": true });
+        bench.open_deployment(dry).await.problem("candidate_exists");
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ pub async fn remove(call: Call) -> Answer {
     let provider: ProviderName = call.param("provider")?;
     let Reason { reason } = call.query()?;
     let done = call.control().provider_remove(call.by(reason)?, &provider).await.map_err(refused)?;
-    reply::changed(done.replayed, &Changed { change: word(done.value) })
+    reply::changed(done.replayed, &Changed::of(word(done.value)))
 }
 
 #[cfg(test)]

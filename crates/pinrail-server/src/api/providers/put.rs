@@ -13,7 +13,7 @@ pub async fn put(call: Call) -> Answer {
     let Reason { reason } = call.query()?;
     let spec: ProviderSpec = call.json()?;
     let done = call.control().provider_put(call.by(reason)?, &provider, &spec).await.map_err(refused)?;
-    reply::changed(done.replayed, &Changed { change: word(done.value) })
+    reply::changed(done.replayed, &Changed::of(word(done.value)))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ pub async fn remove(call: Call) -> Answer {
     let webhook: WebhookName = call.param("webhook")?;
     let Reason { reason } = call.query()?;
     let done = call.control().webhook_remove(call.by(reason)?, &webhook).await.map_err(refused)?;
-    reply::changed(done.replayed, &Changed { change: word(done.value) })
+    reply::changed(done.replayed, &Changed::of(word(done.value)))
 }
 
 #[cfg(test)]

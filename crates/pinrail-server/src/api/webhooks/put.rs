@@ -14,7 +14,7 @@ pub async fn put(call: Call) -> Answer {
     let Reason { reason } = call.query()?;
     let spec: WebhookSpec = call.json()?;
     let done = call.control().webhook_put(call.by(reason)?, &webhook, &spec).await.map_err(refused)?;
-    reply::changed(done.replayed, &Changed { change: word(done.value) })
+    reply::changed(done.replayed, &Changed::of(word(done.value)))
 }
 
 #[cfg(test)]

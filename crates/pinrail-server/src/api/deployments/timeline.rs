@@ -1,0 +1,74 @@
+//! `GET /api/v1/deployments/{deployment}/timeline?after=&limit=`: what happened to a deployment, with its numbers.
+
+use pinrail_api::Page;
+use pinrail_api::deployments::rollout::Happened;
+use pinrail_domain::id::LedgerSeq;
+use pinrail_domain::ledger::Entry;
+use pinrail_domain::rollout::told::tell;
+use serde::Deserialize;
+
+use super::{id, no_deployment};
+use crate::call::Call;
+use crate::problem;
+use crate::reply::{self, Answer};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    #[serde(default)]
+    after: LedgerSeq,
+    limit: Option<usize>,
+}
+
+pub async fn show(call: Call) -> Answer {
+    let id = id(&call)?;
+    let Query { after, limit } = call.query()?;
+    let limit = call.page(limit)?;
+    let found = call.control().timeline(id, after, limit).await.map_err(|error| problem::store(&error))?;
+    let (entries, next) = found.ok_or_else(|| no_deployment(id))?;
+    let snapshot = call.control().snapshot();
+    let rollout = snapshot.world.deployments.get(&id).and_then(|deployment| deployment.rollout.as_deref());
+    let happened = |entry: Entry| {
+        let told = tell(&entry, id, rollout)?;
+        let (what, evidence) = (told.what, told.evidence.cloned());
+        let Entry { seq, at, actor, reason, .. } = entry;
+        Some(Happened { at, seq, actor, what, reason, evidence })
+    };
+    let items = entries.into_iter().filter_map(happened).collect();
+    reply::json(&Page { items, next: next.map(|next| next.to_string()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Bench;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timeline_tells_what_happened_to_one_deployment_page_by_page() {
+        let bench = Bench::open().await;
+        let id = bench.roll_out(json!({ "steps": [{ "pause": {} }] })).await;
+        let path = format!("/api/v1/deployments/{id}");
+        bench.post(&format!("{path}/freeze"), json!({ "reason": "lunch" })).await.ok();
+        bench.post(&format!("{path}/resume"), json!({})).await.ok();
+        bench.post(&format!("{path}/promote"), json!({ "override": "it is fine" })).await.ok();
+        let whole = bench.get(&format!("{path}/timeline")).await.ok();
+        let told: Vec<&str> =
+            whole["items"].as_array().unwrap().iter().map(|item| item["what"].as_str().unwrap()).collect();
+        let told: Vec<&str> = told.into_iter().filter(|what| !what.starts_with("the state")).collect();
+        assert_eq!(
+            told,
+            [
+                "opened; step 1 of 1: pause",
+                "stopped: frozen by a person: lunch",
+                "resumed, with the whole time of its step before it",
+                "promoted, overriding its rollout: it is fine",
+            ]
+        );
+        let first = bench.get(&format!("{path}/timeline?limit=1")).await.ok();
+        let next = first["next"].as_str().unwrap();
+        let second = bench.get(&format!("{path}/timeline?limit=1&after={next}")).await.ok();
+        assert_eq!(second["items"][0], whole["items"][1]);
+        bench.get("/api/v1/deployments/9/timeline").await.problem("not_found");
+    }
+}
