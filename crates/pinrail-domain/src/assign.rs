@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::id::RunId;
 use crate::share::Share;
 
 /// A deployment's own seed for the hash. Stored as 16 hex digits, as JSON numbers can't hold 64 bits.
@@ -20,6 +21,16 @@ pub struct Salt(pub u64);
 pub fn bucket(salt: Salt, unit: &str) -> u16 {
     let hash = xxhash_rust::xxh3::xxh3_64_with_seed(unit.as_bytes(), salt.0);
     u16::try_from(hash % u64::from(Share::BPS_MAX)).expect("a remainder of 10 000 fits 16 bits")
+}
+
+/// The bucket of a run among those of which a candidate may answer a copy, 0 to 9 999.
+///
+/// `XXH3-64(seed = the deployment's salt, "shadow/" and the run's id) mod 10 000`. The prefix keeps it apart from
+/// assignment, where a run without a session is a unit of the same name: else the runs that a weight leaves to what
+/// is active would never be the ones that a share of copies picks.
+#[must_use]
+pub fn shadow_bucket(salt: Salt, run: RunId) -> u16 {
+    bucket(salt, &format!("shadow/{run}"))
 }
 
 /// Whether a bucket is on the candidate at this weight.
@@ -79,6 +90,17 @@ mod tests {
             .count();
         // Six standard deviations of a binomial with n = 100 000, p = 0.05 are 414.
         assert!(taken.abs_diff(5_000) < 414, "{taken}");
+    }
+
+    #[test]
+    fn a_share_of_copies_picks_its_part_of_the_runs_whatever_the_weight_left() {
+        let (salt, five) = (Salt(11), "5%".parse().unwrap());
+        let runs = (0..100_000_u128).map(|n| RunId::from_parts(1_800_000_000_000, n));
+        let live: Vec<RunId> =
+            runs.filter(|run| !on_candidate(bucket(salt, &run.to_string()), five)).collect();
+        let copied = live.iter().filter(|run| on_candidate(shadow_bucket(salt, **run), five)).count();
+        // Six standard deviations.
+        assert!(copied.abs_diff(live.len() / 20) < 414, "{copied} of {}", live.len());
     }
 
     proptest! {

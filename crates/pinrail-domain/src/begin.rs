@@ -9,6 +9,8 @@ use crate::id::{AgentName, DeploymentId, Epoch, RunId, SegmentName, SessionId, T
 use crate::journal::{RunStatus, Stamp};
 use crate::provider::ProviderSpec;
 use crate::release::Contract;
+use crate::rollout::quantity::Usd;
+use crate::routes::Target;
 
 /// A model call that wants a run.
 #[derive(Clone, Debug)]
@@ -32,6 +34,42 @@ pub struct Begun {
     pub contract: Arc<Contract>,
     pub provider: Arc<ProviderSpec>,
     pub bodies: Bodies,
+    /// Who answers a copy of this call, once it is answered.
+    pub shadow: Option<Target>,
+}
+
+/// Asks for a run in which a candidate answers a copy of a live call.
+#[derive(Clone, Debug)]
+pub struct CopyOf {
+    pub live: Arc<Stamp>,
+    pub target: Target,
+}
+
+/// Why a candidate answers no copy.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NoShadow {
+    #[error("deployment {0} is no candidate any more")]
+    NotCandidate(DeploymentId),
+    #[error("deployment {0} is not at a step at which it answers copies")]
+    NoShare(DeploymentId),
+    #[error("copies cost {spent} in this step, and {budget} is what they may")]
+    Spent { spent: Usd, budget: Usd },
+    #[error(transparent)]
+    Begin(#[from] BeginError),
+}
+
+/// What became of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits for the candidate.
+    Queued,
+    /// There was no room for it, or Pinrail stopped before its turn.
+    Dropped,
+    /// Its turn came when the candidate answered no copies any more, or the budget was used up.
+    Refused,
+    /// The candidate gave no answer that can be compared.
+    Failed,
+    Compared,
 }
 
 /// Why a call gets no run.

@@ -185,6 +185,9 @@ pub struct ModelResponse {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
     pub live: RunId,
+    /// The live run's call, from 1.
+    #[serde(default = "first_call", skip_serializing_if = "is_first_call")]
+    pub call: u32,
     /// 0 is the same, 1 has nothing in common.
     pub divergence: f64,
     /// Of the texts, normalised: 1 is the same; none where neither answer has one.
@@ -199,6 +202,9 @@ pub struct Compared {
     /// One of the two refuses, the other doesn't.
     #[serde(default, skip_serializing_if = "is_false")]
     pub refusal: bool,
+    /// One of the two said more than is compared.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cut: bool,
     /// Characters of the text, candidate's and live.
     pub characters: [u64; 2],
     /// From the request's arrival to the last byte in microseconds, candidate's and live.
@@ -360,6 +366,14 @@ impl Body {
 
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+fn first_call() -> u32 {
+    1
+}
+
+fn is_first_call(call: &u32) -> bool {
+    *call == first_call()
 }
 
 #[cfg(test)]

@@ -2,14 +2,15 @@
 //!
 //! [`spec`] is what an agent's settings say, [`plan`] what that comes to for one deployment, [`progress`] where a rollout
 //! stands (a fold over ledger entries), [`facts`] what was observed, and [`outlook`] the decision: what happens next, or
-//! what is missing. [`acts`] are the ledger entries that follow. [`outline`] says beforehand what a plan will take, and [`told`] tells
-//! afterwards what happened.
+//! what is missing. [`acts`] are the ledger entries that follow. [`outline`] says beforehand what a plan will take, [`told`] tells
+//! afterwards what happened, and [`divergence`] says how far two answers differ.
 //!
 //! A rollout widens only on evidence: at every canary each guardrail must be proven *not worse*, by the margin times the
 //! step's slack. One guardrail that is proven *worse* takes the candidate back at once, at any step, also while people
 //! stopped the rollout. Neither: it waits, and at the step's deadline it stops and asks. No traffic is no success.
 
 pub mod acts;
+pub mod divergence;
 pub mod facts;
 pub mod observed;
 pub mod outline;

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentSpec, Segment};
-use crate::assign::{Salt, bucket, on_candidate};
+use crate::assign::{Salt, bucket, on_candidate, shadow_bucket};
 use crate::deployment::{Deployment, Pointer, Status};
 use crate::id::{AgentName, DeploymentId, Epoch, LedgerSeq, ReleaseId, SegmentName, TenantId};
+use crate::journal::Stamp;
 use crate::share::Share;
 use crate::world::{Shared, World};
 
@@ -161,6 +162,25 @@ impl Routes {
         })?;
         let shadow = choice.shadow(target);
         Ok(Decision { segment: &choice.segment, target, via, shadow })
+    }
+
+    /// Who answers a copy of a call of this run, if anybody does.
+    ///
+    /// A candidate does whose share of copies the run's bucket is in ([`shadow_bucket`]), while the run is on what is
+    /// active where the candidate stands: an older deployment is no longer what the candidate would replace. All
+    /// calls of a run are copied, or none. No copies are made of copies, nor of runs that inherited their
+    /// deployment.
+    #[must_use]
+    pub fn shadow(&self, stamp: &Stamp) -> Option<Target> {
+        if stamp.shadow.is_some() || stamp.via == Via::Parent {
+            return None;
+        }
+        let (_, route) = self.agent(stamp.agent.as_str())?;
+        let choice = route.choice(&stamp.tenant, &stamp.attributes);
+        let live = Target { deployment: stamp.deployment, release: stamp.release };
+        let (target, share) = choice.shadow(live).filter(|_| choice.active == Some(live))?;
+        let salt = choice.candidate?.salt;
+        on_candidate(shadow_bucket(salt, stamp.run), share).then_some(target)
     }
 
     fn inherit(&self, agent: &AgentName, parent: DeploymentId) -> Option<Decision<'_>> {

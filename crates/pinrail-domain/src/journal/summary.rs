@@ -26,6 +26,9 @@ pub struct Summary {
     pub cost_nano_usd: u64,
     /// Whether something else than the pin answered at least once.
     pub drifted: bool,
+    /// How far the answer is from the live run's; only where the run answers a copy, and did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divergence: Option<f64>,
 }
 
 /// Where a run is in its life. Stored as this number: never renumber.
@@ -62,6 +65,7 @@ impl Summary {
             output_tokens: 0,
             cost_nano_usd: 0,
             drifted: false,
+            divergence: None,
         }
     }
 
@@ -80,6 +84,7 @@ impl Summary {
                     self.cost_nano_usd.saturating_add(response.cost_nano_usd.unwrap_or_default());
             }
             Event::Drift { .. } => self.drifted = true,
+            Event::Compared(compared) => self.divergence = Some(compared.divergence),
             Event::Finished { outcome, .. } => self.outcome = Some(*outcome),
             Event::Plan { .. }
             | Event::Started
@@ -89,7 +94,6 @@ impl Summary {
             | Event::ToolResult { .. }
             | Event::Note { .. }
             | Event::Score { .. }
-            | Event::Compared(_)
             | Event::Paused { .. }
             | Event::Resumed
             | Event::Parked { .. }
