@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod back;
 pub mod blast;
+pub mod pairs;
 pub mod proof;
 pub mod rollout;
 

@@ -31,6 +31,7 @@ pub mod members;
 pub mod observe;
 pub mod open;
 pub mod outbound;
+pub mod pairs;
 pub mod proof;
 pub mod publish;
 pub mod readiness;

@@ -29,18 +29,21 @@ mod api;
 mod live;
 mod recorder;
 mod sessions;
+mod shadow;
 
 pub use api::{
     ATTRIBUTES_BYTES_MAX, AppendRefused, Create, CreateRefused, Created, EVENT_BYTES_MAX,
     EVENTS_PER_APPEND_MAX, Resumed, RunChange,
 };
 pub use recorder::QUEUE_MAX;
+pub use shadow::ShadowCounts;
 
 #[cfg(test)]
 pub(crate) use live::OPEN_MAX;
 use live::{LiveRun, LiveRuns};
 use recorder::{Listeners, Recorder, Unclaimed};
 use sessions::Sessions;
+use shadow::Shadows;
 
 /// The runs. Lives as long as the control plane.
 pub struct Runs {
@@ -48,6 +51,7 @@ pub struct Runs {
     sessions: Arc<Sessions>,
     live: Arc<LiveRuns>,
     recorder: Recorder,
+    shadows: Shadows,
 }
 
 /// What runs are built from.
@@ -100,7 +104,7 @@ impl Runs {
             observer: Arc::clone(&parts.observer),
         };
         let recorder = Recorder::start(Arc::clone(&parts.store), listeners);
-        Ok(Runs { parts, sessions, live, recorder })
+        Ok(Runs { parts, sessions, live, recorder, shadows: Shadows::default() })
     }
 
     /// Begins a run that is one gateway call, or joins the run that the call names.
@@ -170,7 +174,7 @@ impl Runs {
                 started.unclaimed.claim();
             }
         }
-        Ok(served.begun(stamp, 1))
+        Ok(self.begun(served, stamp, 1))
     }
 
     /// Writes a planned run's start; plans again when another call or replica bound the session first.
@@ -228,7 +232,7 @@ impl Runs {
             return Err(BeginError::PinGone { run, why });
         }
         let served = self.served(stamp).await?;
-        Ok(served.begun(Arc::clone(stamp), live.next_call()))
+        Ok(self.begun(served, Arc::clone(stamp), live.next_call()))
     }
 
     /// The run as far as calls need it, from memory or from the store.
@@ -353,6 +357,12 @@ impl Runs {
         Ok(Some(Planned { stamp: Arc::new(stamp), at, bind }))
     }
 
+    fn begun(&self, served: Served, stamp: Arc<Stamp>, call: u32) -> Begun {
+        let Served { contract, provider, epoch, demands: _, bodies } = served;
+        let shadow = self.parts.snapshot.load().routes.shadow(&stamp);
+        Begun { stamp, call, epoch, contract, provider, bodies, shadow }
+    }
+
     fn new_run_id(&self, at: Timestamp) -> RunId {
         let mut random = [0; 16];
         self.parts.entropy.fill(&mut random[..10]);
@@ -380,13 +390,6 @@ impl Planned {
     fn start(self, queued: bool, events: Vec<(Timestamp, Event)>, answer: Option<Answer>) -> Write {
         let stamp = Arc::unwrap_or_clone(self.stamp);
         Write::Start(Box::new(Start { stamp, at: self.at, queued, events, bind: self.bind, answer }))
-    }
-}
-
-impl Served {
-    fn begun(self, stamp: Arc<Stamp>, call: u32) -> Begun {
-        let Served { contract, provider, epoch, demands: _, bodies } = self;
-        Begun { stamp, call, epoch, contract, provider, bodies }
     }
 }
 

@@ -15,6 +15,7 @@ mod reopen;
 mod rollouts;
 mod runs;
 mod sessions;
+mod shadow;
 mod stamps;
 mod state;
 mod vectors;

@@ -67,9 +67,13 @@ pub enum Fate {
     Dropped,
     /// Its turn came when the candidate answered no copies any more, or the budget was used up.
     Refused,
-    /// The candidate gave no answer that can be compared.
-    Failed,
-    Compared,
+    /// The candidate gave no answer that can be compared. What there was of it may have cost something.
+    Failed {
+        cost: Usd,
+    },
+    Compared {
+        cost: Usd,
+    },
 }
 
 /// Why a call gets no run.

@@ -25,7 +25,7 @@ impl Digest {
     }
 
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Digest {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Digest {
         Digest(bytes)
     }
 

@@ -14,7 +14,7 @@ use http::response::Parts;
 use http::{Request, Response, StatusCode};
 use pinrail_domain::journal::{Ending, FaultOf};
 use pinrail_domain::key::Tenants;
-use pinrail_wire::openai::{AnswerError, ChatRequest, Observed, observe_answer, parse_error};
+use pinrail_wire::openai::{AnswerError, ChatRequest, Gathered, Observed, observe_answer_text, parse_error};
 use pinrail_wire::redact::Redactor;
 use serde_json::Value;
 
@@ -27,6 +27,7 @@ use crate::identity::Identity;
 use crate::intake;
 use crate::port::Begun;
 use crate::prepared::{Prepared, PromptError, Unapplied, Unusable};
+use crate::shadow::Original;
 use crate::stamped;
 use crate::trail::{Ended, Trail};
 use crate::upstream::answer::{Answer, Question};
@@ -38,7 +39,7 @@ const NONSENSE_BYTES_MAX: usize = 120;
 const WHY_BYTES_MAX: usize = 500;
 
 /// A call whose run has begun, with all that it takes to ask the provider.
-struct Ready {
+pub struct Ready {
     upstream: Arc<Upstream>,
     credential: Arc<Credential>,
     body: Bytes,
@@ -68,8 +69,12 @@ where
     let begun = Arc::clone(&trail.begun);
 
     let ready = ready(shared, &mut trail, &request, &variables);
+    drop(request);
+    if let Some(target) = begun.shadow {
+        let headers = headers::of_copy(&head.headers);
+        trail.copy_later(Original { target, request: bytes.clone(), variables, headers });
+    }
     // What the provider gets is a body of its own; the client's need not wait with us for the answer.
-    drop((request, variables));
     drop(bytes);
     let outcome = match ready {
         Ok(ready) => ask(shared, &head.headers, ready, trail).await,
@@ -87,7 +92,7 @@ where
 }
 
 /// Applies the release.
-fn ready(
+pub fn ready(
     shared: &Shared,
     trail: &mut Trail,
     request: &ChatRequest<'_>,
@@ -108,7 +113,7 @@ fn ready(
 }
 
 /// Asks the provider and turns what it says into the answer; gives the trail back when there is none.
-async fn ask(
+pub async fn ask(
     shared: &Arc<Shared>,
     from: &http::HeaderMap,
     ready: Ready,
@@ -154,9 +159,9 @@ async fn whole(
     if head.status.is_redirection() {
         return Err((redirected(head.status), trail));
     }
-    let (observed, error) = if head.status.is_success() {
-        match observe_answer(&body) {
-            Ok(observed) if observed.choices > 0 => (observed, None),
+    let (observed, text, error) = if head.status.is_success() {
+        match observe_answer_text(&body, trail.compared_bytes_max()) {
+            Ok((observed, text)) if observed.choices > 0 => (observed, text, None),
             Ok(_) => return Err((nonsense("the provider's answer has no choices".to_owned()), trail)),
             Err(AnswerError::Unreadable { source }) => {
                 let start = String::from_utf8_lossy(&body[..body.len().min(NONSENSE_BYTES_MAX)]);
@@ -165,18 +170,21 @@ async fn whole(
                 let message = credential.redactor.redact(&message).into_owned();
                 return Err((nonsense(message).quoting(), trail));
             }
-            Err(AnswerError::Provider(error)) => (Observed::default(), Some(error.message)),
+            Err(AnswerError::Provider(error)) => {
+                (Observed::default(), Gathered::default(), Some(error.message))
+            }
         }
     } else {
         let said =
             parse_error(&body).map_or_else(|| format!("status {}", head.status.as_u16()), |e| e.message);
-        (Observed::default(), Some(said))
+        (Observed::default(), Gathered::default(), Some(said))
     };
     let failed = error.is_some();
     let ended = Ended {
         status: head.status.as_u16(),
         ending: if failed { Ending::Error } else { Ending::Complete },
         observed,
+        text,
         body: trail.keep(&body, credential),
         why: error.map(|text| {
             let clean = credential.redactor.redact(&text);

@@ -19,6 +19,7 @@ use crate::models;
 use crate::places::Places;
 use crate::port::{Runs, Secrets};
 use crate::prepared::PreparedReleases;
+use crate::shadow::{self, Copies};
 use crate::trail::Write;
 use crate::upstream::Upstreams;
 
@@ -50,6 +51,7 @@ pub struct Shared {
     pub releases: PreparedReleases,
     pub upstreams: Upstreams,
     pub places: Places,
+    pub copies: Copies,
     /// The task that writes the journals of calls that were dropped.
     late: mpsc::Sender<Write>,
 }
@@ -77,7 +79,9 @@ impl Gateway {
     #[must_use]
     pub fn with_connect(options: Options, connect: Arc<dyn Connect>) -> Gateway {
         let Options { runs, secrets, clock, catalogue, sim_base, limits } = options;
-        let (late, mut writes) = mpsc::channel::<Write>(limits.calls_max.max(1) * WRITES_PER_CALL_MAX);
+        let calls_max = limits.calls_max.max(1) + limits.copies_at_once;
+        let (late, mut writes) = mpsc::channel::<Write>(calls_max * WRITES_PER_CALL_MAX);
+        let (copies, waiting) = Copies::new(&limits);
         tokio::spawn(async move {
             while let Some(write) = writes.recv().await {
                 write.await;
@@ -92,9 +96,12 @@ impl Gateway {
             releases: PreparedReleases::new(limits.releases_max),
             upstreams: Upstreams::new(connect, sim_base),
             places: Places::new(limits.calls_max, limits.bodies_bytes_max),
+            copies,
             late,
         };
-        Gateway { shared: Arc::new(shared) }
+        let shared = Arc::new(shared);
+        shadow::start(&shared, waiting);
+        Gateway { shared }
     }
 
     /// Answers a request under `/v1` on behalf of a caller who may act for `tenants`.
@@ -115,6 +122,17 @@ impl Gateway {
     /// Waits until no call is under way. Stop the listener first.
     pub async fn drained(&self) {
         self.shared.places.empty().await;
+    }
+
+    /// How many copies of live calls wait for a candidate or are under way.
+    #[must_use]
+    pub fn copies(&self) -> usize {
+        self.shared.copies.count()
+    }
+
+    /// Makes no more copies, drops those that wait and gives those under way a moment to end.
+    pub async fn stop_copies(&self) {
+        self.shared.copies.stop().await;
     }
 
     async fn route<B>(&self, request: Request<B>, tenants: &Tenants) -> Result<Response<Body>, Failure>

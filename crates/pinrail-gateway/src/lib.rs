@@ -6,7 +6,7 @@
 //!
 //! Start reading at [`Gateway::handle`], then `chat` (one call from beginning to end), `upstream::answer` (asking,
 //! and asking again), `body::stream` (how bytes pass through) and `trail` (what the journal gets, also when the
-//! client leaves).
+//! client leaves). What a candidate makes of copies of live calls is in `shadow`; live calls never wait for it (I13).
 
 mod beginning;
 mod body;
@@ -21,6 +21,7 @@ mod models;
 mod places;
 pub mod port;
 mod prepared;
+mod shadow;
 mod stamped;
 mod trail;
 mod upstream;

@@ -33,6 +33,18 @@ pub struct Limits {
     pub retry_after_max: Duration,
     /// Releases kept ready to apply. The warm set of a hundred agents fits.
     pub releases_max: usize,
+    /// Copies of live calls that wait for a candidate; more are dropped and counted (I13). A few seconds of them.
+    pub copies_max: usize,
+    /// Bytes of all copies, waiting and under way.
+    pub copies_bytes_max: usize,
+    /// Copies that candidates answer at once. Also by how many answers a budget may be overdrawn.
+    pub copies_at_once: usize,
+    /// How long a candidate may take to answer a copy, retries included.
+    pub copy_wait: Duration,
+    /// How long a shutdown waits for the copies under way.
+    pub copies_stop_wait: Duration,
+    /// Bytes of an answer's text that are compared with a copy's.
+    pub copy_text_bytes_max: usize,
 }
 
 impl Default for Limits {
@@ -52,6 +64,12 @@ impl Default for Limits {
             journal_body_bytes_max: 64 << 10,
             retry_after_max: Duration::from_secs(5),
             releases_max: 512,
+            copies_max: 256,
+            copies_bytes_max: 64 << 20,
+            copies_at_once: 32,
+            copy_wait: Duration::from_secs(120),
+            copies_stop_wait: Duration::from_secs(5),
+            copy_text_bytes_max: 64 << 10,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What the gateway needs from the rest of Pinrail. The control plane implements it.
 
 use async_trait::async_trait;
-pub use pinrail_domain::begin::{BeginError, Begun, Call};
-use pinrail_domain::id::{AgentName, RunId};
+pub use pinrail_domain::begin::{BeginError, Begun, Call, CopyOf, Fate, NoShadow};
+use pinrail_domain::id::{AgentName, DeploymentId, RunId};
 use pinrail_domain::journal::Event;
 use pinrail_domain::time::Timestamp;
 
@@ -12,6 +12,13 @@ pub trait Runs: Send + Sync {
     /// Begins a run, or joins the one that the call names. The stamp is on disk on return where the agent's
     /// tier asks for that, and on its way there otherwise (I3).
     async fn begin(&self, call: Call) -> Result<Begun, BeginError>;
+
+    /// Begins the run in which a candidate answers a copy of a live call. It belongs to no session, and the live
+    /// call does not wait for it.
+    async fn begin_shadow(&self, copy: CopyOf) -> Result<Begun, NoShadow>;
+
+    /// Counts what became of a copy for a deployment. Live calls do this: it never waits (I13).
+    fn copied(&self, deployment: DeploymentId, fate: Fate);
 
     /// Journals further events of a run. Waits only while the journal's queue is full; a run's events keep
     /// their order.

@@ -17,13 +17,16 @@ use pinrail_domain::agent::Bodies;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::journal::{Body, Ending, Event, FaultOf, ModelResponse, Outcome, Usage};
 use pinrail_domain::model::{Price, Served, Tokens};
+use pinrail_domain::rollout::divergence::{Said, compare};
+use pinrail_domain::rollout::quantity::Usd;
 use pinrail_domain::time::{Ticks, Timestamp};
-use pinrail_wire::openai::Observed;
+use pinrail_wire::openai::{Gathered, Observed};
 
 use crate::failure::Failure;
 use crate::gateway::Shared;
 use crate::places::Place;
-use crate::port::Begun;
+use crate::port::{Begun, Fate};
+use crate::shadow::{LiveAnswer, Original, Pairing, said};
 use crate::upstream::Credential;
 
 /// The journal of a call under way. Dropped before its end, it journals that the client left.
@@ -35,6 +38,8 @@ pub struct Trail {
     /// What the pinned model's tokens cost.
     pub price: Option<Price>,
     events: Vec<(Timestamp, Event)>,
+    /// What the answer is to be paired with; none for most calls.
+    pairing: Option<Pairing>,
     /// None once the events were handed over.
     place: Option<Place>,
 }
@@ -55,6 +60,8 @@ pub struct Ended {
     pub status: u16,
     pub ending: Ending,
     pub observed: Observed,
+    /// The answer's text, as far as somebody asked for it.
+    pub text: Gathered,
     pub body: Option<Body>,
     /// What went wrong, secrets removed.
     pub why: Option<String>,
@@ -64,7 +71,18 @@ impl Trail {
     /// Begins the trail of a call that arrived at `arrived`.
     pub fn new(shared: Arc<Shared>, begun: Arc<Begun>, arrived: Ticks, place: Place) -> Trail {
         let events = Vec::with_capacity(4);
-        Trail { shared, begun, arrived, first_byte_us: 0, price: None, events, place: Some(place) }
+        let place = Some(place);
+        Trail { shared, begun, arrived, first_byte_us: 0, price: None, events, pairing: None, place }
+    }
+
+    /// Has a candidate answer a copy, should the answer come whole.
+    pub fn copy_later(&mut self, original: Original) {
+        self.pairing = Some(Pairing::Original(Box::new(original)));
+    }
+
+    /// Compares the answer with the live one. Nobody is served by this call.
+    pub fn compare_with(&mut self, live: LiveAnswer) {
+        self.pairing = Some(Pairing::Live(Box::new(live)));
     }
 
     /// Notes the request that goes to the provider.
@@ -104,7 +122,7 @@ impl Trail {
 
     /// Ends with the provider's answer, as far as it came.
     pub fn answered(mut self, ended: Ended) -> Journaling {
-        let Ended { status, ending, observed, body, why } = ended;
+        let Ended { status, ending, observed, text, body, why } = ended;
         let drift = self.drift(&observed);
         let price = match &drift {
             Some(Event::Drift { served, .. }) => {
@@ -126,6 +144,9 @@ impl Trail {
             && observed.text_chars == 0
             && observed.tool_calls.is_empty()
             && !observed.refusal;
+        let last_byte_us = self.us();
+        let comparable = matches!(ending, Ending::Complete) && (200..300).contains(&status);
+        let said = (self.pairing.is_some() && comparable).then(|| said(&observed, text, last_byte_us, cost));
         self.push(Event::ModelResponse(Box::new(ModelResponse {
             call: self.begun.call,
             status,
@@ -139,12 +160,13 @@ impl Trail {
             usage,
             cost_nano_usd: cost,
             first_byte_us: self.first_byte_us,
-            last_byte_us: self.us(),
+            last_byte_us,
             body,
         })));
         if let Some(drift) = drift {
             self.push(drift);
         }
+        self.pair(said, Usd { nano: cost.unwrap_or_default() });
         self.finish(ending.outcome(), why)
     }
 
@@ -165,12 +187,18 @@ impl Trail {
         }
     }
 
-    /// The bytes of an answer's text that the journal keeps.
+    /// The bytes of a streamed answer's text that the journal keeps, or that are compared.
     pub fn text_bytes_max(&self) -> usize {
-        match self.begun.bodies {
+        let kept = match self.begun.bodies {
             Bodies::Full => self.shared.limits.journal_body_bytes_max,
             Bodies::Digest | Bodies::Off => 0,
-        }
+        };
+        kept.max(self.compared_bytes_max())
+    }
+
+    /// The bytes of an answer's text that are compared.
+    pub fn compared_bytes_max(&self) -> usize {
+        self.pairing.as_ref().map_or(0, |_| self.shared.limits.copy_text_bytes_max)
     }
 
     fn drift(&self, observed: &Observed) -> Option<Event> {
@@ -186,7 +214,32 @@ impl Trail {
         }
     }
 
+    /// Pairs what was said with the other answer, or has that other answer made.
+    fn pair(&mut self, said: Option<Said>, cost: Usd) {
+        let (shared, begun) = (Arc::clone(&self.shared), Arc::clone(&self.begun));
+        let count = |fate| shared.runs.copied(begun.stamp.deployment, fate);
+        match (self.pairing.take(), said) {
+            (Some(Pairing::Original(original)), Some(said)) => {
+                let deployment = original.target.deployment;
+                shared.runs.copied(deployment, shared.copies.offer(*original, &begun, said));
+            }
+            (Some(Pairing::Live(answer)), Some(said)) => {
+                let (live, call) = answer.of;
+                self.push(Event::Compared(Box::new(compare(live, call, &said, &answer.said))));
+                count(Fate::Compared { cost });
+            }
+            (Some(Pairing::Live(_)), None) => count(Fate::Failed { cost }),
+            (Some(Pairing::Original(_)), None) | (None, _) => {}
+        }
+    }
+
     fn cancel(&mut self) -> Journaling {
+        if let Some(Pairing::Live(_)) = self.pairing {
+            let why = "the copy was given up: it took too long, or Pinrail stopped".to_owned();
+            let code = "copy_given_up".to_owned();
+            self.push(Event::ModelFailed { call: self.begun.call, fault: FaultOf::Pinrail, code, why });
+            return self.finish(Outcome::Cancelled, Some("copy_given_up".to_owned()));
+        }
         self.push(Event::ModelFailed {
             call: self.begun.call,
             fault: FaultOf::Client,
@@ -206,6 +259,7 @@ impl Trail {
     }
 
     fn finish(&mut self, outcome: Outcome, why: Option<String>) -> Journaling {
+        self.pair(None, Usd::default());
         if self.begun.stamp.single {
             self.push(Event::Finished { outcome, why });
         }

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use pinrail_control::Control;
-use pinrail_domain::id::{AgentName, RunId};
+use pinrail_domain::id::{AgentName, DeploymentId, RunId};
 use pinrail_domain::journal::Event;
 use pinrail_domain::time::Timestamp;
-use pinrail_gateway::port::{BeginError, Begun, Call, Runs};
+use pinrail_gateway::port::{BeginError, Begun, Call, CopyOf, Fate, NoShadow, Runs};
 
 /// Gives the gateway its runs.
 pub struct Port(pub Control);
@@ -14,6 +14,14 @@ pub struct Port(pub Control);
 impl Runs for Port {
     async fn begin(&self, call: Call) -> Result<Begun, BeginError> {
         self.0.runs().begin(call).await
+    }
+
+    async fn begin_shadow(&self, copy: CopyOf) -> Result<Begun, NoShadow> {
+        self.0.runs().begin_shadow(copy).await
+    }
+
+    fn copied(&self, deployment: DeploymentId, fate: Fate) {
+        self.0.runs().copied(deployment, fate);
     }
 
     async fn record(&self, run: RunId, events: Vec<(Timestamp, Event)>) {

@@ -20,3 +20,15 @@ CREATE TABLE dead_letters (
     at       INTEGER NOT NULL,
     PRIMARY KEY (webhook, since, seq)
 ) STRICT, WITHOUT ROWID;
+
+-- Copies: runs in which a candidate answers what a live run was asked.
+
+-- The live run of whose request this one answers a copy; null for a run that is live itself.
+ALTER TABLE runs ADD COLUMN shadow BLOB;
+-- A deployment's copies, newest first. Live runs cost it nothing.
+CREATE INDEX runs_shadow ON runs (deployment, id) WHERE shadow IS NOT NULL;
+
+DROP TRIGGER runs_keep;
+CREATE TRIGGER runs_keep
+BEFORE UPDATE OF number, id, agent, tenant, session, single, deployment, release, started_at, queued, stamp, shadow ON runs
+BEGIN SELECT RAISE(ABORT, 'a run never changes its stamp'); END;

@@ -110,6 +110,8 @@ pub struct RunFilter {
     /// Only runs of these tenants (I11).
     pub tenants: Option<Vec<TenantId>>,
     pub single: Option<bool>,
+    /// Whether the run answers a copy of a live request.
+    pub shadow: Option<bool>,
     /// Started at or after.
     pub since: Option<Timestamp>,
     /// Started before.

@@ -390,8 +390,9 @@ async fn runs_of(store: &dyn Store, whose: &Whose) -> Result<Vec<Run>, StoreErro
         all.iter().filter(|run| is_meant(run)).map(|run| run.stamp.run).collect();
     let mut children: BTreeMap<RunId, Vec<RunId>> = BTreeMap::new();
     for stamp in all.iter().map(|run| &run.stamp) {
-        if let Some(parent) = stamp.parent {
-            children.entry(parent).or_default().push(stamp.run);
+        // What a person said is also in the copies of what they said.
+        for origin in [stamp.parent, stamp.shadow].into_iter().flatten() {
+            children.entry(origin).or_default().push(stamp.run);
         }
     }
     let mut unasked: Vec<RunId> = matched.iter().copied().collect();

@@ -190,7 +190,8 @@ impl Flow {
             why = Some(clean[..clean.floor_char_boundary(WHY_BYTES_MAX)].to_owned());
         }
         let body = kept(&finished, sum, &trail, &credential);
-        let ended = Ended { status, ending, observed: finished.observed, body, why };
+        let Finished { observed, text, .. } = finished;
+        let ended = Ended { status, ending, observed, text, body, why };
         Some((tail, trail.answered(ended)))
     }
 }

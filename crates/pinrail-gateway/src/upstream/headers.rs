@@ -59,6 +59,18 @@ pub fn outgoing(from: &HeaderMap, credential: &Credential) -> HeaderMap {
     headers
 }
 
+/// What of a client's headers a copy of its call takes along: what opts in to features that the body may use. Not what
+/// names the call, or the copy would pass for a repetition of it.
+pub fn of_copy(from: &HeaderMap) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for name in [header::ACCEPT, HeaderName::from_static("openai-beta")] {
+        for value in from.get_all(&name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    headers
+}
+
 /// Leaves of an answer's headers those that may reach the client. A value that holds the key goes (I15).
 pub fn strip(headers: &mut HeaderMap, credential: &Credential) {
     let named = headers.get(header::CONNECTION).and_then(|value| value.to_str().ok());

@@ -7,6 +7,7 @@ mod failures;
 mod identity;
 mod loopback;
 mod release;
+mod shadow;
 mod simulated;
 mod streams;
 mod world;

@@ -10,7 +10,7 @@ use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use pinrail_domain::agent::Bodies;
-use pinrail_domain::begin::{BeginError, Begun, Call};
+use pinrail_domain::begin::{BeginError, Begun, Call, CopyOf, Fate, NoShadow};
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, ProviderName, ReleaseId, RunId, SegmentName};
 use pinrail_domain::journal::{Event, Stamp};
@@ -18,18 +18,25 @@ use pinrail_domain::key::Tenants;
 use pinrail_domain::model::Catalogue;
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::{Contract, Manifest};
-use pinrail_domain::routes::Via;
+use pinrail_domain::routes::{Target, Via};
 use pinrail_domain::time::{Clock, Ticks, Timestamp};
 use pinrail_gateway::connect::{Connect, Link};
 use pinrail_gateway::port::{Runs, Secrets};
 use pinrail_gateway::{Body, Gateway, Limits, Options};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::Instant;
 
 pub const KEY: &str = "sk-test-hunter22hunter22";
 pub const SNAPSHOT: &str = "gpt-4o-2024-08-06";
+/// The candidate's snapshot.
+pub const CANDIDATES: &str = "gpt-4o-2024-11-20";
+/// Who answers copies.
+pub const CANDIDATE: Target =
+    Target { deployment: DeploymentId(4), release: ReleaseId(Digest::from_bytes([7; 32])) };
+/// The time in the ids of runs that answer copies: after all others.
+const SHADOW_RUNS: u64 = 1_900_000_000_000;
 
 /// What a test wants different.
 pub struct Setup {
@@ -44,6 +51,8 @@ pub struct Setup {
     /// How providers are reached; none has the test play them.
     pub connect: Option<Arc<dyn Connect>>,
     pub sim_base: Option<Uri>,
+    /// Whether a candidate answers a copy of every call.
+    pub shadow: bool,
 }
 
 /// A gateway under test and all that it touches.
@@ -51,6 +60,8 @@ pub struct World {
     pub gateway: Gateway,
     pub runs: Arc<FakeRuns>,
     pub tenants: Tenants,
+    /// Where the candidate's provider listens.
+    pub candidate: Provider,
     connections: mpsc::UnboundedReceiver<DuplexStream>,
 }
 
@@ -67,6 +78,12 @@ pub struct FakeRuns {
     /// Closed by a test, it lets `begin` wait.
     pub beginning: Semaphore,
     pub refusal: Mutex<Option<BeginError>>,
+    shadow: bool,
+    /// What the runs that answer copies left.
+    pub copied: Mutex<Vec<Event>>,
+    pub no_shadow: Mutex<Option<NoShadow>>,
+    pub fates: Mutex<Vec<Fate>>,
+    fated: Notify,
 }
 
 /// One connection, seen from the provider.
@@ -76,7 +93,10 @@ pub struct Connection {
     pub body: Value,
 }
 
-struct Memory(mpsc::UnboundedSender<DuplexStream>);
+struct Memory {
+    live: mpsc::UnboundedSender<DuplexStream>,
+    candidate: mpsc::UnboundedSender<DuplexStream>,
+}
 
 struct Secret(Option<&'static str>);
 
@@ -100,6 +120,7 @@ impl Default for Setup {
             secret: Some(KEY),
             connect: None,
             sim_base: None,
+            shadow: false,
         }
     }
 }
@@ -129,8 +150,15 @@ impl Setup {
             open: Semaphore::new(1_000),
             beginning: Semaphore::new(1_000),
             refusal: Mutex::default(),
+            shadow: self.shadow,
+            copied: Mutex::default(),
+            no_shadow: Mutex::default(),
+            fates: Mutex::default(),
+            fated: Notify::new(),
         });
-        let (connected, connections) = mpsc::unbounded_channel();
+        let (live, connections) = mpsc::unbounded_channel();
+        let (candidate, candidates) = mpsc::unbounded_channel();
+        let memory = || Arc::new(Memory { live, candidate });
         let options = Options {
             runs: runs.clone(),
             secrets: Arc::new(Secret(self.secret)),
@@ -139,9 +167,8 @@ impl Setup {
             sim_base: self.sim_base,
             limits: self.limits,
         };
-        let gateway =
-            Gateway::with_connect(options, self.connect.unwrap_or_else(|| Arc::new(Memory(connected))));
-        World { gateway, runs, tenants: self.tenants, connections }
+        let gateway = Gateway::with_connect(options, self.connect.unwrap_or_else(|| memory()));
+        World { gateway, runs, tenants: self.tenants, candidate: Provider(candidates), connections }
     }
 }
 
@@ -162,6 +189,32 @@ impl World {
         let gateway = self.gateway.clone();
         let tenants = self.tenants.clone();
         tokio::join!(gateway.handle(request, &tenants), provider(Provider(connections)))
+    }
+
+    /// The provider's listening side, for several calls.
+    pub fn provider(&mut self) -> Provider {
+        let (_, unused) = mpsc::unbounded_channel();
+        Provider(std::mem::replace(&mut self.connections, unused))
+    }
+
+    /// What became of the copies, once that many things did.
+    pub async fn fates(&self, count: usize) -> Vec<Fate> {
+        loop {
+            let fated = self.runs.fated.notified();
+            let fates = self.runs.fates.lock().unwrap().clone();
+            if fates.len() >= count {
+                return fates;
+            }
+            fated.await;
+        }
+    }
+
+    /// The kinds of events that copies left, once none is under way.
+    pub async fn copied(&self) -> Vec<&'static str> {
+        while self.gateway.copies() > 0 {
+            tokio::task::yield_now().await;
+        }
+        self.runs.copied.lock().unwrap().iter().map(Event::kind).collect()
     }
 
     /// Sends a request that must not reach the provider.
@@ -345,11 +398,60 @@ impl Runs for FakeRuns {
             contract: self.contract.clone(),
             provider: self.provider.lock().unwrap().clone(),
             bodies: self.bodies,
+            shadow: self.shadow.then_some(CANDIDATE),
         })
     }
 
-    async fn record(&self, _: RunId, events: Vec<(Timestamp, Event)>) {
+    async fn begin_shadow(&self, copy: CopyOf) -> Result<Begun, NoShadow> {
+        if let Some(refusal) = self.no_shadow.lock().unwrap().clone() {
+            return Err(refusal);
+        }
+        assert_eq!(copy.target, CANDIDATE);
+        let run = RunId::from_parts(SHADOW_RUNS, copy.live.run.0);
+        let mut manifest = Manifest::clone(&self.contract.manifest);
+        manifest.model.snapshot = CANDIDATES.into();
+        let stamp = Stamp {
+            run,
+            session: None,
+            single: true,
+            shadow: Some(copy.live.run),
+            deployment: CANDIDATE.deployment,
+            release: CANDIDATE.release,
+            via: Via::Shadow,
+            provider: ProviderName::new("candidate").unwrap(),
+            snapshot: CANDIDATES.into(),
+            ..Stamp::clone(&copy.live)
+        };
+        let contract = Contract {
+            id: CANDIDATE.release,
+            manifest: Arc::new(manifest),
+            ..Contract::clone(&self.contract)
+        };
+        let base_url = "http://candidate.test/v1".into();
+        let spec = ProviderSpec { base_url, ..ProviderSpec::clone(&self.provider.lock().unwrap()) };
+        Ok(Begun {
+            stamp: Arc::new(stamp),
+            call: 1,
+            epoch: Epoch(9),
+            contract: Arc::new(contract),
+            provider: Arc::new(spec),
+            bodies: self.bodies,
+            shadow: None,
+        })
+    }
+
+    fn copied(&self, deployment: DeploymentId, fate: Fate) {
+        assert_eq!(deployment, CANDIDATE.deployment);
+        self.fates.lock().unwrap().push(fate);
+        self.fated.notify_waiters();
+    }
+
+    async fn record(&self, run: RunId, events: Vec<(Timestamp, Event)>) {
         let _open = self.open.acquire().await.unwrap();
+        if run >= RunId::from_parts(SHADOW_RUNS, 0) {
+            self.copied.lock().unwrap().extend(events.into_iter().map(|(_, event)| event));
+            return;
+        }
         *self.recorded.lock().unwrap() += 1;
         self.journal.lock().unwrap().extend(events.into_iter().map(|(_, event)| event));
     }
@@ -361,9 +463,10 @@ impl Runs for FakeRuns {
 
 #[async_trait]
 impl Connect for Memory {
-    async fn connect(&self, _: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
+    async fn connect(&self, to: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
-        self.0.send(theirs).map_err(|_| "the provider does not listen")?;
+        let listening = if to.host() == Some("candidate.test") { &self.candidate } else { &self.live };
+        listening.send(theirs).map_err(|_| "the provider does not listen")?;
         Ok(Link::new(TokioIo::new(ours), false))
     }
 }

@@ -22,6 +22,8 @@ pub mod gate;
 pub mod get;
 pub mod list;
 pub mod manifest;
+pub mod pair;
+pub mod pairs;
 pub mod post;
 pub mod promote;
 pub mod report;

@@ -150,7 +150,7 @@ fn insert_run(db: &Connection, start: &Start, json_stamp: &str, summary: &Summar
     let Start { stamp, at, queued, events: _, bind: _, answer: _ } = start;
     let mut insert = db.prepare_cached(
         "INSERT INTO runs (id, agent, tenant, session, single, deployment, release, started_at, queued, stamp, \
-         status, summary) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         status, summary, shadow) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
     let number = insert.insert((
         stamp.run.0.to_be_bytes(),
@@ -165,6 +165,7 @@ fn insert_run(db: &Connection, start: &Start, json_stamp: &str, summary: &Summar
         json_stamp,
         summary.status as i64,
         json(summary),
+        stamp.shadow.map(|live| live.0.to_be_bytes()),
     ))?;
     Ok(number)
 }

@@ -218,6 +218,7 @@ impl Draw {
         stamp.deployment = self.deployment();
         stamp.release = release(self.of(&RELEASES));
         stamp.single = self.one_in(2);
+        stamp.shadow = self.one_in(3).then(|| run(1));
         let replaces = self.one_in(2).then(|| self.deployment());
         let bind = (stamp.session.is_some() && self.one_in(2)).then_some(Bind { replaces });
         let count = self.index(3);
@@ -237,6 +238,7 @@ impl Draw {
                 (0..count).map(|_| tenant(self.of(&TENANTS))).collect()
             }),
             single: self.one_in(4).then(|| self.one_in(2)),
+            shadow: self.one_in(4).then(|| self.one_in(2)),
             since: self.one_in(4).then(|| Timestamp(self.below(5_000))),
             until: self.one_in(4).then(|| Timestamp(self.below(5_000))),
         }

@@ -75,6 +75,7 @@ pub async fn every_filter_filters(subject: Subject) {
         varied(7, &|s| s.stamp.tenant = tenant("umbrella")),
         varied(8, &|s| s.stamp.single = true),
         varied(9, &|s| s.at = Timestamp(5_000)),
+        varied(10, &|s| s.stamp.shadow = Some(run(9))),
     ];
     assert!(store.journal_write(batch.into()).await.iter().all(Result::is_ok));
     let any = RunFilter::default;
@@ -87,11 +88,14 @@ pub async fn every_filter_filters(subject: Subject) {
     check(RunFilter { session: Some(session("s")), ..any() }, &[6]).await;
     check(RunFilter { tenants: Some(vec![tenant("umbrella")]), ..any() }, &[7]).await;
     check(RunFilter { single: Some(true), ..any() }, &[8]).await;
+    check(RunFilter { shadow: Some(true), ..any() }, &[10]).await;
+    check(RunFilter { shadow: Some(true), deployment: Some(DeploymentId(2)), ..any() }, &[]).await;
+    check(RunFilter { shadow: Some(false), deployment: Some(DeploymentId(2)), ..any() }, &[4]).await;
     check(RunFilter { single: Some(false), since: Some(Timestamp(5_000)), ..any() }, &[9]).await;
     check(RunFilter { since: Some(Timestamp(1_001)), ..any() }, &[9]).await;
     check(RunFilter { until: Some(Timestamp(1_000)), ..any() }, &[]).await;
     check(RunFilter { since: Some(Timestamp(u64::MAX)), ..any() }, &[]).await;
-    check(RunFilter { until: Some(Timestamp(5_000)), ..any() }, &[8, 7, 6, 5, 4, 3, 2, 1]).await;
+    check(RunFilter { until: Some(Timestamp(5_000)), ..any() }, &[10, 8, 7, 6, 5, 4, 3, 2, 1]).await;
     check(RunFilter { until: Some(Timestamp(u64::MAX)), status: Some(RunStatus::Queued), ..any() }, &[5])
         .await;
     check(RunFilter { agent: Some(agent("support")), deployment: Some(DeploymentId(2)), ..any() }, &[4])

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::{ProviderError, parse_error};
+use super::stream::Gathered;
 use super::text::Text;
 use crate::json::Str;
 
@@ -162,6 +163,14 @@ pub(super) struct Fold {
 /// # Errors
 /// [`AnswerError`] when the body can't be read, or is an error in spite of its status.
 pub fn observe_answer(body: &[u8]) -> Result<Observed, AnswerError> {
+    observe_answer_text(body, 0).map(|(observed, _)| observed)
+}
+
+/// Does as [`observe_answer`], and gathers up to `text_bytes_max` bytes of choice 0's text.
+///
+/// # Errors
+/// As [`observe_answer`].
+pub fn observe_answer_text(body: &[u8], text_bytes_max: usize) -> Result<(Observed, Gathered), AnswerError> {
     let chunk = match read_chunk(body) {
         Ok(chunk) => chunk,
         Err(source) => {
@@ -173,8 +182,9 @@ pub fn observe_answer(body: &[u8]) -> Result<Observed, AnswerError> {
         return Err(AnswerError::Provider(error));
     }
     let mut fold = Fold::default();
-    fold.absorb(&chunk, |_| {});
-    Ok(fold.observed)
+    let mut gathered = Gathered::default();
+    fold.absorb(&chunk, |text| gathered.add(text, text_bytes_max));
+    Ok((fold.observed, gathered))
 }
 
 /// Reads one chunk, which must be an object (a struct would also read from an array).

@@ -190,12 +190,17 @@ impl Notes {
 
     fn absorb(&mut self, chunk: &Chunk<'_>) {
         let (gathered, bytes_max) = (&mut self.text, self.text_bytes_max);
-        self.fold.absorb(chunk, |text| {
-            let room = bytes_max - gathered.text.len();
-            let kept = if gathered.cut { "" } else { &text[..text.floor_char_boundary(room)] };
-            gathered.cut |= kept.len() < text.len();
-            gathered.text.push_str(kept);
-        });
+        self.fold.absorb(chunk, |text| gathered.add(text, bytes_max));
+    }
+}
+
+impl Gathered {
+    /// Adds a text, up to `bytes_max` in all.
+    pub(super) fn add(&mut self, text: &str, bytes_max: usize) {
+        let room = bytes_max - self.text.len();
+        let kept = if self.cut { "" } else { &text[..text.floor_char_boundary(room)] };
+        self.cut |= kept.len() < text.len();
+        self.text.push_str(kept);
     }
 }
 

@@ -6,7 +6,7 @@ use pinrail_api::Page;
 use pinrail_api::deployments::{
     Because, Blocking, Conflict, Conflicts, Deployment, Drain, Flip, OpenRuns, Promote, SetWeight,
 };
-use pinrail_domain::id::{AgentName, DeploymentId};
+use pinrail_domain::id::{AgentName, DeploymentId, RunId};
 use pinrail_domain::share::Share;
 use pinrail_domain::state::index::Winner;
 use serde::Serialize;
@@ -20,6 +20,7 @@ use crate::output::{one_line, time};
 
 mod back;
 mod blast;
+mod pairs;
 mod proof;
 pub mod rollout;
 mod summary;
@@ -41,6 +42,7 @@ mod wait;
   pinrail deployment rollback 3 --cascade --dry-run          what would go, and what can't
   pinrail deployment verify 3                                proof that everything is as before
   pinrail deployment blast-radius 3                          who was misled, and what they did
+  pinrail deployment pairs 3 --worst                         what it says to copies of live requests
   pinrail deployment commit 7                                of a data job")]
 pub struct Args {
     #[command(subcommand)]
@@ -97,6 +99,14 @@ enum What {
     },
     /// List the runs that its writes may have misled, what they wrote, and what they did to the world
     BlastRadius(blast::Args),
+    /// List what a candidate answered to copies of live requests, beside what was served
+    Pairs(pairs::Args),
+    /// Show one such pair side by side
+    Pair {
+        id: u64,
+        /// The candidate's run, as `pairs` lists it
+        run: RunId,
+    },
     /// Report the calls that a rollback can't take back to the agents' compensation webhooks
     Compensate(blast::Compensating),
     /// Stop a rollout: nothing widens by itself any more, and guardrails go on watching
@@ -153,6 +163,8 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         What::Timeline(args) => timeline::run(&args, context),
         What::Wait(args) => return wait::run(&args, context),
         What::Summary(args) => summary::run(&args, context),
+        What::Pairs(args) => pairs::run(args, context),
+        What::Pair { id, run } => pairs::one(id, run, context),
         What::Weight { id, share, reason } => {
             flip(context, id, "weight", &SetWeight { weight: share, reason })
         }

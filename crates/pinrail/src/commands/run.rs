@@ -72,6 +72,9 @@ pub struct Filter {
     tenant: Option<TenantId>,
     #[arg(long)]
     session: Option<SessionId>,
+    /// Only runs that answer copies of live requests, which else are left out
+    #[arg(long)]
+    shadow: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -138,6 +141,7 @@ impl Filter {
             .add("status", self.status)
             .add("tenant", self.tenant.as_ref())
             .add("session", self.session.as_ref())
+            .add("shadow", self.shadow.then_some("true"))
     }
 }
 
@@ -228,6 +232,8 @@ fn head(run: &Run, context: &Context) -> String {
         ("tenant", Some(stamp.tenant.to_string())),
         ("session", stamp.session.as_ref().map(ToString::to_string)),
         ("parent", stamp.parent.map(|parent| parent.to_string())),
+        ("copy of", stamp.shadow.map(|live| live.to_string())),
+        ("divergence", summary.divergence.map(|divergence| format!("{divergence:.3}"))),
         ("attributes", Some(attributes.join(" ")).filter(|text| !text.is_empty())),
         ("used", Some(tokens)),
         ("cost", Some(money::cost(summary.cost_nano_usd))),

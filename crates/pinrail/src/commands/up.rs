@@ -155,6 +155,7 @@ impl Up {
                 "still in flight after the drain's deadline, and cut"
             );
         }
+        gateway.stop_copies().await;
         gateway.drained().await;
         webhooks.stop().await;
         control.drain().await;

@@ -65,7 +65,10 @@ fn a_call_weighs_more_than_the_words_around_it() {
     let talking = Said { text: "Let me see.".to_owned(), ..silent.clone() };
     assert!((divergence(&silent, &talking) - 0.25).abs() < 1e-9);
     let compared = compare(RunId(7), 2, &silent, &talking);
-    assert_eq!((compared.text, compared.tools, compared.live, compared.call), (Some(0.0), Some(1.0), RunId(7), 2));
+    assert_eq!(
+        (compared.text, compared.tools, compared.live, compared.call),
+        (Some(0.0), Some(1.0), RunId(7), 2)
+    );
 }
 
 #[test]
@@ -101,8 +104,7 @@ fn slow_common(a: &[String], b: &[String]) -> usize {
     for word in a {
         let mut row = vec![0; b.len() + 1];
         for (at, other) in b.iter().enumerate() {
-            row[at + 1] =
-                if word == other { before[at] + 1 } else { row[at].max(before[at + 1]) };
+            row[at + 1] = if word == other { before[at] + 1 } else { row[at].max(before[at + 1]) };
         }
         before = row;
     }

@@ -23,6 +23,8 @@ struct Query {
     session: Option<SessionId>,
     tenant: Option<TenantId>,
     single: Option<bool>,
+    #[serde(default)]
+    shadow: bool,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     before: Option<RunId>,
@@ -44,6 +46,7 @@ pub async fn list(call: Call) -> Answer {
         session: query.session,
         tenants: query.tenant.map(|tenant| vec![tenant]),
         single: query.single,
+        shadow: Some(query.shadow),
         since: query.since,
         until: query.until,
     };

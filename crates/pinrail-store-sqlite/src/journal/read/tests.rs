@@ -28,6 +28,10 @@ fn lists_walk_their_index() {
     check(any(), &["runs_by_id"], false);
     check(RunFilter { agent: Some(agent("a")), ..any() }, &["runs_by_agent"], false);
     check(RunFilter { deployment: Some(DeploymentId(1)), ..any() }, &["runs_by_deployment"], false);
+    let copies = RunFilter { deployment: Some(DeploymentId(1)), shadow: Some(true), ..any() };
+    check(copies, &["runs_shadow"], false);
+    let live = RunFilter { deployment: Some(DeploymentId(1)), shadow: Some(false), ..any() };
+    check(live, &["runs_by_deployment"], false);
     check(RunFilter { session: Some(session("s")), ..any() }, &["runs_by_session"], false);
     check(RunFilter { tenants: tenants.clone(), ..any() }, &["runs_by_id"], false);
     check(RunFilter { tenants, agent: Some(agent("a")), ..any() }, &["runs_by_agent"], false);
