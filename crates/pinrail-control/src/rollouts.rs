@@ -160,7 +160,9 @@ impl Control {
 
     fn look_at(&self, id: DeploymentId) -> Option<(Rollout, Facts, Outlook)> {
         let snapshot = self.snapshot();
-        let facts = self.inner.observer.facts(id);
+        let mut facts = self.inner.observer.facts(id);
+        // What was never made is not in the journal.
+        facts.pairs.dropped = self.shadow_counts(id).dropped;
         let outlook = look(&snapshot.world, id, &facts, self.inner.clock.now())?;
         let rollout = snapshot.world.deployments.get(&id)?.rollout.as_deref()?.clone();
         Some((rollout, facts, outlook))

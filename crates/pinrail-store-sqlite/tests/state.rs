@@ -277,6 +277,10 @@ async fn an_older_store_is_brought_up() {
     db.execute_batch(
         "DROP TRIGGER run_events_keep;
          CREATE TRIGGER run_events_keep BEFORE UPDATE ON run_events BEGIN SELECT RAISE(ABORT, 'journals are append-only'); END;
+         DROP TRIGGER runs_keep;
+         DROP INDEX runs_shadow;
+         ALTER TABLE runs DROP COLUMN shadow;
+         CREATE TRIGGER runs_keep BEFORE UPDATE OF stamp ON runs BEGIN SELECT RAISE(ABORT, 'a run never changes its stamp'); END;
          DROP TRIGGER ledger_keep;
          UPDATE ledger SET entry = '{' WHERE seq = 3;
          DELETE FROM refinery_schema_history WHERE version > 1;",

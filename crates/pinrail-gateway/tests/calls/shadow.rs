@@ -90,7 +90,7 @@ async fn streams_are_compared_where_no_text_is_journaled() {
     let mut asked = world.candidate.accept().await;
     assert_eq!(asked.body["stream"], true);
     asked.begin_stream().await;
-    asked.chunk(&event("Good", None)).await;
+    asked.chunk(&event("Good", None).replace(SNAPSHOT, CANDIDATES)).await;
     asked.chunk(&event("  day", Some("length"))).await;
     asked.chunk("data: [DONE]\n\n").await;
     asked.end_stream().await;
@@ -113,7 +113,9 @@ async fn tools_are_compared_and_never_executed() {
     };
     live_answer(&mut world, json!({}), &answer(r#"{"to":"Ada","sum":1}"#)).await;
     let mut asked = world.candidate.accept().await;
-    asked.answer("200 OK", &[], &answer(r#"{ "sum": 1.0, "to": "Bob" }"#)).await;
+    asked
+        .answer("200 OK", &[], &answer(r#"{ "sum": 1.0, "to": "Bob" }"#).replace(SNAPSHOT, CANDIDATES))
+        .await;
     world.fates(2).await;
     assert_eq!(world.copied().await[2], "compared");
     assert_eq!((compared(&world).tools, compared(&world).text), (Some(0.5), None));
