@@ -1,4 +1,4 @@
-//! `POST|GET /api/v1/runs`, `GET /api/v1/runs/{id}`, `GET|POST …/{id}/events`, `POST …/{id}/finish|resume`.
+//! `POST|GET /api/v1/runs`, `GET /api/v1/runs/{id}`, `GET|POST …/{id}/events`, `POST …/{id}/finish|scores|resume`.
 
 use std::collections::BTreeMap;
 
@@ -106,6 +106,24 @@ pub struct FinishRun {
     pub outcome: Outcome,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+/// How good a run was: `POST …/{id}/scores`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreRun {
+    pub scores: Vec<NewScore>,
+}
+
+/// One score. The newest of a name counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewScore {
+    pub name: String,
+    /// From 0 (as bad as can be) to 1.
+    pub value: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 /// What a worker needs to go on with a run: the stamped release and what happened so far.

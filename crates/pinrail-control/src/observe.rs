@@ -26,7 +26,10 @@ use tokio::sync::{mpsc, watch};
 use crate::contracts::{ContractError, Contracts};
 use crate::{Snapshot, errors, publish, tasks};
 
+mod ask;
 mod mend;
+
+pub use ask::MetricsSource;
 
 /// Follows the journal for the rollouts under way.
 pub struct Observer {
@@ -281,6 +284,10 @@ impl Followed {
         if let Some(rollout) = &deployment.rollout
             && rollout.generation > self.observed.rollout().generation
         {
+            if rollout.since != self.observed.rollout().since {
+                // It was said of another step.
+                self.sourced.clear();
+            }
             self.observed.moved(rollout);
             self.version += 1;
         }

@@ -33,7 +33,7 @@ mod shadow;
 
 pub use api::{
     ATTRIBUTES_BYTES_MAX, AppendRefused, Create, CreateRefused, Created, EVENT_BYTES_MAX,
-    EVENTS_PER_APPEND_MAX, Resumed, RunChange,
+    EVENTS_PER_APPEND_MAX, NewScore, Resumed, RunChange, SCORE_COMMENT_BYTES_MAX, SCORES_MAX,
 };
 pub use recorder::QUEUE_MAX;
 pub use shadow::ShadowCounts;

@@ -26,9 +26,12 @@ use ring::hmac;
 
 /// Sends messages over HTTP.
 pub struct Webhooks {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: HttpClient,
     secrets: Arc<dyn Secrets>,
 }
+
+/// What speaks HTTP to others than model providers.
+pub(crate) type HttpClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// How long a receiver may take for one message: whoever has more to do answers first.
 const WAIT: Duration = Duration::from_secs(10);
@@ -46,13 +49,7 @@ impl Webhooks {
     /// Never: the cryptography that is built in supports the protocol versions that are built in.
     #[must_use]
     pub fn new(secrets: Arc<dyn Secrets>) -> Webhooks {
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(Arc::new(rustls::crypto::ring::default_provider()))
-            .expect("ring supports TLS 1.2 and 1.3")
-            .https_or_http()
-            .enable_all_versions()
-            .build();
-        Webhooks { client: Client::builder(TokioExecutor::new()).build(connector), secrets }
+        Webhooks { client: client(), secrets }
     }
 
     fn request(&self, to: &Address, message: &Message) -> Result<Request<Full<Bytes>>, SendError> {
@@ -107,6 +104,17 @@ impl Outbound for Webhooks {
             if may_help { Fault::Later { after: retry_after(&head.headers) } } else { Fault::Refused };
         Err(SendError { what: format!("the receiver answered {status}"), fault, answer: Some(receipt) })
     }
+}
+
+/// A client with TLS, whose certificates are those that browsers trust.
+pub(crate) fn client() -> HttpClient {
+    let connector = HttpsConnectorBuilder::new()
+        .with_provider_and_webpki_roots(Arc::new(rustls::crypto::ring::default_provider()))
+        .expect("ring supports TLS 1.2 and 1.3")
+        .https_or_http()
+        .enable_all_versions()
+        .build();
+    Client::builder(TokioExecutor::new()).build(connector)
 }
 
 /// What can't be sent at all.

@@ -10,6 +10,7 @@ use pinrail_domain::id::{AgentName, EventSeq, RunId, SessionId, TenantId};
 use pinrail_domain::journal::{Event, Illegal, Outcome, Recorded, RunStatus, Stamp, Summary};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::release::Contract;
+use pinrail_domain::rollout::spec::is_score_name;
 use pinrail_domain::time::Timestamp;
 use pinrail_store::journal::{Append, Run, RunFilter, Write, WriteError, Written};
 use pinrail_store::{Answer, StoreError};
@@ -67,6 +68,15 @@ pub struct RunChange {
     pub replayed: bool,
 }
 
+/// How good somebody finds a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewScore {
+    pub name: String,
+    /// From 0 to 1.
+    pub value: f64,
+    pub comment: Option<String>,
+}
+
 /// Why events aren't appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendRefused {
@@ -76,6 +86,10 @@ pub enum AppendRefused {
     Count(usize),
     #[error("an event is at most {EVENT_BYTES_MAX} bytes of JSON; event {index} has {bytes}")]
     TooLong { index: usize, bytes: usize },
+    #[error("a call holds 1 to {SCORES_MAX} scores; this one holds {0}")]
+    Scores(usize),
+    #[error("score {index}: {why}")]
+    BadScore { index: usize, why: &'static str },
     #[error("`{0}` events are written by Pinrail itself")]
     NotYours(&'static str),
     /// The caller's picture of the run is old: read on from `next` and decide again.
@@ -109,6 +123,10 @@ pub const EVENTS_PER_APPEND_MAX: usize = 1_000;
 pub const EVENT_BYTES_MAX: usize = 256 << 10;
 /// Appends to one run rarely race; each lost attempt means that another one got through.
 const APPEND_ATTEMPTS_MAX: usize = 8;
+/// Scores of one call: somebody who judges a run looks at some dozens of things.
+pub const SCORES_MAX: usize = 100;
+/// A comment says why, in a paragraph.
+pub const SCORE_COMMENT_BYTES_MAX: usize = 4_000;
 /// All attributes of a run together.
 pub const ATTRIBUTES_BYTES_MAX: usize = 2 * ATTRIBUTES_MAX * ATTRIBUTE_BYTES_MAX;
 
@@ -188,6 +206,19 @@ impl Runs {
     ) -> Result<RunChange, AppendRefused> {
         check_callers(&events)?;
         self.write(run, tenants, expected, events, idempotency).await
+    }
+
+    /// Says how good a run was, while it goes on or long after its end. The newest score of a name counts.
+    pub async fn score(
+        &self,
+        run: RunId,
+        tenants: &Tenants,
+        scores: Vec<NewScore>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<RunChange, AppendRefused> {
+        check_scores(&scores)?;
+        let event = |NewScore { name, value, comment }| Event::Score { name, value, comment };
+        self.write(run, tenants, None, scores.into_iter().map(event).collect(), idempotency).await
     }
 
     /// Finishes a run.
@@ -406,6 +437,25 @@ fn check_callers(events: &[Event]) -> Result<(), AppendRefused> {
         Some(event) => Err(AppendRefused::NotYours(event.kind())),
         None => Ok(()),
     }
+}
+
+fn check_scores(scores: &[NewScore]) -> Result<(), AppendRefused> {
+    if scores.is_empty() || scores.len() > SCORES_MAX {
+        return Err(AppendRefused::Scores(scores.len()));
+    }
+    for (index, NewScore { name, value, comment }) in scores.iter().enumerate() {
+        let bad = |why| Err(AppendRefused::BadScore { index, why });
+        if !is_score_name(name) {
+            return bad("a name is 1 to 64 of letters, digits, `_`, `-` and `.`");
+        }
+        if !(0.0..=1.0).contains(value) {
+            return bad("a value is a number from 0 to 1");
+        }
+        if comment.as_ref().is_some_and(|comment| comment.len() > SCORE_COMMENT_BYTES_MAX) {
+            return bad("a comment is at most 4000 bytes long");
+        }
+    }
+    Ok(())
 }
 
 fn check_lengths(events: &[Event]) -> Result<(), AppendRefused> {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pinrail_domain::id::RunId;
-use pinrail_domain::journal::{RunStatus, Stamp};
+use pinrail_domain::journal::{Event, RunStatus, Stamp};
 use pinrail_store::journal::{Run, Write, Written};
 
 /// An open run.
@@ -120,8 +120,9 @@ impl LiveRuns {
                 if let Some(live) = live {
                     live.status.store(written.summary.status as u8, Ordering::Release);
                 }
-                // Nothing follows the end of a run, so each is counted out once.
-                if !is_open {
+                // Scores may follow the end of a run, but no other end: each is counted out once.
+                let ends = append.events.iter().any(|(_, event)| matches!(event, Event::Finished { .. }));
+                if !is_open && ends {
                     self.open.fetch_sub(1, Ordering::Relaxed);
                 }
             }

@@ -177,3 +177,62 @@ async fn what_is_over_is_forgotten() {
     assert!(!bench.control.inner.observer.is_wanted());
     assert_eq!(bench.control.inner.observer.facts(id), Facts::default());
 }
+
+/// A metrics server that says what the test wants.
+struct Said(std::sync::Mutex<(Vec<String>, Result<f64, String>)>);
+
+#[async_trait::async_trait]
+impl crate::observe::MetricsSource for Said {
+    async fn sum(&self, _url: &str, query: &str, _token_env: Option<&str>) -> Result<f64, String> {
+        let mut said = self.0.lock().unwrap();
+        said.0.push(query.to_owned());
+        // Half of the candidate's are bad, a tenth of the incumbent's.
+        let share = match query.strip_prefix("bad{deployment=") {
+            Some(arm) if arm.starts_with("\"2\"") => 0.5,
+            Some(_) => 0.1,
+            None => 1.0,
+        };
+        said.1.clone().map(|total| total * share)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_metrics_server_is_asked_for_both_arms_and_its_trouble_is_no_breach() {
+    let bench = Bench::new(Tier::Standard).await;
+    let settings = json!({ "rollout": {
+        "steps": [{ "canary": { "percent": 50, "min_runs": 1 } }],
+        "guardrails": [{ "metric": "prometheus", "prometheus": {
+            "url": "http://127.0.0.1:9090",
+            "bad": "bad{deployment=\"$deployment\",agent=\"$agent\"}[$sinces]",
+            "total": "total{release=\"$release\"}[$sinces]",
+        } }],
+    } });
+    let spec: AgentSpec = serde_json::from_value(settings).unwrap();
+    bench.control.agent_put(by("a"), &agent("planner"), &spec).await.unwrap();
+    let release = bench.release("planner", "m2-2026-01-01").await;
+    let plan = bench.control.plan_for(&[agent("planner")], &"default".parse().unwrap()).unwrap();
+    let wish = wish(&["planner"], "m2-2026-01-01", Traffic::Rollout(Box::new(plan)));
+    let id = bench.control.deploy(by("rollout"), &wish).await.unwrap().value.deployment;
+    let said = Said(std::sync::Mutex::new((Vec::new(), Ok(0.0))));
+    let ask = async |answer: Result<f64, &str>| {
+        said.0.lock().unwrap().1 = answer.map_err(str::to_owned);
+        bench.control.inner.ask_once(&said).await;
+        bench.observed(id).await.findings[0].clone()
+    };
+    assert!(bench.observed(id).await.findings[0].trouble.is_some(), "nobody was asked");
+    let early = ask(Ok(1.0)).await;
+    assert!(early.trouble.unwrap().contains("less than 30 s ago"));
+    bench.clock.0.fetch_add(90_000, std::sync::atomic::Ordering::SeqCst);
+    let judged = ask(Ok(1_000.0)).await;
+    assert_eq!((judged.trouble, judged.judged.verdict), (None, Verdict::Worse));
+    let asked = said.0.lock().unwrap().0.clone();
+    assert_eq!(asked[0], "bad{deployment=\"2\",agent=\"planner\"}[90s]");
+    assert_eq!(asked[1], format!("total{{release=\"{release}\"}}[90s]"));
+    assert!(asked[2].contains("deployment=\"1\"") && asked.len() == 4);
+    for (answer, says) in [(Err("it answered 503"), "it answered 503"), (Ok(f64::NAN), "NaN is no count")] {
+        let finding = ask(answer).await;
+        assert_eq!(finding.judged.samples, Arms::default());
+        let trouble = finding.trouble.unwrap();
+        assert!(trouble.contains(says) && trouble.contains("`bad` of deployment 2"), "{trouble}");
+    }
+}

@@ -120,13 +120,14 @@ pub struct GuardrailSpec {
     pub prometheus: Option<Prometheus>,
 }
 
-/// Two queries that count, per arm: `$deployment`, `$release`, `$agent` and `$since` (seconds) are filled in.
+/// Two queries that count, per arm: `$deployment`, `$release`, `$agent` and `$since` are filled in, the last with the
+/// seconds since the current step was entered or resumed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prometheus {
     /// The server, such as `http://127.0.0.1:9090`.
     pub url: String,
-    /// How many bad things happened since the rollout began.
+    /// How many bad things happened since then.
     pub bad: String,
     /// Of how many in all.
     pub total: String,

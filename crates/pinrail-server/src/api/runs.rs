@@ -17,6 +17,7 @@ pub mod get;
 pub mod list;
 pub mod post;
 pub mod resume;
+pub mod scores;
 
 /// The run that the path names.
 fn id(call: &Call) -> Result<RunId, Problem> {
@@ -45,6 +46,10 @@ fn refused(run: RunId, refused: AppendRefused) -> Problem {
         )
         .fact("index", index)
         .fact("bytes", bytes),
+        AppendRefused::Scores(_) | AppendRefused::BadScore { .. } => bad_events(
+            "send 1 to 100 scores, each with a `name` and a `value` from 0 to 1: `pinrail run score RUN helpful=0.8` \
+             (POST /api/v1/runs/RUN/scores)",
+        ),
         AppendRefused::NotYours(kind) => bad_events(
             "append tool_call, tool_result or note: a run of one gateway call begins and ends with that call",
         )

@@ -111,6 +111,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/v1/runs/{run}/events", SEE_RUNS, Takes::Nothing, [("from", "the first event's place; 0 when absent"), LIMIT, ("wait_ms", "how long to wait for an event when there is none yet, up to 30000")] => "Events", api::runs::events::read, "Reads a run's journal, and waits for what comes"),
     route!(POST "/api/v1/runs/{run}/events", RUN, Takes::Json("AppendEvents"), [] => "RunChanged", api::runs::append::append, "Appends events to a run, durably"),
     route!(POST "/api/v1/runs/{run}/finish", RUN, Takes::Json("FinishRun"), [] => "RunChanged", api::runs::finish::finish, "Ends a run"),
+    route!(POST "/api/v1/runs/{run}/scores", RUN, Takes::Json("ScoreRun"), [] => "RunChanged", api::runs::scores::score, "Says how good a run was, also after its end"),
     route!(POST "/api/v1/runs/{run}/resume", RUN, Takes::Nothing, [] => "RunResumed", api::runs::resume::resume, "Hands back the stamped release and the events so far; the run goes on"),
 
     route!(GET "/api/v1/vectors/{space}", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, AS_OF] => "VectorSpace", api::vectors::show::show, "Shows a space's embedders, and how far each is"),

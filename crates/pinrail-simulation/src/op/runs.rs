@@ -115,6 +115,8 @@ fn append_failed(error: &AppendRefused) -> Told {
         | AppendRefused::Count(_)
         | AppendRefused::TooLong { .. }
         | AppendRefused::NotYours(_)
+        | AppendRefused::Scores(_)
+        | AppendRefused::BadScore { .. }
         | AppendRefused::Moved { .. }
         | AppendRefused::Illegal(_)
         | AppendRefused::KeyReused => Told::Refused(error.to_string()),

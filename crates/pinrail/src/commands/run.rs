@@ -1,7 +1,9 @@
 //! `pinrail run`: lists, shows and follows runs, and speaks for a worker by hand.
 
 use pinrail_api::Page;
-use pinrail_api::runs::{CreateRun, Events, FinishRun, Run, RunChanged, RunCreated, RunResumed};
+use pinrail_api::runs::{
+    CreateRun, Events, FinishRun, NewScore, Run, RunChanged, RunCreated, RunResumed, ScoreRun,
+};
 use pinrail_domain::id::{AgentName, RunId, SessionId, TenantId};
 use pinrail_domain::journal::{Outcome, RunStatus, Summary};
 use pinrail_domain::routes::Via;
@@ -26,7 +28,8 @@ mod tail;
   pinrail run tail run_01j…                           follows one run to its end
   pinrail run tail --agent support                    follows the newest runs
   pinrail run create support --tenant acme --session s-17 --attribute plan=gold
-  pinrail run finish run_01j… --outcome ok")]
+  pinrail run finish run_01j… --outcome ok
+  pinrail run score run_01j… helpful=0.8 on-topic=1   also long after its end")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -50,6 +53,16 @@ enum What {
         outcome: Outcome,
         #[arg(long)]
         why: Option<String>,
+    },
+    /// Say how good a run was, from 0 to 1; the newest score of a name counts
+    Score {
+        id: RunId,
+        /// Such as helpful=0.8
+        #[arg(value_name = "NAME=VALUE", required = true, value_parser = parse_score)]
+        scores: Vec<(String, f64)>,
+        /// Why; kept with each of the scores
+        #[arg(long)]
+        comment: Option<String>,
     },
     /// Get what a worker needs to go on with a run, on the stamp it always had
     Resume { id: RunId },
@@ -127,6 +140,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
                 .out
                 .reply(&reply, |changed| format!("{} is {}", changed.run, status(&changed.summary)))?)
         }
+        What::Score { id, scores, comment } => score(id, scores, comment, context),
         What::Resume { id } => resume(id, context),
     }
 }
@@ -260,6 +274,22 @@ fn create_run(create: Create, context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn score(
+    id: RunId,
+    scores: Vec<(String, f64)>,
+    comment: Option<String>,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let scores = scores.into_iter().map(|(name, value)| NewScore { name, value, comment: comment.clone() });
+    let body = ScoreRun { scores: scores.collect() };
+    let reply = context.client.post::<RunChanged>(&format!("{PATH}/{id}/scores"), &body)?;
+    context.out.reply(&reply, |changed| {
+        let words = body.scores.iter().map(|score| format!("{} {}", score.name, score.value));
+        format!("{}: {}", changed.run, words.collect::<Vec<_>>().join(", "))
+    })?;
+    Ok(())
+}
+
 fn resume(id: RunId, context: &Context) -> anyhow::Result<()> {
     let reply = context.client.post::<RunResumed>(&format!("{PATH}/{id}/resume"), &json!({}))?;
     context.out.reply(&reply, |resumed| {
@@ -303,6 +333,13 @@ fn parse_outcome(text: &str) -> Result<Outcome, String> {
         "cancelled" => Ok(Outcome::Cancelled),
         _ => Err("expected ok, error or cancelled".to_owned()),
     }
+}
+
+fn parse_score(text: &str) -> Result<(String, f64), String> {
+    let expected = "expected NAME=VALUE with a value from 0 to 1, such as helpful=0.8";
+    let (name, value) = text.split_once('=').ok_or(expected)?;
+    let value = value.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or(expected)?;
+    Ok((name.to_owned(), value))
 }
 
 fn parse_attribute(text: &str) -> Result<(String, String), String> {

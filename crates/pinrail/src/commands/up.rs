@@ -94,6 +94,7 @@ impl Up {
         }
         let sim = start_simulator(&clock).await?;
         control.conduct_rollouts();
+        control.ask_metrics(Arc::new(pinrail_server::Prometheus::new(Arc::new(EnvSecrets))));
         control.states().embed_with(Arc::new(Providers::new(&sim)));
         let gateway = Gateway::new(pinrail_gateway::Options {
             runs: Arc::new(pinrail_server::Port(control.clone())),

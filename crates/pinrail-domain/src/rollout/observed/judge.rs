@@ -10,8 +10,8 @@
 //! the guardrail's α, of which four fifths go to the first sample and each later one gets a fifth of the one before
 //! (a union bound): the promise holds over all of them together.
 //!
-//! Counts from outside come without strata: they are asked for since the shares changed last, so they are of one share
-//! too, and of one part of α. Which part of all events is the candidate's to have is not known there (sessions stay where
+//! Counts from outside come without strata: they are asked for since the current step was entered, so they are of one share
+//! too, and each step of the plan gets an even part of α. Which part of all events is the candidate's to have is not known there (sessions stay where
 //! they are when shares change), so [`proportion`] judges them, which doesn't ask.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,12 +33,13 @@ pub struct Gathered {
     strata: Vec<(Share, Arms<u64>)>,
     paired: Paired,
     shares: u32,
+    steps: u32,
 }
 
 /// What a source outside says for a guardrail.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sourced {
-    /// Bad events and all events, since the shares changed last.
+    /// Bad events and all events, since the current step was entered or resumed.
     Counts { bad: Arms<u64>, total: Arms<u64> },
     /// Why it gives nothing.
     Trouble(String),
@@ -74,6 +75,7 @@ impl Observed {
             strata: self.strata.iter().map(|(share, stratum)| (*share, stratum.units)).collect(),
             paired,
             shares: shares(&self.rollout.plan),
+            steps: u32::try_from(self.rollout.plan.steps.len()).unwrap_or(u32::MAX),
         }
     }
 
@@ -102,7 +104,7 @@ impl Gathered {
     /// whether everything was read.
     #[must_use]
     pub fn facts(self, sourced: &BTreeMap<usize, Sourced>) -> Facts {
-        let shares = f64::from(self.shares.max(1));
+        let (shares, steps) = (f64::from(self.shares.max(1)), f64::from(self.steps.max(1)));
         let findings = self.guardrails.iter().enumerate().map(|(place, (guardrail, material))| {
             let (judged, trouble) = match material {
                 Material::Rate(counted) => (rated(counted, guardrail), None),
@@ -110,7 +112,7 @@ impl Gathered {
                     let sample = FIRST_SAMPLE * NEXT_SAMPLE.powi(i32::try_from(*halved).unwrap_or(i32::MAX));
                     (valued(sorted, guardrail, sample / shares), None)
                 }
-                Material::Outside => outside(guardrail, sourced.get(&place), 1.0 / shares),
+                Material::Outside => outside(guardrail, sourced.get(&place), 1.0 / steps),
             };
             let Guardrail { name, agent, metric, .. } = guardrail;
             Finding { guardrail: name.clone(), agent: agent.clone(), metric: metric.clone(), judged, trouble }
