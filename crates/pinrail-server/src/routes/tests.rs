@@ -42,6 +42,7 @@ fn body(route: &Route, run: &str) -> Option<Value> {
         Takes::Nothing => None,
         Takes::Json("AppendEvents") => Some(json!({ "events": [{ "type": "note", "name": "n" }] })),
         Takes::Json("FinishRun") => Some(json!({ "outcome": "ok" })),
+        Takes::Json("ScoreRun") => Some(json!({ "scores": [{ "name": "helpful", "value": 1 }] })),
         Takes::Json("RegisterMember") => Some(json!({ "name": "m", "kind": "worker" })),
         Takes::Json("Acknowledge") => Some(json!({ "epoch": 0 })),
         Takes::Json("CreateRun") => Some(json!({ "agent": "support", "tenant": "a" })),

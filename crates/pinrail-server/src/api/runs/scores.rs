@@ -66,7 +66,7 @@ mod tests {
         }
         bench.post(&path, json!({ "scores": [{ "name": "helpful" }] })).await.problem("bad_request");
         let missing = "/api/v1/runs/run_00000000000000000000000000/scores";
-        bench.post(missing, json!({ "scores": [fine] })).await.problem("no_run");
+        bench.post(missing, json!({ "scores": [fine] })).await.problem("not_found");
         assert_eq!(bench.get(&path.replace("scores", "events")).await.ok()["next"], 1);
     }
 }
