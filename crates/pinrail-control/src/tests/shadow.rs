@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::begin::{Begun, CopyOf, Fate, NoShadow};
 use pinrail_domain::deploy::Traffic;
-use pinrail_domain::id::{DeploymentId, SegmentName};
+use pinrail_domain::id::{DeploymentId, EventSeq, SegmentName};
 use pinrail_domain::journal::{Event, ModelResponse, Outcome};
 use pinrail_domain::rollout::quantity::Usd;
 use pinrail_domain::rollout::{Plan, RolloutSpec};
@@ -14,8 +14,11 @@ use pinrail_domain::tier::Tier;
 use pinrail_domain::time::Timestamp;
 use serde_json::json;
 
-use super::bench::{AGENTS, Bench, agent, session_key, settle};
+use pinrail_store::Journal as _;
+
+use super::bench::{AGENTS, Bench, agent, by, session_key, settle};
 use crate::runs::ShadowCounts;
+use crate::state::erase::{Subject, Whose};
 
 /// `m1` serves, and `m2` is a candidate that answers copies of so many percent of the runs, for half a dollar.
 async fn shadowed(percent: u8) -> (Bench, DeploymentId) {
@@ -144,4 +147,24 @@ async fn what_became_of_copies_is_counted() {
     let counts = ShadowCounts { queued: 1, dropped: 2, refused: 1, failed: 1, compared: 1 };
     assert_eq!(bench.control.shadow_counts(two), counts);
     assert_eq!(bench.control.shadow_counts(DeploymentId(1)), ShadowCounts::default());
+}
+
+/// What a person said is also in the copies of what they said.
+#[tokio::test(start_paused = true)]
+async fn a_session_is_erased_with_its_copies() {
+    let (bench, _) = shadowed(100).await;
+    let live = bench.begin(Some("ada")).await.unwrap();
+    let shadow = copy(&bench, &live).await.unwrap();
+    for run in [&live, &shadow] {
+        let note = Event::Note { name: "said".to_owned(), data: "i am ada".into() };
+        let end = Event::Finished { outcome: Outcome::Ok, why: None };
+        let events = vec![(Timestamp(5), note), (Timestamp(5), end)];
+        bench.control.runs().record(run.stamp.run, events).await;
+    }
+    let subject = Subject::Session { agent: agent("planner"), session: "ada".parse().unwrap() };
+    let whose = Whose { tenant: live.stamp.tenant.clone(), subject };
+    let done = bench.control.erase(by("she asked"), &whose).await.unwrap().value;
+    assert_eq!(done.runs, 2);
+    let events = bench.store.run_events(shadow.stamp.run, EventSeq(0), 100).await.unwrap();
+    assert!(!serde_json::to_string(&events).unwrap().contains("i am ada"));
 }
