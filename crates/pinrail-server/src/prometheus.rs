@@ -160,7 +160,53 @@ fn encoded(query: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use axum::Router;
+    use axum::extract::Query;
+    use axum::routing::get;
+    use http::{HeaderMap, StatusCode};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    struct Named;
+
+    impl Secrets for Named {
+        fn secret(&self, env_name: &str) -> Option<String> {
+            (env_name == "PROMETHEUS_TOKEN").then(|| "t0ken".to_owned())
+        }
+    }
+
+    /// A server on loopback that counts the characters of a query, for whoever has the token.
+    async fn counting() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let answer = |headers: HeaderMap, Query(asked): Query<HashMap<String, String>>| async move {
+            if headers.get("authorization").is_none_or(|bearer| bearer != "Bearer t0ken") {
+                return (StatusCode::UNAUTHORIZED, String::new());
+            }
+            let n = asked["query"].chars().count();
+            let data = format!(r#"{{"resultType":"scalar","result":[1,"{n}"]}}"#);
+            (StatusCode::OK, format!(r#"{{"status":"success","data":{data}}}"#))
+        };
+        let router = Router::new().route("/api/v1/query", get(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_server_is_asked_with_the_token_that_the_settings_name() {
+        let (source, url) = (Prometheus::new(Arc::new(Named)), counting().await);
+        let query = r#"sum(x{a="ä & b"}[9s]) + 1"#;
+        let sum = source.sum(&url, query, Some("PROMETHEUS_TOKEN")).await;
+        assert_eq!(sum, Ok(25.0));
+        assert_eq!(source.sum(&url, query, None).await, Err("it answered 401".to_owned()));
+        let unset = source.sum(&url, query, Some("OTHER")).await.unwrap_err();
+        assert_eq!(unset, "the environment variable OTHER is not set");
+        let away = source.sum("http://127.0.0.1:1", query, None).await.unwrap_err();
+        assert!(away.starts_with("it cannot be reached"), "{away}");
+    }
 
     #[test]
     fn an_answer_is_a_number_or_says_why_not() {

@@ -187,11 +187,13 @@ impl Stage {
         let live = self.run(None, None, Vec::new());
         let compared = Compared {
             live: live.run,
+            call: 1,
             divergence,
             text: None,
             tools: None,
             finish: false,
             refusal: false,
+            cut: false,
             characters: [1, 1],
             last_byte_us: [1, 1],
             cost_nano_usd: None,
@@ -342,10 +344,10 @@ fn events_read_as_the_table_says() {
         (finished(Outcome::Ok), finished(Outcome::Error), finished(Outcome::Cancelled));
     let fine = answered(|_| {});
     let ending = |ending| answered(|response| response.ending = ending);
-    check("error_rate", &[fine.clone()], None);
+    check("error_rate", std::slice::from_ref(&fine), None);
     check("error_rate", &[fine.clone(), ok.clone()], Some(0.0));
-    check("error_rate", &[error.clone()], Some(1.0));
-    check("error_rate", &[cancelled.clone()], None);
+    check("error_rate", std::slice::from_ref(&error), Some(1.0));
+    check("error_rate", std::slice::from_ref(&cancelled), None);
     check("error_rate", &[failed(FaultOf::Client), error.clone()], None);
     check("error_rate", &[failed(FaultOf::Client), fine.clone(), ok.clone()], Some(0.0));
     check("error_rate", &[failed(FaultOf::Provider), fine.clone(), ok.clone()], Some(1.0));
@@ -367,7 +369,7 @@ fn events_read_as_the_table_says() {
     let slow = answered(|response| response.last_byte_us = 3_000_000);
     check("latency", &[fine.clone(), slow], Some(2_000.0));
     check("latency", &[ending(Ending::Error)], None);
-    check("first_byte", &[fine.clone()], Some(500.0));
+    check("first_byte", std::slice::from_ref(&fine), Some(500.0));
     check("input_tokens", &[fine.clone(), fine.clone(), ok.clone()], Some(2_000_000.0));
     check("output_tokens", &[fine.clone(), ok.clone()], Some(100_000.0));
     check("cost", &[fine.clone(), ok.clone()], Some(0.003));
