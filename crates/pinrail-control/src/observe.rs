@@ -215,7 +215,7 @@ impl Observer {
     }
 
     /// The names of a release's tools.
-    async fn tools(&self, release: ReleaseId) -> Result<Arc<Tools>, ContractError> {
+    pub(crate) async fn tools(&self, release: ReleaseId) -> Result<Arc<Tools>, ContractError> {
         let known = |tools: &HashMap<ReleaseId, Arc<Tools>>| tools.get(&release).map(Arc::clone);
         if let Some(tools) = known(&self.tools.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(tools);

@@ -3,15 +3,15 @@
 //! A bounded look at the newest runs, page by page; of a part of them the events are read too, for what rates and values to
 //! expect. It is an estimate, and whoever follows the plan sees the truth in `standing`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::id::{AgentName, DeploymentId, EventSeq, RunId, SegmentName, SessionId, TenantId};
-use pinrail_domain::journal::{Ending, Event, FaultOf, Outcome, RunStatus, Stamp};
+use pinrail_domain::journal::{RunStatus, Stamp};
 use pinrail_domain::key::Scope;
 use pinrail_domain::rollout::Plan;
-use pinrail_domain::rollout::outline::{self, Base, Flow, Keys, Outline, Recent};
-use pinrail_domain::rollout::spec::Metric;
+use pinrail_domain::rollout::observed::Baseline;
+use pinrail_domain::rollout::outline::{self, Flow, Keys, Outline, Recent};
 use pinrail_domain::time::Timestamp;
 use pinrail_domain::world::World;
 use pinrail_store::StoreError;
@@ -37,7 +37,7 @@ impl Control {
         segment: &SegmentName,
         plan: Plan,
     ) -> Result<Outline, StoreError> {
-        let recent = self.recent(agents, segment).await?;
+        let recent = self.recent(agents, segment, &plan).await?;
         Ok(tasks::compute(move || outline::outline(&plan, &recent)).await)
     }
 
@@ -63,10 +63,12 @@ impl Control {
         &self,
         agents: impl IntoIterator<Item = &AgentName>,
         segment: &SegmentName,
+        plan: &Plan,
     ) -> Result<Recent, StoreError> {
         let (snapshot, now) = (self.snapshot(), self.inner.clock.now());
         let world = &snapshot.world;
         let mut recent = Recent { keys: keys(world), ..Recent::default() };
+        let mut baseline = Baseline::new(plan);
         for agent in agents {
             let Some(first) = first_deployed(world, agent) else { continue };
             let since = Timestamp(now.0.saturating_sub(WINDOW_MS)).max(first);
@@ -77,8 +79,9 @@ impl Control {
                 Some(_) | None => now.ms_since(since),
             };
             recent.flows.extend(flows(world, agent, segment, &runs, span_ms.max(1)));
-            self.measure(agent, &runs, &mut recent).await?;
+            self.measure(&runs, &mut baseline).await?;
         }
+        recent.measured = baseline.bases();
         Ok(recent)
     }
 
@@ -97,127 +100,32 @@ impl Control {
         Ok(runs)
     }
 
-    async fn measure(&self, agent: &AgentName, runs: &[Run], recent: &mut Recent) -> Result<(), StoreError> {
-        let mut units: HashMap<Unit, Seen> = HashMap::new();
+    async fn measure(&self, runs: &[Run], baseline: &mut Baseline) -> Result<(), StoreError> {
         let ended = runs.iter().filter(|run| is_live(run) && run.summary.status == RunStatus::Finished);
         for run in ended.take(SAMPLED_MAX) {
             let events = self.inner.store.run_events(run.stamp.run, EventSeq(0), EVENTS_MAX).await?;
-            let seen = units.entry(unit(&run.stamp)).or_default();
-            for recorded in &events {
-                seen.take(&recorded.event);
-            }
-            seen.end(run);
-        }
-        let units: Vec<Seen> = units.into_values().collect();
-        for (metric, base) in bases(&units) {
-            recent.measured.insert((agent.clone(), metric), base);
+            // Without its tools, no call of a tool is held against it.
+            let tools = self.inner.observer.tools(run.stamp.release).await.unwrap_or_default();
+            baseline.take(&run.stamp, &events, &tools);
         }
         Ok(())
     }
 }
 
-/// A session of a tenant, or a run without one.
-type Unit = (TenantId, Result<SessionId, RunId>);
-
-/// What a unit's runs showed.
-#[derive(Default)]
-struct Seen {
-    client_fault: bool,
-    error: bool,
-    refusal: bool,
-    empty: bool,
-    tool_error: bool,
-    drift: bool,
-    values: BTreeMap<Metric, (f64, u32)>,
-    input_tokens: u64,
-    output_tokens: u64,
-    cost_nano_usd: Option<u64>,
+/// What is compared: a session of a tenant, or a run without one.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Unit {
+    Session(TenantId, SessionId),
+    Run(RunId),
 }
 
-impl Seen {
-    fn take(&mut self, event: &Event) {
-        match event {
-            Event::ModelResponse(response) => {
-                self.refusal |= response.refusal;
-                let is_cut = response.finish_reason.as_deref() == Some("length");
-                self.empty |= response.empty || is_cut || response.ending == Ending::Cut;
-                self.value(Metric::FirstByte, response.first_byte_us as f64 / 1_000.0);
-                self.value(Metric::Latency, response.last_byte_us as f64 / 1_000.0);
-                let usage = response.usage.unwrap_or_default();
-                self.input_tokens += usage.input_tokens;
-                self.output_tokens += usage.output_tokens;
-                if let Some(cost) = response.cost_nano_usd {
-                    *self.cost_nano_usd.get_or_insert(0) += cost;
-                }
-            }
-            Event::ModelFailed { fault, .. } => self.client_fault = *fault == FaultOf::Client,
-            Event::ToolResult { error, .. } => self.tool_error |= error,
-            Event::Drift { .. } => self.drift = true,
-            Event::Score { name, value, .. } => self.value(Metric::Score(name.clone()), *value),
-            Event::Plan { .. }
-            | Event::Started
-            | Event::ModelRequest { .. }
-            | Event::ModelRetry { .. }
-            | Event::ToolCall { .. }
-            | Event::Note { .. }
-            | Event::Compared(_)
-            | Event::Paused { .. }
-            | Event::Resumed
-            | Event::Parked { .. }
-            | Event::Finished { .. }
-            | Event::Compensated { .. } => {}
+impl Unit {
+    fn of(stamp: &Stamp) -> Unit {
+        match &stamp.session {
+            Some(session) => Unit::Session(stamp.tenant.clone(), session.clone()),
+            None => Unit::Run(stamp.run),
         }
     }
-
-    fn end(&mut self, run: &Run) {
-        self.error |= run.summary.outcome == Some(Outcome::Error) && !self.client_fault;
-        self.client_fault = false;
-        let (input, output) =
-            (std::mem::take(&mut self.input_tokens), std::mem::take(&mut self.output_tokens));
-        if run.summary.calls > 0 {
-            self.value(Metric::InputTokens, input as f64);
-            self.value(Metric::OutputTokens, output as f64);
-        }
-        if let Some(cost) = self.cost_nano_usd.take() {
-            self.value(Metric::Cost, cost as f64 / 1e9);
-        }
-    }
-
-    fn value(&mut self, metric: Metric, value: f64) {
-        let (sum, count) = self.values.entry(metric).or_default();
-        *sum += value;
-        *count += 1;
-    }
-}
-
-fn bases(units: &[Seen]) -> Vec<(Metric, Base)> {
-    let count = |of: fn(&Seen) -> bool| {
-        let bad = units.iter().filter(|seen| of(seen)).count();
-        Base::Rate { bad: bad as u64, units: units.len() as u64 }
-    };
-    let mut bases = vec![
-        (Metric::ErrorRate, count(|seen| seen.error)),
-        (Metric::RefusalRate, count(|seen| seen.refusal)),
-        (Metric::EmptyRate, count(|seen| seen.empty)),
-        (Metric::ToolErrorRate, count(|seen| seen.tool_error)),
-        (Metric::DriftRate, count(|seen| seen.drift)),
-    ];
-    let metrics: BTreeSet<&Metric> = units.iter().flat_map(|seen| seen.values.keys()).collect();
-    for metric in metrics {
-        let of = units.iter().filter_map(|seen| seen.values.get(metric));
-        let mut values: Vec<f64> = of.map(|(sum, count)| sum / f64::from(*count)).collect();
-        values.sort_by(f64::total_cmp);
-        let base = if matches!(metric, Metric::Score(_)) { spread(&values) } else { Base::Values(values) };
-        bases.push((metric.clone(), base));
-    }
-    bases
-}
-
-fn spread(values: &[f64]) -> Base {
-    let n = values.len().max(1) as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n;
-    Base::Mean { mean, sd: variance.sqrt(), units: values.len() as u64 }
 }
 
 /// An agent's traffic in the segments that a deployment in `segment` serves.
@@ -226,7 +134,7 @@ fn flows(world: &World, agent: &AgentName, segment: &SegmentName, runs: &[Run], 
     for run in runs.iter().filter(|run| is_live(run)) {
         let (runs, units) = counted.entry(&run.stamp.segment).or_default();
         *runs += 1;
-        units.insert(unit(&run.stamp));
+        units.insert(Unit::of(&run.stamp));
     }
     let served = served(world, agent, segment);
     served
@@ -271,8 +179,4 @@ fn keys(world: &World) -> Keys {
 /// Whether a person was served by it.
 fn is_live(run: &Run) -> bool {
     run.stamp.shadow.is_none()
-}
-
-fn unit(stamp: &Stamp) -> Unit {
-    (stamp.tenant.clone(), stamp.session.clone().ok_or(stamp.run))
 }

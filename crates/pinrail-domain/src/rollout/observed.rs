@@ -41,12 +41,14 @@ use crate::routes::Via;
 use crate::share::Share;
 use crate::stats::Arms;
 
+mod baseline;
 pub mod judge;
 mod pairs;
 mod stratum;
 mod unit;
 mod watch;
 
+pub use baseline::Baseline;
 pub use judge::{Gathered, Sourced};
 pub use stratum::VALUES_MAX;
 pub use watch::Tools;

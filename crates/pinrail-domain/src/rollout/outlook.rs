@@ -59,6 +59,9 @@ pub fn look(world: &World, id: DeploymentId, facts: &Facts, now: Timestamp) -> O
     }
 }
 
+/// More unproven guardrails than this are named without their numbers, or nobody reads the sentence to its end.
+const UNPROVEN_SPELT_OUT: usize = 2;
+
 struct Look<'a> {
     deployment: &'a Deployment,
     rollout: &'a Rollout,
@@ -182,11 +185,17 @@ impl Look<'_> {
         if runs < min_runs {
             missing.push(format!("{} more runs of the candidate ({runs} of {min_runs})", min_runs - runs));
         }
-        for (guardrail, finding) in self.judged() {
-            if !finding.is_not_worse(guardrail, slack) {
-                let margin = margin_words(guardrail.margin, slack, &guardrail.metric);
-                missing.push(format!("proof of at most {margin} worse: {}", finding.sentence()));
-            }
+        let unproven: Vec<_> =
+            self.judged().filter(|(guardrail, finding)| !finding.is_not_worse(guardrail, slack)).collect();
+        if unproven.len() > UNPROVEN_SPELT_OUT {
+            let names: Vec<&str> = unproven.iter().map(|(guardrail, _)| guardrail.name.as_str()).collect();
+            let all = self.rollout.plan.guardrails.len();
+            missing.push(format!("{} of {all} guardrails to be proven: {}", names.len(), names.join(", ")));
+            return missing;
+        }
+        for (guardrail, finding) in unproven {
+            let margin = margin_words(guardrail.margin, slack, &guardrail.metric);
+            missing.push(format!("proof of at most {margin} worse: {}", finding.sentence()));
         }
         missing
     }
@@ -321,7 +330,10 @@ pub fn sentence(deployment: &Deployment, facts: &Facts, outlook: &Outlook) -> St
         (None, None) => {
             text.push_str(&format!("Waits for {}. Then: {}.", outlook.waits.join("; for "), outlook.next));
             if let Some(at) = outlook.at {
-                text.push_str(&format!(" At the latest it is looked at again at {}.", at.rfc3339()));
+                text.push_str(&match rollout.current().deadline() {
+                    Some(_) => format!(" Undecided at {}, it stops and asks.", at.rfc3339()),
+                    None => format!(" At {} it goes on.", at.rfc3339()),
+                });
             }
         }
     }

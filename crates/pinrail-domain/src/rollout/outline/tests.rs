@@ -154,6 +154,6 @@ fn a_new_agent_has_no_doubts_about_traffic() {
 fn numbers_are_told_as_people_tell_them() {
     let told = [0, 99, 100, 1_234, 98_765, 1_999_999].map(about);
     assert_eq!(told, ["0", "99", "about 100", "about 1 200", "about 99 000", "about 2 000 000"]);
-    let told = [900, 90_000, 7_200_000, 129_600_000, 259_200_000].map(duration_words);
-    assert_eq!(told, ["a second", "90 s", "2 h", "36 h", "3 d"]);
+    let told = [900, 80_000, 119_500, 7_200_000, 129_500_000, 259_200_000].map(duration_words);
+    assert_eq!(told, ["a second", "80 s", "2 min", "2 h", "36 h", "3 d"]);
 }

@@ -362,7 +362,7 @@ fn where_it_stands_reads_like_a_sentence() {
         text,
         format!(
             "Step 4 of 8, canary 5%: 3 runs of the candidate and 71 of the incumbent ended in it. Waits for 7 more runs of \
-             the candidate (3 of 10). Then: pause for 10m. At the latest it is looked at again at {deadline}."
+             the candidate (3 of 10). Then: pause for 10m. Undecided at {deadline}, it stops and asks."
         )
     );
 }

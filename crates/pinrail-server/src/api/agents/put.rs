@@ -59,6 +59,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn doubts_about_a_new_plan_are_told_and_stop_nothing() {
+        let bench = Bench::open().await;
+        bench.deploy_now().await;
+        let plan = json!({ "rollout": { "steps": [{ "approve": { "by": ["ana"] } }] } });
+        let put = bench.put("/api/v1/agents/support", plan.clone()).await.ok();
+        let doubts: Vec<&str> =
+            put["doubts"].as_array().unwrap().iter().map(|doubt| doubt.as_str().unwrap()).collect();
+        for expected in ["no run in the last", "nobody can approve as `ana`", "no step is a canary"] {
+            assert!(doubts.iter().any(|doubt| doubt.contains(expected)), "{doubts:?}");
+        }
+        assert_eq!(bench.put("/api/v1/agents/support", plan).await.ok().get("doubts"), None, "told once");
+        // An agent that says nothing of rollouts is told nothing of them.
+        assert_eq!(bench.put("/api/v1/agents/other", json!({})).await.ok().get("doubts"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_reason_reaches_the_ledger() {
         let bench = Bench::open().await;
         bench.put("/api/v1/agents/support?reason=new%20bot", json!({})).await.ok();

@@ -67,7 +67,7 @@ pub fn show(rollout: &Rollout, now: Timestamp) -> String {
     });
     let header = ["step", "what", "is", "since", "until", "entry"];
     text.push_str(&format!("\n{}\n", table(&header, rows.collect(), "")));
-    if !rollout.guardrails.is_empty() {
+    if has_numbers(rollout) {
         let rows = rollout.guardrails.iter().map(|watched| guardrail(watched).to_vec());
         text.push_str(&format!("\n{}\n", table(&GUARDRAIL_HEADER, rows.collect(), "")));
     }
@@ -86,6 +86,12 @@ pub fn show(rollout: &Rollout, now: Timestamp) -> String {
         ));
     }
     text + "\n"
+}
+
+/// Whether there is something to say of the guardrails: one that ended before anything was written down has no numbers.
+pub fn has_numbers(rollout: &Rollout) -> bool {
+    let mut guardrails = rollout.guardrails.iter();
+    guardrails.any(|watched| watched.finding.is_some() || rollout.ended.is_none())
 }
 
 /// What [`guardrail`] gives.

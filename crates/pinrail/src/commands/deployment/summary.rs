@@ -47,7 +47,7 @@ fn markdown(rollout: &Rollout, happened: &[Happened]) -> String {
         rollout.segment,
         cell(&rollout.sentence, usize::MAX)
     );
-    if !rollout.guardrails.is_empty() {
+    if rollout::has_numbers(rollout) {
         text.push_str("\n### Guardrails\n\n");
         row(&mut text, &GUARDRAIL_HEADER);
         row(&mut text, &["---"; 7]);
@@ -69,7 +69,8 @@ fn markdown(rollout: &Rollout, happened: &[Happened]) -> String {
         row(&mut text, &["---"; 5]);
     }
     for Happened { at, seq, actor, what, reason, evidence: _ } in happened {
-        let cells = [time::absolute(*at), seq.to_string(), what.clone(), reason.clone(), actor.to_string()];
+        let why = if what.contains(reason.as_str()) { "" } else { reason };
+        let cells = [time::absolute(*at), seq.to_string(), what.clone(), why.to_owned(), actor.to_string()];
         row(&mut text, &cells);
     }
     clean(&text)
