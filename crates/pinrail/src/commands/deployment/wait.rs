@@ -57,7 +57,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
                 line.tick();
                 if let Some(code) = over(&reply.value) {
                     line.finish_and_clear();
-                    return finish(&reply, code, context);
+                    return finish(&reply, code, clock.now(), context);
                 }
                 last = Some(reply);
             }
@@ -72,7 +72,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             line.finish_and_clear();
             talk(&format!("deployment {} is not over within {}", args.id, args.timeout));
             return match &last {
-                Some(reply) => finish(reply, TIMEOUT, context),
+                Some(reply) => finish(reply, TIMEOUT, clock.now(), context),
                 None => Ok(ExitCode::from(TIMEOUT)),
             };
         }
@@ -107,8 +107,8 @@ fn over(rollout: &Rollout) -> Option<u8> {
     }
 }
 
-fn finish(reply: &Reply<Rollout>, code: u8, context: &Context) -> anyhow::Result<ExitCode> {
-    context.out.reply(reply, |rollout| rollout::show(rollout, context.now))?;
+fn finish(reply: &Reply<Rollout>, code: u8, now: Timestamp, context: &Context) -> anyhow::Result<ExitCode> {
+    context.out.reply(reply, |rollout| rollout::show(rollout, now))?;
     Ok(ExitCode::from(code))
 }
 
