@@ -125,7 +125,7 @@ pub fn about(count: u64) -> String {
 pub fn duration_words(ms: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s")];
     // From two of the larger unit on; one and a half days are told in hours.
-    let unit = UNITS.iter().find(|(size, _)| ms + size / 2 >= 2 * size);
+    let unit = UNITS.iter().find(|(size, _)| ms + size / 20 >= 2 * size);
     unit.map_or_else(
         || "a second".to_owned(),
         |(size, unit)| format!("{} {unit}", thousands((ms + size / 2) / size)),
