@@ -154,6 +154,7 @@ impl Control {
         id: DeploymentId,
         what: TakeBack,
     ) -> Result<Committed<Flipped>, CommitError<RollBackRefused>> {
+        let what = TakeBack { evidence: what.evidence.or_else(|| self.seen(id)), ..what };
         let decide = |world: &World| Ok((vec![deploy::roll_back(world, id, &what)?], id));
         let done = self.commit(by, decide, flipped).await?;
         if !done.replayed {

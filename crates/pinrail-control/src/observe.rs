@@ -132,6 +132,13 @@ impl Observer {
         Facts { complete, ..facts }
     }
 
+    /// What the last look worked out, while the rollout is under way.
+    pub(crate) fn known(&self, id: DeploymentId) -> Option<Facts> {
+        let followed = self.lock();
+        let (_, facts) = followed.get(&id)?.facts.as_ref()?;
+        Some(facts.clone())
+    }
+
     /// Rises whenever something was observed.
     pub(crate) fn changed(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()

@@ -18,7 +18,7 @@ use pinrail_domain::id::DeploymentId;
 use pinrail_domain::ledger::{Actor, Body};
 use pinrail_domain::rollout::acts::{self, RolloutRefused};
 use pinrail_domain::rollout::outlook::{look, sentence, step_words, stop_words};
-use pinrail_domain::rollout::{Action, Facts, Outlook, Rollout};
+use pinrail_domain::rollout::{Action, Evidence, Facts, Outlook, Rollout};
 use pinrail_domain::time::Timestamp;
 use pinrail_domain::world::World;
 use tokio::sync::watch;
@@ -118,7 +118,8 @@ impl Control {
         id: DeploymentId,
     ) -> Result<Committed<Flipped>, CommitError<RolloutRefused>> {
         let reason = by.reason.clone();
-        self.change(by, id, |world| acts::freeze(world, id, &reason)).await
+        let seen = self.seen(id);
+        self.change(by, id, |world| acts::freeze(world, id, &reason, seen.clone())).await
     }
 
     /// Lets a stopped rollout go on, or ends a pause.
@@ -156,6 +157,12 @@ impl Control {
         decide: impl Fn(&World) -> Result<Body, RolloutRefused>,
     ) -> Result<Committed<Flipped>, CommitError<RolloutRefused>> {
         self.commit(by, |world| Ok((vec![decide(world)?], id)), flipped).await
+    }
+
+    /// What the last look saw of a rollout under way: nothing is worked out anew, as nothing may hold up a person (I7).
+    #[must_use]
+    pub fn seen(&self, id: DeploymentId) -> Option<Box<Evidence>> {
+        self.inner.observer.known(id).map(|facts| Box::new(facts.evidence()))
     }
 
     fn look_at(&self, id: DeploymentId) -> Option<(Rollout, Facts, Outlook)> {

@@ -44,15 +44,15 @@ pub enum Traffic {
 /// What a promotion rests on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grounds {
-    /// Somebody asks for it. A rollout that isn't through must be overridden, with a reason.
-    Person { overridden: Option<String> },
+    /// Somebody asks for it, having seen this. A rollout that isn't through must be overridden, with a reason.
+    Person { overridden: Option<String>, seen: Option<Box<Evidence>> },
     /// The rollout is through; refused where it has moved on since that was decided.
     Rollout { generation: u64, evidence: Box<Evidence> },
 }
 
 impl Grounds {
     /// Somebody asks for it and overrides nothing.
-    pub const ASKED: Grounds = Grounds::Person { overridden: None };
+    pub const ASKED: Grounds = Grounds::Person { overridden: None, seen: None };
 }
 
 /// What goes back with a deployment.
@@ -62,7 +62,7 @@ pub struct TakeBack {
     pub keep_state: bool,
     /// Records of others that were derived from its own, to go with them.
     pub derived: Ranges,
-    /// What a guardrail saw; none where a person takes it back.
+    /// What was seen of its rollout.
     pub evidence: Option<Box<Evidence>>,
 }
 
@@ -242,11 +242,11 @@ fn promoted(deployment: &Deployment, grounds: &Grounds) -> Result<Body, PromoteR
             }
             (None, Some(evidence.clone()))
         }
-        (Grounds::Person { overridden: None }, Some(rollout)) => {
+        (Grounds::Person { overridden: None, .. }, Some(rollout)) => {
             let (step, steps) = (rollout.step + 1, rollout.plan.steps.len());
             return Err(PromoteRefused::Unproven { id, step, steps });
         }
-        (Grounds::Person { overridden }, Some(_)) => (overridden.clone(), None),
+        (Grounds::Person { overridden, seen }, Some(_)) => (overridden.clone(), seen.clone()),
         // Without a rollout there is nothing to override.
         (Grounds::Person { .. } | Grounds::Rollout { .. }, None) => (None, None),
     };

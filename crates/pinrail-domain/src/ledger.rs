@@ -105,7 +105,7 @@ pub enum Body {
         /// Why it was promoted before its rollout was through.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         overridden: Option<String>,
-        /// What the rollout's last step ended on.
+        /// What was seen of its rollout.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         evidence: Option<Box<Evidence>>,
     },
@@ -117,7 +117,7 @@ pub enum Body {
         /// Records of others that were derived from its own and go with them.
         #[serde(default, skip_serializing_if = "Ranges::is_empty")]
         derived: Ranges,
-        /// What a guardrail saw.
+        /// What was seen of its rollout.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         evidence: Option<Box<Evidence>>,
     },

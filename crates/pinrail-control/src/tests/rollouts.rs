@@ -149,6 +149,14 @@ async fn without_traffic_it_waits_and_then_asks() {
     bench.control.resume(by("monday"), two).await.unwrap();
     conduct(&bench).await;
     assert_eq!(story(&bench, two).await, ["deployment_opened", "rollout_stopped", "rollout_resumed"]);
+    // What people do keeps what they could see, too.
+    run(&bench, "late", |_| false).await;
+    settle().await;
+    conduct(&bench).await;
+    bench.roll_back(two).await;
+    let snapshot = bench.control.snapshot();
+    let seen = snapshot.world.deployments[&two].evidence.as_deref().unwrap();
+    assert_eq!(seen.units.candidate + seen.units.incumbent, 1, "{seen:?}");
 }
 
 /// What is known is in the ledger and the journal; a second executor does nothing twice.

@@ -63,7 +63,12 @@ pub fn check_generation(world: &World, id: DeploymentId, generation: u64) -> Res
 }
 
 /// Stops a rollout because somebody says so. Guardrails go on watching.
-pub fn freeze(world: &World, id: DeploymentId, reason: &str) -> Result<Body, RolloutRefused> {
+pub fn freeze(
+    world: &World,
+    id: DeploymentId,
+    reason: &str,
+    seen: Option<Box<Evidence>>,
+) -> Result<Body, RolloutRefused> {
     let (_, rollout) = under_way(world, id)?;
     if let Some(stopped) = &rollout.stopped {
         let why = super::outlook::stop_words(&stopped.why);
@@ -73,7 +78,7 @@ pub fn freeze(world: &World, id: DeploymentId, reason: &str) -> Result<Body, Rol
         deployment: id,
         generation: rollout.generation + 1,
         why: Stop::Person { reason: reason.to_owned() },
-        evidence: None,
+        evidence: seen,
     })
 }
 

@@ -35,7 +35,6 @@ fn arguments_that_make_sense_parse_and_others_name_what_is_wrong() {
     check("pinrail deploy support=4f1c22 --plan plan.toml --dry-run", None);
     check("pinrail deploy support=4f1c22 --plan plan.toml --now", Some("cannot be used with"));
     check("pinrail deployment promote 3 --override incident", None);
-    check("pinrail deployment freeze 3", Some("--reason"));
     check("pinrail gate record 3 --verdict maybe", Some("possible values"));
     check("pinrail deploy support=4f1c22 --now --weight 5%", Some("cannot be used with"));
     check("pinrail deploy support --now", Some("expected AGENT=RELEASE"));

@@ -256,7 +256,7 @@ fn a_breach_takes_it_back_whatever_the_step_and_also_while_it_stands() {
     for frozen in [false, true] {
         let mut stage = at_canary();
         if frozen {
-            let freeze = acts::freeze(&stage.play.world, stage.id, "lunch").unwrap();
+            let freeze = acts::freeze(&stage.play.world, stage.id, "lunch", None).unwrap();
             stage.person(freeze);
             assert!(stage.waits().contains("frozen by a person: lunch"));
         }
@@ -304,7 +304,7 @@ fn a_guardrail_that_freezes_and_a_wrong_split_stop_it() {
 fn people_act_at_any_time_and_old_news_does_nothing() {
     let mut stage = at_canary();
     let (id, generation) = (stage.id, stage.rollout().generation);
-    let freeze = acts::freeze(&stage.play.world, id, "").unwrap();
+    let freeze = acts::freeze(&stage.play.world, id, "", None).unwrap();
     stage.person(freeze);
     let stale = acts::enter(&stage.play.world, id, generation, 4, Evidence::default());
     assert_eq!(stale, Err(acts::RolloutRefused::Stale { id, generation: generation + 1 }));
@@ -313,13 +313,16 @@ fn people_act_at_any_time_and_old_news_does_nothing() {
         super::super::progress::Entered::of(&stage.rollout().plan, 4, stage.rollout().weights_now(), None);
     let forced = Body::RolloutStep { deployment: id, generation, entered: Box::new(entered) };
     assert!(stage.play.try_append(forced).is_err());
-    assert!(matches!(acts::freeze(&stage.play.world, id, ""), Err(acts::RolloutRefused::Stopped { .. })));
+    assert!(matches!(
+        acts::freeze(&stage.play.world, id, "", None),
+        Err(acts::RolloutRefused::Stopped { .. })
+    ));
     assert!(matches!(acts::approve(&stage.play.world, id), Err(acts::RolloutRefused::NoApproval { .. })));
 
     let asked = deploy::promote(&stage.play.world, id, &Grounds::ASKED, false, judge);
     assert_eq!(asked, Err(deploy::PromoteRefused::Unproven { id, step: 4, steps: 8 }));
     let overridden = Some("the fix of the incident".to_owned());
-    let grounds = Grounds::Person { overridden: overridden.clone() };
+    let grounds = Grounds::Person { overridden: overridden.clone(), seen: None };
     let bodies = deploy::promote(&stage.play.world, id, &grounds, false, judge).unwrap();
     assert_eq!(bodies, [Body::DeploymentPromoted { deployment: id, overridden, evidence: None }]);
 
@@ -440,7 +443,7 @@ impl Stage {
                 self.facts.complete = *complete;
                 return false;
             }
-            Happens::Freeze => acts::freeze(world, id, "").ok(),
+            Happens::Freeze => acts::freeze(world, id, "", None).ok(),
             Happens::Resume => acts::resume(world, id).ok(),
             Happens::Approve => acts::approve(world, id).ok(),
             Happens::Gate(verdict) => {
@@ -448,7 +451,7 @@ impl Stage {
             }
             Happens::Weigh(bps) => deploy::set_weight(world, id, Share::from_bps(*bps).unwrap()).ok(),
             Happens::Override => {
-                let grounds = Grounds::Person { overridden: Some("why".to_owned()) };
+                let grounds = Grounds::Person { overridden: Some("why".to_owned()), seen: None };
                 deploy::promote(world, id, &grounds, true, judge).ok().and_then(|mut bodies| bodies.pop())
             }
         };

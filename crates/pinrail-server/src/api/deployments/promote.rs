@@ -29,7 +29,8 @@ pub async fn promote(call: Call) -> Answer {
                 "`pinrail deployment promote {id} --override 'why'` ({{\"override\": \"why\"}})"
             )));
     }
-    let grounds = Grounds::Person { overridden };
+    let seen = call.control().seen(id);
+    let grounds = Grounds::Person { overridden, seen };
     let done = call.control().promote_on(call.by(reason)?, id, &grounds, lift_hold).await;
     let done = done.map_err(|error| problem::commit(error, refused))?;
     flip(&call, done).await
