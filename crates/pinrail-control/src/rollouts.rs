@@ -18,7 +18,7 @@ use pinrail_domain::id::DeploymentId;
 use pinrail_domain::ledger::{Actor, Body};
 use pinrail_domain::rollout::acts::{self, RolloutRefused};
 use pinrail_domain::rollout::outlook::{look, sentence, step_words, stop_words};
-use pinrail_domain::rollout::{Action, Evidence, Facts, Outlook, Rollout};
+use pinrail_domain::rollout::{Action, Evidence, Facts, Outlook, Rollout, Step};
 use pinrail_domain::time::Timestamp;
 use pinrail_domain::world::World;
 use tokio::sync::watch;
@@ -188,12 +188,7 @@ impl Control {
         let by = |reason: String| By { actor: Actor::System, reason, idempotency: None };
         let done = match action {
             Action::Enter(step) => {
-                let proven = format!(
-                    "{} is through: {} runs of the candidate, {}",
-                    step_words(rollout.current()),
-                    facts.runs.candidate,
-                    proof(facts)
-                );
+                let proven = through(rollout.current(), facts);
                 let enter = |world: &World| {
                     let body = acts::enter(world, id, generation, step, evidence.clone())?;
                     Ok::<_, ActRefused>((vec![body], id))
@@ -308,6 +303,23 @@ fn under_way(world: &World) -> Vec<DeploymentId> {
         Status::Promoted { .. } | Status::RolledBack { .. } => false,
     });
     candidates.map(|deployment| deployment.id).collect()
+}
+
+/// Why a step is through.
+fn through(step: &Step, facts: &Facts) -> String {
+    let what = step_words(step);
+    match step {
+        Step::Gate => "the gate passed".to_owned(),
+        Step::Shadow { .. } => {
+            let far = facts.pairs.divergence.map(|far| format!(", by {far:.3} apart on average"));
+            format!("{what} is through: {} answers compared{}", facts.pairs.compared, far.unwrap_or_default())
+        }
+        Step::Canary { .. } => {
+            format!("{what} is through: {} runs of the candidate; {}", facts.runs.candidate, proof(facts))
+        }
+        Step::Pause { .. } => format!("{what} is over; {}", proof(facts)),
+        Step::Approve { .. } => format!("{what} was given; {}", proof(facts)),
+    }
 }
 
 /// What was proven, guardrail by guardrail.
