@@ -123,12 +123,11 @@ fn row(candidate: &Candidate, outcomes: &[Outcome]) -> Row {
     sessions.sort_unstable();
     let ends: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
     let measured = format!(
-        "{}; after {} sessions (p50, worst {}), {} of them answered by it {}",
+        "{}; after {} sessions (p50; worst {}); runs on it {} (p50)",
         ends.join(", "),
         quantile(&sessions, 0.5),
         quantile(&sessions, 1.0),
         quantile(&runs, 0.5),
-        "(runs, p50)"
     );
     let as_expected = outcomes.iter().filter(|outcome| outcome.ended == candidate.expected).count();
     Row::new("rollouts", format!("{} candidate, {} rollouts", candidate.name, outcomes.len()), measured)

@@ -118,8 +118,8 @@ impl Drive {
 
     fn tell(&self, play: &Play, candidate: &Candidate, seed: u64) -> anyhow::Result<()> {
         if seed == 1 {
-            let ledger = self.get("ledger?limit=1000")?;
-            talk(&story::timeline(candidate.name, play.deployment, &ledger)?);
+            let page = self.get(&format!("deployments/{}/timeline", play.deployment))?;
+            talk(&story::timeline(candidate.name, play.deployment, &page)?);
         }
         Ok(())
     }
