@@ -122,8 +122,9 @@ impl Observer {
             }
             (followed.version, followed.observed.gather(), followed.sourced.clone(), complete)
         };
-        // Judged while nobody waits for the lock.
-        let facts = gathered.facts(&sourced);
+        // Judged while nobody waits for the lock, and with the runtime told: with many values it takes milliseconds, for
+        // which requests on this thread must not wait (I13).
+        let facts = tasks::compute_here(|| gathered.facts(&sourced));
         if let Some(followed) = self.lock().get_mut(&id)
             && followed.facts.as_ref().is_none_or(|(kept, _)| *kept < version)
         {

@@ -5,8 +5,8 @@
 //! one append that names the generation of the rollout that it was decided on, so that of two executors, or of one that
 //! slept, the slower one does nothing.
 //!
-//! It looks again whenever something was observed or the ledger moved (at most every [`PAUSE`], so that traffic can't keep
-//! it busy), when a decision named a time, and every [`IDLE`] in any case.
+//! It looks again whenever something was observed or the ledger moved (at most every [`PAUSE`], and more rarely where a look
+//! takes long, so that traffic can't keep it busy), when a decision named a time, and every [`IDLE`] in any case.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -29,9 +29,12 @@ use crate::{By, CommitError, Committed, Control, Inner, errors, tasks};
 mod timeline;
 mod traffic;
 
-/// The shortest time between two looks: what a look costs is small beside it, and a breach is still acted on in well
-/// under a second.
+/// The shortest time between two looks: a breach is acted on in well under a second.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Where looks take long, since there is much to judge, they take at most one part in so many of a core; but never is the
+/// pause longer than [`PAUSE_MAX`].
+const PAUSE_LOOKS: u32 = 9;
+const PAUSE_MAX: Duration = Duration::from_millis(700);
 /// The longest time between two looks. Deadlines are known beforehand; this is for clocks that jump.
 const IDLE: Duration = Duration::from_secs(5);
 /// How soon what couldn't be done is tried again.
@@ -267,13 +270,16 @@ async fn conduct(control: Weak<Inner>) {
         observed.mark_unchanged();
         let Some(inner) = control.upgrade() else { return };
         let control_now = Control { inner };
+        let clock = Arc::clone(&control_now.inner.clock);
+        let start = clock.ticks();
         let next = control_now.conduct_once().await;
-        let now = control_now.inner.clock.now();
         drop(control_now);
         if next.acted {
             continue;
         }
-        if !wait(&mut heads, &mut observed, next, now).await {
+        let look = Duration::from_micros(clock.ticks().us_since(start));
+        let pause = (look * PAUSE_LOOKS).clamp(PAUSE, PAUSE_MAX);
+        if !wait(&mut heads, &mut observed, next, clock.now(), pause).await {
             return;
         }
     }
@@ -285,10 +291,11 @@ async fn wait(
     observed: &mut watch::Receiver<u64>,
     next: Next,
     now: Timestamp,
+    pause: Duration,
 ) -> bool {
     let until = next.at.map_or(IDLE, |at| Duration::from_millis(at.ms_since(now)).clamp(PAUSE, IDLE));
     let until = if next.failed { RETRY.min(until) } else { until };
-    tokio::time::sleep(PAUSE).await;
+    tokio::time::sleep(pause).await;
     tokio::select! {
         biased;
         changed = heads.changed() => changed.is_ok(),
