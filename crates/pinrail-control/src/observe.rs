@@ -366,7 +366,8 @@ async fn listen(observer: std::sync::Weak<Observer>, mut batches: mpsc::Receiver
     }
 }
 
-fn under_way(world: &World) -> impl Iterator<Item = &Deployment> {
+/// The candidates that are rolled out, by id.
+pub(crate) fn under_way(world: &World) -> impl Iterator<Item = &Deployment> {
     let candidates = world.deployments.values().filter(|deployment| match deployment.status {
         Status::Candidate { .. } => deployment.rollout.is_some(),
         Status::Promoted { .. } | Status::RolledBack { .. } => false,

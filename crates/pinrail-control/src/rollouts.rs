@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use pinrail_domain::deploy::{self, Grounds, RollBackRefused, TakeBack};
-use pinrail_domain::deployment::{Gate, Status};
+use pinrail_domain::deployment::Gate;
 use pinrail_domain::id::DeploymentId;
 use pinrail_domain::ledger::{Actor, Body};
 use pinrail_domain::rollout::acts::{self, RolloutRefused};
@@ -24,7 +24,7 @@ use pinrail_domain::world::World;
 use tokio::sync::watch;
 
 use crate::deploy::{Flipped, flipped};
-use crate::{By, CommitError, Committed, Control, Inner, errors, tasks};
+use crate::{By, CommitError, Committed, Control, Inner, errors, observe, tasks};
 
 mod timeline;
 mod traffic;
@@ -80,7 +80,8 @@ impl Control {
         let snapshot = self.snapshot();
         self.inner.observer.follow(&snapshot.world);
         let mut next = Next::default();
-        for id in under_way(&snapshot.world) {
+        let ids: Vec<DeploymentId> = observe::under_way(&snapshot.world).map(|rollout| rollout.id).collect();
+        for id in ids {
             let Some((rollout, facts, outlook)) = self.look_at(id) else { continue };
             let Some(action) = outlook.action.clone() else {
                 self.inner.rollouts.settled(id);
@@ -302,14 +303,6 @@ async fn wait(
         changed = observed.changed() => changed.is_ok(),
         () = tokio::time::sleep(until) => true,
     }
-}
-
-fn under_way(world: &World) -> Vec<DeploymentId> {
-    let candidates = world.deployments.values().filter(|deployment| match deployment.status {
-        Status::Candidate { .. } => deployment.rollout.is_some(),
-        Status::Promoted { .. } | Status::RolledBack { .. } => false,
-    });
-    candidates.map(|deployment| deployment.id).collect()
 }
 
 /// Why a step is through.
