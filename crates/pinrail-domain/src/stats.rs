@@ -23,6 +23,7 @@
 //! | counts from elsewhere | [`proportion`] | betting, both arms' wealth multiplied |
 //! | one arm's scores alone | [`interval`] | betting |
 //! | latency, cost | [`quantile`] | betting on how many lie below, both arms' wealth multiplied |
+//! | cases that both arms answered | [`paired`] | one look at the end: exact, or by what is likeliest at the margin |
 //!
 //! What is counted must be independent: *units* (sessions), not their runs. All functions are total: empty arms, ties,
 //! shares of 0 % and 100 % and 10⁹ units are answered, and no field is ever NaN or infinite (`None` stands for a number
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 mod counts;
 mod mean;
 mod needed;
+pub mod paired;
 mod quantile;
 mod rate;
 mod search;
