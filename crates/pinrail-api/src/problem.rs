@@ -79,6 +79,7 @@ codes! {
     ManifestPending = 503, "manifest_pending", "the manifest is being worked out";
     Held = 409, "held", "a hold is set";
     NotHeld = 409, "not_held", "there is no hold to lift";
+    GateMissing = 409, "gate_missing", "the gate has not been passed";
     Unproven = 409, "unproven", "the rollout is not through";
     RolloutState = 409, "rollout_state", "the rollout does not allow this";
     NotACandidate = 409, "not_a_candidate", "the deployment is no candidate";

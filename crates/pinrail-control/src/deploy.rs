@@ -82,9 +82,9 @@ impl Control {
         for release in wish.releases.values().filter(|id| snapshot.world.releases.contains_key(id)) {
             self.inner.contracts.get(*release).await.map_err(|error| CommitError::Refused(error.into()))?;
         }
-        let salt = self.salt();
+        let (salt, now) = (self.salt(), self.inner.clock.now());
         let decide = |world: &World| {
-            let (id, bodies) = deploy::open(world, wish, salt, |manifest| self.judge(world, manifest))?;
+            let (id, bodies) = deploy::open(world, wish, salt, |manifest| self.judge(world, manifest), now)?;
             Ok((bodies, id))
         };
         let opened = self.commit(by, decide, flipped).await?;
@@ -101,7 +101,7 @@ impl Control {
         for release in wish.releases.values().filter(|id| world.releases.contains_key(id)) {
             self.inner.contracts.get(*release).await?;
         }
-        deploy::open(world, wish, Salt(0), |manifest| self.judge(world, manifest))?;
+        deploy::open(world, wish, Salt(0), |manifest| self.judge(world, manifest), self.inner.clock.now())?;
         Ok(())
     }
 
@@ -141,7 +141,8 @@ impl Control {
         let _alone = if is_job { Some(self.inner.jobs.write().await) } else { None };
         let conflicts = self.conflicts(id).await.map_err(CommitError::Store)?;
         let decide = |world: &World| {
-            Ok((deploy::promote(world, id, grounds, lift_hold, |manifest| self.judge(world, manifest))?, id))
+            let judge = |manifest: &_| self.judge(world, manifest);
+            Ok((deploy::promote(world, id, grounds, lift_hold, judge, self.inner.clock.now())?, id))
         };
         let report = |world: &World, id| Flipped { conflicts: conflicts.clone(), ..flipped(world, id) };
         self.commit(by, decide, report).await

@@ -132,7 +132,7 @@ impl Control {
         by: By,
         id: DeploymentId,
     ) -> Result<Committed<Flipped>, CommitError<RolloutRefused>> {
-        self.change(by, id, |world| acts::resume(world, id)).await
+        self.change(by, id, |world| acts::resume(world, id, self.inner.clock.now())).await
     }
 
     /// Approves the rollout's current step.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::address;
+use crate::gate::{BadGate, GateSpec};
 use crate::id::{SegmentName, TenantId};
 use crate::provider::is_env_name;
 use crate::rollout::RolloutSpec;
@@ -33,6 +34,9 @@ pub struct AgentSpec {
     /// How its candidates are proven; none: as its tier does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<RolloutSpec>,
+    /// The evals that its candidates must pass; none: what its tier asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateSpec>,
 }
 
 /// Where calls of tools with side effects are reported when the deployment behind them turned out bad.
@@ -99,6 +103,8 @@ pub enum BadAgent {
     CompensationSecret,
     #[error("rollout: {0}")]
     Rollout(BadRollout),
+    #[error("gate: {0}")]
+    Gate(BadGate),
     #[error("{what} is {got}; at most {max} are allowed")]
     TooMany { what: &'static str, got: usize, max: usize },
 }
@@ -134,6 +140,9 @@ impl AgentSpec {
         }
         if let Some(rollout) = &self.rollout {
             rollout.check(self).map_err(BadAgent::Rollout)?;
+        }
+        if let Some(gate) = &self.gate {
+            gate.check().map_err(BadAgent::Gate)?;
         }
         self.compensation.as_ref().map_or(Ok(()), Compensation::check)
     }

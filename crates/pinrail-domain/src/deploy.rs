@@ -2,13 +2,15 @@
 //! append, or why not. Several entries of one answer are appended together or not at all.
 //!
 //! Conditions, in the order they are checked: what is named exists; the tier admits the model; something
-//! would change; no other candidate is in the way; no hold is set (or the caller lifts it). Rolling back checks
+//! would change; no other candidate is in the way; no hold is set (or the caller lifts it); the gate was passed, where
+//! something is promoted that needs one (I14). Rolling back checks
 //! only that the deployment exists and isn't rolled back yet: nothing may block it (I7).
 
 use std::collections::BTreeMap;
 
 use crate::assign::Salt;
 use crate::deployment::{Deployment, Hold, Status};
+use crate::gate::{self, Missing, Waiver};
 use crate::id::{AgentName, DeploymentId, IngestName, ReleaseId, SegmentName};
 use crate::ledger::Body;
 use crate::model::Identity;
@@ -18,6 +20,7 @@ use crate::rollout::{Evidence, Plan, Weights};
 use crate::share::Share;
 use crate::state::view::Ranges;
 use crate::tier::ModelRefused;
+use crate::time::Timestamp;
 use crate::world::World;
 
 /// A wish to put releases in front of a segment's traffic.
@@ -95,6 +98,9 @@ pub enum OpenRefused {
     AlreadyActive { segment: SegmentName, active: DeploymentId },
     #[error("{agent}/{segment} is held since deployment {} was rolled back: {}", hold.deployment, hold.why)]
     Held { agent: AgentName, segment: SegmentName, hold: Hold },
+    /// It would be promoted at once.
+    #[error("the gate is missing: {}", gate_words(.0))]
+    Gate(Vec<Missing>),
 }
 
 /// Why a deployment isn't promoted.
@@ -112,6 +118,8 @@ pub enum PromoteRefused {
     Unproven { id: DeploymentId, step: usize, steps: usize },
     #[error("the rollout of deployment {id} has moved on to generation {generation}")]
     Stale { id: DeploymentId, generation: u64 },
+    #[error("the gate of deployment {id} is missing: {}", gate_words(.missing))]
+    Gate { id: DeploymentId, missing: Vec<Missing> },
 }
 
 /// Why a deployment isn't rolled back: only because there is nothing to take back.
@@ -162,6 +170,7 @@ pub fn open(
     wish: &Open,
     salt: Salt,
     judge: impl Fn(&Manifest) -> Identity,
+    now: Timestamp,
 ) -> Result<(DeploymentId, Vec<Body>), OpenRefused> {
     let Open { releases, segment, traffic, lift_hold } = wish;
     if releases.is_empty() || releases.len() > AGENTS_PER_DEPLOYMENT_MAX {
@@ -179,6 +188,9 @@ pub fn open(
     }
     let mut bodies = holds_to_lift(world, releases.keys(), segment, *lift_hold)
         .map_err(|(agent, hold)| OpenRefused::Held { agent, segment: segment.clone(), hold })?;
+    if *traffic == Traffic::Now {
+        refuse_without_gate(world, releases, segment, &[], now).map_err(OpenRefused::Gate)?;
+    }
     let deployment = world.next_deployment();
     let (weight, rollout) = match traffic {
         Traffic::Canary(weight) => (*weight, None),
@@ -210,6 +222,7 @@ pub fn promote(
     grounds: &Grounds,
     lift_hold: bool,
     judge: impl Fn(&Manifest) -> Identity,
+    now: Timestamp,
 ) -> Result<Vec<Body>, PromoteRefused> {
     let deployment = world.deployments.get(&id).ok_or(PromoteRefused::NoDeployment(id))?;
     match &deployment.status {
@@ -230,7 +243,25 @@ pub fn promote(
     let mut bodies = holds_to_lift(world, moved, segment, lift_hold)
         .map_err(|(agent, hold)| PromoteRefused::Held { agent, segment: segment.clone(), hold })?;
     bodies.push(promoted(deployment, grounds)?);
+    // I14: whoever asks, and on whatever grounds.
+    refuse_without_gate(world, &deployment.releases, segment, &deployment.waivers, now)
+        .map_err(|missing| PromoteRefused::Gate { id, missing })?;
     Ok(bodies)
+}
+
+fn refuse_without_gate(
+    world: &World,
+    releases: &BTreeMap<AgentName, ReleaseId>,
+    segment: &SegmentName,
+    waivers: &[Waiver],
+    now: Timestamp,
+) -> Result<(), Vec<Missing>> {
+    let missing = gate::missing(world, releases, segment, waivers, now);
+    if missing.is_empty() { Ok(()) } else { Err(missing) }
+}
+
+pub(crate) fn gate_words(missing: &[Missing]) -> String {
+    missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn promoted(deployment: &Deployment, grounds: &Grounds) -> Result<Body, PromoteRefused> {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::assign::Salt;
 use crate::digest::Digest;
+use crate::gate::Waiver;
 use crate::id::{AgentName, DeploymentId, IngestName, LedgerSeq, ReleaseId, SegmentName};
 use crate::rollout::{Evidence, Rollout};
 use crate::share::Share;
@@ -40,6 +41,9 @@ pub struct Deployment {
     /// The newest verdict of an offline eval of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
+    /// What people said that its promotion may do without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waivers: Vec<Waiver>,
     /// What the last step of its rollout, or its rollback by a guardrail, rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Box<Evidence>>,
@@ -89,6 +93,17 @@ pub enum Status {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         kept_state: bool,
     },
+}
+
+impl GateVerdict {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GateVerdict::Pass => "pass",
+            GateVerdict::Fail => "fail",
+            GateVerdict::Inconclusive => "inconclusive",
+        }
+    }
 }
 
 impl Deployment {

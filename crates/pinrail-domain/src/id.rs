@@ -205,63 +205,78 @@ impl fmt::Debug for ReleaseId {
     }
 }
 
-/// One run: a ULID, so ids sort by the time they were made; written `run_` and 26 characters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RunId(pub u128);
+macro_rules! timed {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $(#[$nodoc:meta])* $not:ident, $refusal:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u128);
 
-/// A text that is not a run id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a run id: expected `run_` and 26 characters")]
-pub struct NotARunId;
+        $(#[$nodoc])*
+        #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        #[error($refusal)]
+        pub struct $not;
 
-impl RunId {
-    const PREFIX: &'static str = "run_";
+        impl $name {
+            const PREFIX: &'static str = $prefix;
 
-    /// Makes an id from a time in Unix milliseconds and 80 random bits.
-    #[must_use]
-    pub fn from_parts(ms: u64, random: u128) -> RunId {
-        RunId(ulid::Ulid::from_parts(ms, random).0)
-    }
+            /// Makes an id from a time in Unix milliseconds and 80 random bits.
+            #[must_use]
+            pub fn from_parts(ms: u64, random: u128) -> $name {
+                $name(ulid::Ulid::from_parts(ms, random).0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut buffer = [0; ulid::ULID_LEN];
+                let text = ulid::Ulid(self.0).array_to_str(&mut buffer);
+                text.make_ascii_lowercase();
+                f.write_str(Self::PREFIX)?;
+                f.write_str(text)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = $not;
+
+            fn from_str(text: &str) -> Result<Self, $not> {
+                let body = text.strip_prefix(Self::PREFIX).ok_or($not)?;
+                let id = $name(ulid::Ulid::from_string(body).map_err(|_| $not)?.0);
+                // The alphabet has synonyms (upper case, I for 1): one id has one spelling.
+                if id.to_string() == text { Ok(id) } else { Err($not) }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
 }
 
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut buffer = [0; ulid::ULID_LEN];
-        let text = ulid::Ulid(self.0).array_to_str(&mut buffer);
-        text.make_ascii_lowercase();
-        f.write_str(Self::PREFIX)?;
-        f.write_str(text)
-    }
-}
-
-impl fmt::Debug for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for RunId {
-    type Err = NotARunId;
-
-    fn from_str(text: &str) -> Result<Self, NotARunId> {
-        let body = text.strip_prefix(Self::PREFIX).ok_or(NotARunId)?;
-        let id = RunId(ulid::Ulid::from_string(body).map_err(|_| NotARunId)?.0);
-        // The alphabet has synonyms (upper case, I for 1): one run has one spelling.
-        if id.to_string() == text { Ok(id) } else { Err(NotARunId) }
-    }
-}
-
-impl Serialize for RunId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for RunId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+timed!(
+    /// One run: a ULID, so ids sort by the time they were made; written `run_` and 26 characters.
+    RunId, "run_",
+    /// A text that is not a run id.
+    NotARunId, "not a run id: expected `run_` and 26 characters");
+timed!(
+    /// One gate: an eval of a candidate against its incumbent. A ULID, written `gate_` and 26 characters.
+    GateId, "gate_",
+    /// A text that is not a gate's id.
+    NotAGateId, "not a gate's id: expected `gate_` and 26 characters");
 
 #[cfg(test)]
 mod tests {

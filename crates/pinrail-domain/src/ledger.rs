@@ -14,8 +14,9 @@ use crate::assign::Salt;
 use crate::canonical::{self, NotCanonical};
 use crate::deployment::Gate;
 use crate::digest::Digest;
+use crate::gate::{Judgement, SuiteKind};
 use crate::id::{
-    AgentName, DeploymentId, IngestName, LedgerSeq, ProviderName, ReleaseId, SegmentName, TenantId,
+    AgentName, DeploymentId, GateId, IngestName, LedgerSeq, ProviderName, ReleaseId, SegmentName, TenantId,
     WebhookName,
 };
 use crate::key::{Key, KeyId};
@@ -150,6 +151,22 @@ pub enum Body {
         deployment: DeploymentId,
         gate: Gate,
     },
+    /// A gate ended.
+    GateJudged {
+        agent: AgentName,
+        gate: GateId,
+        judgement: Box<Judgement>,
+    },
+    /// The entry's actor says that a deployment may be promoted without these kinds of suites.
+    GateOverridden {
+        deployment: DeploymentId,
+        kinds: Vec<SuiteKind>,
+    },
+    /// The entry's actor says so, too.
+    GateOverrideSeconded {
+        deployment: DeploymentId,
+        overridden: LedgerSeq,
+    },
     /// The state as it was when a deployment was opened, in an artifact.
     ManifestRecorded {
         deployment: DeploymentId,
@@ -215,6 +232,9 @@ impl Body {
             | Body::RolloutStopped { .. }
             | Body::RolloutApproved { .. }
             | Body::GateRecorded { .. }
+            | Body::GateJudged { .. }
+            | Body::GateOverridden { .. }
+            | Body::GateOverrideSeconded { .. }
             | Body::ManifestRecorded { .. }
             | Body::StateCollected { .. }
             | Body::StateErased { .. }
@@ -245,6 +265,9 @@ impl Body {
             Body::RolloutResumed { .. } => "rollout_resumed",
             Body::RolloutApproved { .. } => "rollout_approved",
             Body::GateRecorded { .. } => "gate_recorded",
+            Body::GateJudged { .. } => "gate_judged",
+            Body::GateOverridden { .. } => "gate_overridden",
+            Body::GateOverrideSeconded { .. } => "gate_override_seconded",
             Body::WeightSet { .. } => "weight_set",
             Body::HoldLifted { .. } => "hold_lifted",
             Body::KeyCreated { .. } => "key_created",

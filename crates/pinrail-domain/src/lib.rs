@@ -12,6 +12,7 @@ pub mod canonical;
 pub mod deploy;
 pub mod deployment;
 pub mod digest;
+pub mod gate;
 pub mod id;
 pub mod journal;
 pub mod key;

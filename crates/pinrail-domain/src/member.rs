@@ -106,6 +106,9 @@ fn parts(body: &Body) -> BTreeSet<Part> {
         | Body::RolloutStopped { .. }
         | Body::RolloutApproved { .. }
         | Body::GateRecorded { .. }
+        | Body::GateJudged { .. }
+        | Body::GateOverridden { .. }
+        | Body::GateOverrideSeconded { .. }
         | Body::KeyCreated { .. }
         | Body::KeyRevoked { .. }
         | Body::WebhookPut { .. }
@@ -122,6 +125,8 @@ fn deployment(body: &Body) -> Option<DeploymentId> {
         | Body::RolloutResumed { deployment, .. }
         | Body::RolloutApproved { deployment, .. }
         | Body::GateRecorded { deployment, .. }
+        | Body::GateOverridden { deployment, .. }
+        | Body::GateOverrideSeconded { deployment, .. }
         | Body::DeploymentRolledBack { deployment, .. }
         | Body::WeightSet { deployment, .. }
         | Body::ManifestRecorded { deployment, .. } => Some(*deployment),
@@ -130,6 +135,7 @@ fn deployment(body: &Body) -> Option<DeploymentId> {
         | Body::AgentPut { .. }
         | Body::AgentRemoved { .. }
         | Body::ReleaseCreated { .. }
+        | Body::GateJudged { .. }
         | Body::StateCollected { .. }
         | Body::StateErased { .. }
         | Body::HoldLifted { .. }
@@ -145,6 +151,7 @@ fn agent(body: &Body) -> Option<&AgentName> {
         Body::AgentPut { agent, .. }
         | Body::AgentRemoved { agent }
         | Body::ReleaseCreated { agent, .. }
+        | Body::GateJudged { agent, .. }
         | Body::HoldLifted { agent, .. } => Some(agent),
         Body::ProviderPut { .. }
         | Body::ProviderRemoved { .. }
@@ -156,6 +163,8 @@ fn agent(body: &Body) -> Option<&AgentName> {
         | Body::RolloutResumed { .. }
         | Body::RolloutApproved { .. }
         | Body::GateRecorded { .. }
+        | Body::GateOverridden { .. }
+        | Body::GateOverrideSeconded { .. }
         | Body::ManifestRecorded { .. }
         | Body::StateCollected { .. }
         | Body::StateErased { .. }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gate::SuiteKind;
 use crate::model::Identity;
+use crate::rollout::quantity::Span;
 
 /// How much rigour an agent needs. Stored: never rename.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,6 +25,12 @@ pub struct Demands {
     pub unknown_models: Allowed,
     /// When a run's stamp must be on disk.
     pub stamp: StampDurability,
+    /// The kinds of suites that a promotion needs a passing gate of (I14).
+    pub gate: &'static [SuiteKind],
+    /// How long a verdict counts.
+    pub gate_max_age: Span,
+    /// Whether only two keys together may do without a gate, and a gate counts only where the provider says what answered.
+    pub override_needs_second: bool,
 }
 
 /// Whether something is let through.
@@ -60,16 +68,29 @@ impl Tier {
     pub fn demands(self) -> Demands {
         use Allowed::{No, WithOverride, Yes};
         match self {
-            Tier::Throwaway => {
-                Demands { floating_models: Yes, unknown_models: Yes, stamp: StampDurability::Soon }
-            }
-            Tier::Standard => {
-                Demands { floating_models: No, unknown_models: Yes, stamp: StampDurability::Soon }
-            }
+            Tier::Throwaway => Demands {
+                floating_models: Yes,
+                unknown_models: Yes,
+                stamp: StampDurability::Soon,
+                gate: &[],
+                gate_max_age: Span::hours(30 * 24),
+                override_needs_second: false,
+            },
+            Tier::Standard => Demands {
+                floating_models: No,
+                unknown_models: Yes,
+                stamp: StampDurability::Soon,
+                gate: &[],
+                gate_max_age: Span::hours(30 * 24),
+                override_needs_second: false,
+            },
             Tier::Critical => Demands {
                 floating_models: No,
                 unknown_models: WithOverride,
                 stamp: StampDurability::BeforeCall,
+                gate: &SuiteKind::ALL,
+                gate_max_age: Span::hours(7 * 24),
+                override_needs_second: true,
             },
         }
     }

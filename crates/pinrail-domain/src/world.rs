@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::agent::AgentSpec;
 use crate::deployment::{Deployment, Pointer};
 use crate::digest::Digest;
+use crate::gate::Judged;
 use crate::id::{
     AgentName, DeploymentId, Epoch, LedgerSeq, ProviderName, ReleaseId, SegmentName, StateSeq, TenantId,
     WebhookName,
@@ -25,6 +26,7 @@ use crate::time::Timestamp;
 use crate::webhook::{Webhook, WebhookSpec};
 
 mod deployments;
+mod gates;
 mod rollouts;
 
 /// Everything the control plane knows. Cheap to copy: copies share each part until one of them changes it.
@@ -51,6 +53,8 @@ pub struct World {
     /// Whether any key was ever made: then the server never counts as open again.
     pub keyed: bool,
     pub webhooks: Shared<BTreeMap<WebhookName, Arc<Webhook>>>,
+    /// How gates ended, oldest first.
+    pub gates: Shared<BTreeMap<AgentName, Vec<Arc<Judged>>>>,
 }
 
 /// A part of the world that copies share until one of them changes it: so a change costs what it touches, and
@@ -132,6 +136,7 @@ impl Default for World {
             keys: Shared::default(),
             keyed: false,
             webhooks: Shared::default(),
+            gates: Shared::default(),
         }
     }
 }
@@ -239,6 +244,9 @@ impl World {
                 self.candidate(*deployment)?;
                 let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
                 Arc::make_mut(deployment).gate = Some(gate.clone());
+            }
+            Body::GateJudged { .. } | Body::GateOverridden { .. } | Body::GateOverrideSeconded { .. } => {
+                self.take_in_gate(entry)?;
             }
             Body::ManifestRecorded { deployment, manifest } => {
                 let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;

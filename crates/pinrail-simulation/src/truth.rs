@@ -284,6 +284,9 @@ impl Counted {
             | Body::RolloutResumed { .. }
             | Body::RolloutApproved { .. }
             | Body::GateRecorded { .. }
+            | Body::GateJudged { .. }
+            | Body::GateOverridden { .. }
+            | Body::GateOverrideSeconded { .. }
             | Body::WeightSet { .. }
             | Body::HoldLifted { .. }
             | Body::KeyCreated { .. }

@@ -31,7 +31,7 @@ impl Control {
             looked += entries.len();
             for entry in entries {
                 at = entry.seq;
-                if tell(&entry, id, None).is_some() {
+                if tell(&entry, deployment, None).is_some() {
                     found.push(entry);
                     if found.len() == limit {
                         let more = at < self.snapshot().world.head.seq;

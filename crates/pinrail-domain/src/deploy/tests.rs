@@ -19,12 +19,12 @@ fn wish(agents: &[&str], release: u32, at: &str) -> Open {
 }
 
 fn opened(play: &Play, wish: &Open) -> Result<Vec<&'static str>, String> {
-    let decided = open(&play.world, wish, Salt(1), judge);
+    let decided = open(&play.world, wish, Salt(1), judge, crate::time::Timestamp(0));
     decided.map(|(_, bodies)| bodies.iter().map(Body::kind).collect()).map_err(|refusal| refusal.to_string())
 }
 
 fn promoted(play: &Play, id: DeploymentId, lift_hold: bool) -> Result<Vec<&'static str>, String> {
-    let decided = promote(&play.world, id, &Grounds::ASKED, lift_hold, judge);
+    let decided = promote(&play.world, id, &Grounds::ASKED, lift_hold, judge, crate::time::Timestamp(0));
     decided.map(|bodies| bodies.iter().map(Body::kind).collect()).map_err(|refusal| refusal.to_string())
 }
 
@@ -93,7 +93,7 @@ fn the_tier_is_asked_again_at_every_deployment_and_promotion() {
     assert_eq!(opened(&play, &of(&unknown)), Ok(vec!["deployment_opened"]));
 
     play.append(vec![put(Tier::Throwaway)]);
-    let (id, bodies) = open(&play.world, &of(&floating), Salt(1), judge).unwrap();
+    let (id, bodies) = open(&play.world, &of(&floating), Salt(1), judge, crate::time::Timestamp(0)).unwrap();
     play.append(bodies);
     play.append(vec![put(Tier::Standard)]);
     assert_eq!(promoted(&play, id, false), refused(refusal));

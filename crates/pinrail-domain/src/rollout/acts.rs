@@ -6,10 +6,12 @@
 use super::facts::Evidence;
 use super::plan::Step;
 use super::progress::{Entered, Rollout, Stop};
-use crate::deploy::state;
+use crate::deploy::{gate_words, state};
 use crate::deployment::{Deployment, Gate, Status};
+use crate::gate::{self, Missing};
 use crate::id::DeploymentId;
 use crate::ledger::Body;
+use crate::time::Timestamp;
 use crate::world::World;
 
 /// Why nothing happens to a rollout.
@@ -27,6 +29,8 @@ pub enum RolloutRefused {
     Stopped { id: DeploymentId, why: String },
     #[error("the rollout of deployment {id} is neither stopped nor at a pause")]
     NotStopped { id: DeploymentId },
+    #[error("the gate of deployment {id} is missing: {}", gate_words(.missing))]
+    Gate { id: DeploymentId, missing: Vec<Missing> },
     #[error("step {step} of deployment {id} is a {word}, which needs no approval")]
     NoApproval { id: DeploymentId, step: usize, word: &'static str },
 }
@@ -83,8 +87,8 @@ pub fn freeze(
 }
 
 /// Lets a stopped rollout go on, with the whole time of its step before it; ends a pause.
-pub fn resume(world: &World, id: DeploymentId) -> Result<Body, RolloutRefused> {
-    let (_, rollout) = under_way(world, id)?;
+pub fn resume(world: &World, id: DeploymentId, now: Timestamp) -> Result<Body, RolloutRefused> {
+    let (deployment, rollout) = under_way(world, id)?;
     let generation = rollout.generation + 1;
     if rollout.stopped.is_some() {
         return Ok(Body::RolloutResumed { deployment: id, generation });
@@ -96,6 +100,10 @@ pub fn resume(world: &World, id: DeploymentId) -> Result<Body, RolloutRefused> {
             Ok(Body::RolloutStep { deployment: id, generation, entered })
         }
         Step::Pause { .. } => {
+            let missing = promotion_missing(world, deployment, now);
+            if !missing.is_empty() {
+                return Err(RolloutRefused::Gate { id, missing });
+            }
             Ok(Body::DeploymentPromoted { deployment: id, overridden: None, evidence: None })
         }
         Step::Gate | Step::Shadow { .. } | Step::Canary { .. } | Step::Approve { .. } => {
@@ -123,6 +131,12 @@ pub fn approve(world: &World, id: DeploymentId) -> Result<Body, RolloutRefused> 
 pub fn record_gate(world: &World, id: DeploymentId, gate: Gate) -> Result<Body, RolloutRefused> {
     candidate(world, id)?;
     Ok(Body::GateRecorded { deployment: id, gate })
+}
+
+/// What the gate has against a promotion (I14).
+pub(super) fn promotion_missing(world: &World, deployment: &Deployment, now: Timestamp) -> Vec<Missing> {
+    let Deployment { releases, segment, waivers, .. } = deployment;
+    gate::missing(world, releases, segment, waivers, now)
 }
 
 fn current(

@@ -11,10 +11,12 @@
 //!
 //! Ties between breaches go to the guardrail that the plan lists first.
 
+use super::acts::promotion_missing;
 use super::facts::{Facts, Finding, margin_words};
 use super::plan::{Guardrail, Step};
 use super::progress::{Rollout, Stop, Stopped};
-use crate::deployment::{Deployment, GateVerdict, Status};
+use crate::deployment::{Deployment, Status};
+use crate::gate;
 use crate::id::DeploymentId;
 use crate::ledger::Actor;
 use crate::share::Share;
@@ -54,7 +56,7 @@ pub fn look(world: &World, id: DeploymentId, facts: &Facts, now: Timestamp) -> O
     let deployment = world.deployments.get(&id)?;
     let rollout = deployment.rollout.as_deref()?;
     match deployment.status {
-        Status::Candidate { .. } => Some(Look { deployment, rollout, facts, now }.decide()),
+        Status::Candidate { .. } => Some(Look { world, deployment, rollout, facts, now }.decide()),
         Status::Promoted { .. } | Status::RolledBack { .. } => None,
     }
 }
@@ -63,6 +65,7 @@ pub fn look(world: &World, id: DeploymentId, facts: &Facts, now: Timestamp) -> O
 const UNPROVEN_SPELT_OUT: usize = 2;
 
 struct Look<'a> {
+    world: &'a World,
     deployment: &'a Deployment,
     rollout: &'a Rollout,
     facts: &'a Facts,
@@ -82,7 +85,11 @@ impl Look<'_> {
         if let Some(stop) = self.stop() {
             return act(Action::Stop(stop));
         }
-        let waits = self.missing();
+        let mut waits = self.missing();
+        if self.rollout.step + 1 == self.rollout.plan.steps.len() && *self.rollout.current() != Step::Gate {
+            let missing = promotion_missing(self.world, self.deployment, self.now);
+            waits.extend(missing.iter().map(ToString::to_string));
+        }
         if waits.is_empty() {
             return act(self.onward());
         }
@@ -129,7 +136,7 @@ impl Look<'_> {
     /// What the current step still needs.
     fn missing(&self) -> Vec<String> {
         match self.rollout.current() {
-            Step::Gate => self.gate_missing().into_iter().collect(),
+            Step::Gate => gate::step_missing(self.world, self.deployment, self.now),
             Step::Shadow { min_runs, max_divergence, .. } => self.pairs_missing(*min_runs, *max_divergence),
             Step::Canary { min_runs, slack, .. } => self.proof_missing(*min_runs, *slack),
             Step::Pause { length: None } => {
@@ -144,17 +151,6 @@ impl Look<'_> {
                 }
             }
             Step::Approve { by } => self.approvals_missing(by),
-        }
-    }
-
-    fn gate_missing(&self) -> Option<String> {
-        match self.deployment.gate.as_ref().map(|gate| gate.verdict) {
-            Some(GateVerdict::Pass) => None,
-            Some(GateVerdict::Fail) => Some("a gate that passes: the last one failed".to_owned()),
-            Some(GateVerdict::Inconclusive) => {
-                Some("a gate that passes: the last one was inconclusive".to_owned())
-            }
-            None => Some("a gate's verdict (`pinrail gate record`)".to_owned()),
         }
     }
 

@@ -8,8 +8,8 @@ use super::facts::{Evidence, Finding};
 use super::outlook::{step_words, stop_words};
 use super::plan::{Guardrail, Plan, Step};
 use super::progress::Rollout;
-use crate::deployment::{Gate, GateVerdict};
-use crate::id::DeploymentId;
+use crate::deployment::{Deployment, Gate, GateVerdict};
+use crate::gate::Judgement;
 use crate::ledger::{Body, Entry};
 use crate::share::Share;
 
@@ -80,7 +80,8 @@ pub fn slack_at(plan: &Plan, step: usize) -> f64 {
 
 /// Tells what a ledger entry did to a deployment; none where it is about something else.
 #[must_use]
-pub fn tell<'e>(entry: &'e Entry, id: DeploymentId, rollout: Option<&Rollout>) -> Option<Told<'e>> {
+pub fn tell<'e>(entry: &'e Entry, of: &Deployment, rollout: Option<&Rollout>) -> Option<Told<'e>> {
+    let id = of.id;
     let step = |place: usize| match rollout.and_then(|rollout| rollout.plan.steps.get(place)) {
         Some(step) => {
             let steps = rollout.map_or(0, |rollout| rollout.plan.steps.len());
@@ -122,6 +123,16 @@ pub fn tell<'e>(entry: &'e Entry, id: DeploymentId, rollout: Option<&Rollout>) -
             (deployment, format!("approved {}", step(*place)), None)
         }
         Body::GateRecorded { deployment, gate } => (deployment, gate_words(gate), None),
+        Body::GateJudged { agent, judgement, .. } if of.releases.get(agent) == Some(&judgement.candidate) => {
+            (&id, judged_words(judgement), None)
+        }
+        Body::GateOverridden { deployment, kinds } => {
+            let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+            (deployment, format!("gate overridden for {} suites", kinds.join(", ")), None)
+        }
+        Body::GateOverrideSeconded { deployment, .. } => {
+            (deployment, "override of the gate seconded".to_owned(), None)
+        }
         Body::ManifestRecorded { deployment, .. } => {
             (deployment, "the state as it was then is recorded".to_owned(), None)
         }
@@ -129,7 +140,8 @@ pub fn tell<'e>(entry: &'e Entry, id: DeploymentId, rollout: Option<&Rollout>) -
         Body::StateCollected { deployments, records, .. } if deployments.contains(&id) => {
             (&id, format!("what it wrote was removed for good ({records} records in all)"), None)
         }
-        Body::ProviderPut { .. }
+        Body::GateJudged { .. }
+        | Body::ProviderPut { .. }
         | Body::ProviderRemoved { .. }
         | Body::AgentPut { .. }
         | Body::AgentRemoved { .. }
@@ -143,6 +155,12 @@ pub fn tell<'e>(entry: &'e Entry, id: DeploymentId, rollout: Option<&Rollout>) -
         | Body::WebhookRemoved { .. } => return None,
     };
     (*deployment == id).then_some(Told { what, evidence })
+}
+
+fn judged_words(judgement: &Judgement) -> String {
+    let suites: Vec<String> =
+        judgement.suites.iter().map(|suite| format!("{} {}", suite.name, suite.verdict.as_str())).collect();
+    format!("gate ended {}: {}", judgement.verdict.as_str(), suites.join(", "))
 }
 
 fn gate_words(gate: &Gate) -> String {

@@ -177,7 +177,7 @@ proptest! {
             let (_, again, via) = asked.ask(&weighed).unwrap();
             prop_assert_eq!((again, via), (first, Via::Session));
 
-            let promoted = deploy::promote(world, id, &deploy::Grounds::ASKED, true, play::judge).unwrap().pop().unwrap();
+            let promoted = deploy::promote(world, id, &deploy::Grounds::ASKED, true, play::judge, crate::time::Timestamp(0)).unwrap().pop().unwrap();
             prop_assert_eq!(asked.ask(&after(world, promoted)).unwrap().1, candidate.target);
             let aborted = asked.ask(&after(world, deploy::roll_back(world, id, &TakeBack::default()).unwrap()));
             prop_assert!(aborted.is_err() || aborted.unwrap().1.deployment != id);

@@ -146,8 +146,15 @@ impl Model {
             Step::Commit { which } => {
                 let candidate = self.world.deployments.values().filter(|d| !self.is_decided(d.id));
                 let Some(id) = pick(candidate.map(|d| d.id), *which) else { return Act::Nothing };
-                deploy::promote(&self.world, id, &deploy::Grounds::ASKED, true, pinned)
-                    .map_or(Act::Nothing, Act::Append)
+                deploy::promote(
+                    &self.world,
+                    id,
+                    &deploy::Grounds::ASKED,
+                    true,
+                    pinned,
+                    crate::time::Timestamp(0),
+                )
+                .map_or(Act::Nothing, Act::Append)
             }
             Step::RollBack { which, keep_state, cascade } => {
                 let left = self.world.deployments.keys().filter(|id| !self.is_taken_back(**id));
@@ -219,6 +226,9 @@ impl Model {
             | Body::RolloutResumed { .. }
             | Body::RolloutApproved { .. }
             | Body::GateRecorded { .. }
+            | Body::GateJudged { .. }
+            | Body::GateOverridden { .. }
+            | Body::GateOverrideSeconded { .. }
             | Body::WeightSet { .. }
             | Body::HoldLifted { .. }
             | Body::KeyCreated { .. }
@@ -344,7 +354,8 @@ impl Model {
         let traffic = if now { Traffic::Now } else { Traffic::Canary(Share::NONE) };
         let open = Open { releases: [(agent, release)].into(), segment, traffic, lift_hold: true };
         let salt = Salt(self.world.next_deployment().0);
-        deploy::open(&self.world, &open, salt, pinned).map_or(Act::Nothing, |(_, bodies)| Act::Append(bodies))
+        deploy::open(&self.world, &open, salt, pinned, crate::time::Timestamp(0))
+            .map_or(Act::Nothing, |(_, bodies)| Act::Append(bodies))
     }
 
     /// Some quarter of all records, whosever they are.

@@ -23,8 +23,9 @@ pub struct Concerns {
 }
 
 /// The fields that name the thing that an entry changed, most telling first, each with its place in the API.
-const SUBJECTS: [(&str, &str); 7] = [
+const SUBJECTS: [(&str, &str); 8] = [
     ("deployment", "deployments"),
+    ("gate", "gates"),
     ("release", "releases"),
     ("agent", "agents"),
     ("provider", "providers"),

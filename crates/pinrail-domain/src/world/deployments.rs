@@ -34,6 +34,7 @@ impl World {
             manifest: None,
             rollout: None,
             gate: None,
+            waivers: Vec::new(),
             evidence: None,
         };
         self.check_opening(&opened)?;

@@ -83,6 +83,9 @@ impl Model {
             | Body::RolloutResumed { .. }
             | Body::RolloutApproved { .. }
             | Body::GateRecorded { .. }
+            | Body::GateJudged { .. }
+            | Body::GateOverridden { .. }
+            | Body::GateOverrideSeconded { .. }
             | Body::KeyCreated { .. }
             | Body::KeyRevoked { .. }
             | Body::WebhookPut { .. }
@@ -206,7 +209,7 @@ proptest! {
             releases: pair.iter().map(|name| (agent(name), fresh.id().unwrap())).collect(),
             segment: segment("vip"), traffic: Traffic::Canary(share(500)), lift_hold: true,
         };
-        let (id, bodies) = deploy::open(&play.world, &open, Salt(1), play::judge).unwrap();
+        let (id, bodies) = deploy::open(&play.world, &open, Salt(1), play::judge, crate::time::Timestamp(0)).unwrap();
         play.append(bodies);
         prop_assert!(at(&play).iter().all(|p| p.candidate == Some(id) && p.weight == share(500)));
         if !back {

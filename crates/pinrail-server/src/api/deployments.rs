@@ -6,6 +6,7 @@ use pinrail_control::Committed;
 use pinrail_control::deploy::{Flipped, conflicts};
 use pinrail_domain::deploy;
 use pinrail_domain::deployment::{Deployment, Hold, Status};
+use pinrail_domain::gate::{Missing, Unmet};
 use pinrail_domain::id::{AgentName, DeploymentId, SegmentName};
 use pinrail_domain::world::World;
 
@@ -127,6 +128,35 @@ fn no_deployment(id: DeploymentId) -> Problem {
         format!("deployment {id}"),
         "list them: `pinrail deployment list` (GET /api/v1/deployments)",
     )
+}
+
+/// What the gate has against a promotion, with the way to meet it.
+fn gate_missing(detail: String, id: Option<DeploymentId>, missing: &[Missing]) -> Problem {
+    let agent = missing.first().map_or("AGENT", |missing| missing.agent.as_str());
+    let no_suite =
+        missing.iter().flat_map(|missing| &missing.unmet).any(|unmet| matches!(unmet, Unmet::NoSuite { .. }));
+    let mut next = String::new();
+    if no_suite {
+        next.push_str(&format!(
+            "put suites of every kind into agents/{agent}/evals/ and run `pinrail apply`; then "
+        ));
+    }
+    match id {
+        Some(id) => next.push_str(&format!(
+            "run the gate: `pinrail gate run {id}` (POST /api/v1/gates {{\"deployment\": {id}}}); or do without it: `pinrail \
+             gate override {id} --reason 'why'` (POST /api/v1/deployments/{id}/override)"
+        )),
+        None => next.push_str(
+            "open it as a candidate, without --now, run its gate, `pinrail gate run DEPLOYMENT` (POST /api/v1/gates), and \
+             promote it",
+        ),
+    }
+    let missing = serde_json::to_value(missing).unwrap_or_default();
+    let problem = Problem::new(Code::GateMissing, detail).next_step(next).fact("missing", missing);
+    match id {
+        Some(id) => problem.fact("deployment", id.0),
+        None => problem,
+    }
 }
 
 fn held(detail: String, agent: &AgentName, segment: &SegmentName, hold: &Hold) -> Problem {

@@ -19,11 +19,13 @@ pub fn read(file: &Section<'_>) -> Option<AgentSpec> {
             Some(Compensation { url: section.need("url")?, secret_env: section.get("secret_env") })
         }),
         rollout: file.get("rollout"),
+        gate: None,
     };
     if let Err(bad) = spec.check() {
         let key = match &bad {
             BadAgent::CompensationUrl | BadAgent::CompensationSecret => "compensation",
             BadAgent::Rollout(_) => "rollout",
+            BadAgent::Gate(_) => "gate",
             BadAgent::DefaultListed
             | BadAgent::Duplicate(_)
             | BadAgent::NoCondition(_)

@@ -127,7 +127,8 @@ impl Stage {
             traffic: Traffic::Rollout(Box::new(plan)),
             lift_hold: false,
         };
-        let (id, bodies) = deploy::open(&play.world, &wish, Salt(1), judge).unwrap();
+        let (id, bodies) =
+            deploy::open(&play.world, &wish, Salt(1), judge, crate::time::Timestamp(0)).unwrap();
         play.append(bodies);
         Stage { play, id, bound: BTreeMap::new(), told: Vec::new() }
     }

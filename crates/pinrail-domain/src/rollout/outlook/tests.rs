@@ -91,7 +91,9 @@ impl Stage {
             traffic: Traffic::Rollout(Box::new(plan)),
             lift_hold: false,
         };
-        let (id, bodies) = deploy::open(&play.world, &wish, crate::assign::Salt(1), judge).unwrap();
+        let (id, bodies) =
+            deploy::open(&play.world, &wish, crate::assign::Salt(1), judge, crate::time::Timestamp(0))
+                .unwrap();
         play.append(bodies);
         let now = play.entries.last().unwrap().at;
         Stage { play, id, facts: fine(), now }
@@ -137,7 +139,7 @@ fn bodies(play: &Play, id: DeploymentId, generation: u64, evidence: Evidence, ac
         Action::Stop(why) => vec![acts::stop(&play.world, id, generation, why.clone(), evidence).unwrap()],
         Action::Promote => {
             let grounds = Grounds::Rollout { generation, evidence: Box::new(evidence) };
-            deploy::promote(&play.world, id, &grounds, true, judge).unwrap()
+            deploy::promote(&play.world, id, &grounds, true, judge, crate::time::Timestamp(0)).unwrap()
         }
         Action::RollBack { .. } => {
             let what = TakeBack { evidence: Some(Box::new(evidence)), ..TakeBack::default() };
@@ -174,7 +176,7 @@ fn a_good_candidate_goes_through_every_step() {
     assert_eq!(weights(&stage), ("25%".into(), "50%".into(), 0));
     assert_eq!(stage.act(), Some(Action::Enter(6)));
     assert!(stage.waits().starts_with("somebody to resume it"));
-    let resume = acts::resume(&stage.play.world, stage.id).unwrap();
+    let resume = acts::resume(&stage.play.world, stage.id, Timestamp(0)).unwrap();
     stage.person(resume);
     assert!(stage.waits().starts_with("an approval"));
     let approve = acts::approve(&stage.play.world, stage.id).unwrap();
@@ -223,7 +225,7 @@ fn no_traffic_is_no_success_and_the_deadline_asks() {
     // Enough comes later: it still stands, since somebody was asked.
     stage.facts = fine();
     assert_eq!(stage.act(), None);
-    let resume = acts::resume(&stage.play.world, stage.id).unwrap();
+    let resume = acts::resume(&stage.play.world, stage.id, Timestamp(0)).unwrap();
     stage.person(resume);
     assert_eq!(stage.act(), Some(Action::Enter(4)));
 }
@@ -319,23 +321,28 @@ fn people_act_at_any_time_and_old_news_does_nothing() {
     ));
     assert!(matches!(acts::approve(&stage.play.world, id), Err(acts::RolloutRefused::NoApproval { .. })));
 
-    let asked = deploy::promote(&stage.play.world, id, &Grounds::ASKED, false, judge);
+    let asked =
+        deploy::promote(&stage.play.world, id, &Grounds::ASKED, false, judge, crate::time::Timestamp(0));
     assert_eq!(asked, Err(deploy::PromoteRefused::Unproven { id, step: 4, steps: 8 }));
     let overridden = Some("the fix of the incident".to_owned());
     let grounds = Grounds::Person { overridden: overridden.clone(), seen: None };
-    let bodies = deploy::promote(&stage.play.world, id, &grounds, false, judge).unwrap();
+    let bodies =
+        deploy::promote(&stage.play.world, id, &grounds, false, judge, crate::time::Timestamp(0)).unwrap();
     assert_eq!(bodies, [Body::DeploymentPromoted { deployment: id, overridden, evidence: None }]);
 
     // By hand while it stands; its own share again when it goes on.
     let by_hand = deploy::set_weight(&stage.play.world, id, "40%".parse().unwrap()).unwrap();
     stage.person(by_hand);
     assert_eq!(stage.rollout().weights_now().largest().to_string(), "40%");
-    let resume = acts::resume(&stage.play.world, id).unwrap();
+    let resume = acts::resume(&stage.play.world, id, Timestamp(0)).unwrap();
     stage.person(resume);
     assert_eq!(stage.rollout().weights_now().everywhere.to_string(), "5%");
     let refused = deploy::set_weight(&stage.play.world, id, Share::NONE);
     assert_eq!(refused, Err(deploy::WeightRefused::Rollout { id }));
-    assert_eq!(acts::resume(&stage.play.world, id), Err(acts::RolloutRefused::NotStopped { id }));
+    assert_eq!(
+        acts::resume(&stage.play.world, id, Timestamp(0)),
+        Err(acts::RolloutRefused::NotStopped { id })
+    );
 }
 
 #[test]
@@ -444,7 +451,7 @@ impl Stage {
                 return false;
             }
             Happens::Freeze => acts::freeze(world, id, "", None).ok(),
-            Happens::Resume => acts::resume(world, id).ok(),
+            Happens::Resume => acts::resume(world, id, Timestamp(0)).ok(),
             Happens::Approve => acts::approve(world, id).ok(),
             Happens::Gate(verdict) => {
                 acts::record_gate(world, id, Gate { verdict: *verdict, report: None }).ok()
@@ -452,7 +459,9 @@ impl Stage {
             Happens::Weigh(bps) => deploy::set_weight(world, id, Share::from_bps(*bps).unwrap()).ok(),
             Happens::Override => {
                 let grounds = Grounds::Person { overridden: Some("why".to_owned()), seen: None };
-                deploy::promote(world, id, &grounds, true, judge).ok().and_then(|mut bodies| bodies.pop())
+                deploy::promote(world, id, &grounds, true, judge, crate::time::Timestamp(0))
+                    .ok()
+                    .and_then(|mut bodies| bodies.pop())
             }
         };
         self.play.append(body.into_iter().collect());

@@ -129,7 +129,8 @@ fn story() -> (World, Vec<Entry>) {
     let mut open = |manifest: &Manifest, traffic, salt, reason: &str| {
         let releases = [(support.clone(), manifest.id().unwrap())].into();
         let wish = Open { releases, segment: SegmentName::default_segment(), traffic, lift_hold: false };
-        let (id, bodies) = deploy::open(&teller.world, &wish, Salt(salt), judge).unwrap();
+        let (id, bodies) =
+            deploy::open(&teller.world, &wish, Salt(salt), judge, crate::time::Timestamp(0)).unwrap();
         teller.tell(reason, bodies);
         id
     };

@@ -158,7 +158,15 @@ fn story() -> (World, Vec<Entry>, Vec<Row>) {
     write(&teller, good, "summary", Op::Delete);
     teller.tell(
         "checked",
-        deploy::promote(&teller.world, good, &deploy::Grounds::ASKED, false, play::judge).unwrap(),
+        deploy::promote(
+            &teller.world,
+            good,
+            &deploy::Grounds::ASKED,
+            false,
+            play::judge,
+            crate::time::Timestamp(0),
+        )
+        .unwrap(),
     );
     let bad = ingest(&mut teller, "docs-2026-06");
     write(&teller, bad, "doc/1", Op::Put);
@@ -169,7 +177,15 @@ fn story() -> (World, Vec<Entry>, Vec<Row>) {
     write(&teller, poison, "doc/3", Op::Put);
     teller.tell(
         "",
-        deploy::promote(&teller.world, poison, &deploy::Grounds::ASKED, false, play::judge).unwrap(),
+        deploy::promote(
+            &teller.world,
+            poison,
+            &deploy::Grounds::ASKED,
+            false,
+            play::judge,
+            crate::time::Timestamp(0),
+        )
+        .unwrap(),
     );
     let taken = [write(&teller, release, "summary", Op::Put), write(&teller, release, "advice", Op::Put)];
     write(&teller, release, "plan", Op::Put);
@@ -205,7 +221,8 @@ fn open_release(teller: &mut Teller) -> DeploymentId {
     let releases = [(support, manifest.id().unwrap())].into();
     let segment = SegmentName::default_segment();
     let wish = Open { releases, segment, traffic: Traffic::Now, lift_hold: false };
-    let (id, bodies) = deploy::open(&teller.world, &wish, Salt(7), play::judge).unwrap();
+    let (id, bodies) =
+        deploy::open(&teller.world, &wish, Salt(7), play::judge, crate::time::Timestamp(0)).unwrap();
     teller.tell("the first one", bodies);
     id
 }

@@ -118,13 +118,18 @@ impl Play {
                     traffic: weight.map_or(Traffic::Now, |bps| Traffic::Canary(share(bps))),
                     lift_hold: *lift_hold,
                 };
-                let opened = deploy::open(world, &open, Salt(*salt), judge);
+                let opened = deploy::open(world, &open, Salt(*salt), judge, crate::time::Timestamp(0));
                 opened.map(|(_, bodies)| bodies).map_err(|refusal| refusal.to_string())
             }
-            Wish::Promote { which, lift_hold } => {
-                deploy::promote(world, self.pick(which), &deploy::Grounds::ASKED, *lift_hold, judge)
-                    .map_err(|r| r.to_string())
-            }
+            Wish::Promote { which, lift_hold } => deploy::promote(
+                world,
+                self.pick(which),
+                &deploy::Grounds::ASKED,
+                *lift_hold,
+                judge,
+                crate::time::Timestamp(0),
+            )
+            .map_err(|r| r.to_string()),
             Wish::RollBack { which } => deploy::roll_back(world, self.pick(which), &TakeBack::default())
                 .map(|b| vec![b])
                 .map_err(|r| r.to_string()),
@@ -175,13 +180,18 @@ impl Play {
             traffic,
             lift_hold: true,
         };
-        let (id, bodies) = deploy::open(&self.world, &open, Salt(u64::from(release)), judge).unwrap();
+        let (id, bodies) =
+            deploy::open(&self.world, &open, Salt(u64::from(release)), judge, crate::time::Timestamp(0))
+                .unwrap();
         self.append(bodies);
         id
     }
 
     pub(crate) fn promote(&mut self, id: DeploymentId) {
-        self.append(deploy::promote(&self.world, id, &deploy::Grounds::ASKED, true, judge).unwrap());
+        self.append(
+            deploy::promote(&self.world, id, &deploy::Grounds::ASKED, true, judge, crate::time::Timestamp(0))
+                .unwrap(),
+        );
     }
 
     pub(crate) fn roll_back(&mut self, id: DeploymentId) {

@@ -12,7 +12,7 @@ use pinrail_domain::id::{AgentName, IngestName, ReleaseId, SegmentName};
 use pinrail_domain::rollout::RolloutSpec;
 use pinrail_domain::share::Share;
 
-use super::{flip, held};
+use super::{flip, gate_missing, held};
 use crate::api::agents::no_agent;
 use crate::api::providers::no_provider;
 use crate::api::releases::named;
@@ -213,6 +213,7 @@ fn refused(refused: DeployRefused) -> Problem {
             .fact("segment", segment.as_str())
             .fact("active", active.0),
         OpenRefused::Held { agent, segment, hold } => held(detail, &agent, &segment, &hold),
+        OpenRefused::Gate(missing) => gate_missing(detail, None, &missing),
     }
 }
 

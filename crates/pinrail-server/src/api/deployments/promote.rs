@@ -5,7 +5,7 @@ use pinrail_api::problem::{Code, Problem};
 use pinrail_domain::deploy::{Grounds, PromoteRefused};
 use pinrail_domain::id::DeploymentId;
 
-use super::{flip, held, id, no_deployment, not_a_candidate};
+use super::{flip, gate_missing, held, id, no_deployment, not_a_candidate};
 use crate::call::Call;
 use crate::problem;
 use crate::reply::Answer;
@@ -48,6 +48,7 @@ pub(super) fn refused(refused: PromoteRefused) -> Problem {
         PromoteRefused::NotACandidate { id, state } => not_a_candidate(detail, id, state),
         PromoteRefused::Model(refused) => problem::model(&refused),
         PromoteRefused::Held { agent, segment, hold } => held(detail, &agent, &segment, &hold),
+        PromoteRefused::Gate { id, missing } => gate_missing(detail, Some(id), &missing),
         PromoteRefused::Unproven { id, step, steps } => Problem::new(Code::Unproven, detail)
             .next_step(format!(
                 "see what it waits for: `pinrail deployment show {id}` (GET /api/v1/deployments/{id}/rollout); or promote it \

@@ -23,7 +23,7 @@ use pinrail_domain::world::World;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{id, no_deployment, not_a_candidate};
+use super::{gate_missing, id, no_deployment, not_a_candidate};
 use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
@@ -128,6 +128,7 @@ pub(super) fn refused(refused: RolloutRefused) -> Problem {
         RolloutRefused::NotStopped { id } => {
             state(id, format!("it goes on by itself; see what it waits for: {}", look(id)))
         }
+        RolloutRefused::Gate { id, missing } => gate_missing(detail, Some(id), &missing),
         RolloutRefused::NoApproval { id, step, word: _ } => {
             state(id, format!("see what it waits for: {}", look(id))).fact("step", step)
         }

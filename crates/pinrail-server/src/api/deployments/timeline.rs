@@ -27,9 +27,9 @@ pub async fn show(call: Call) -> Answer {
     let found = call.control().timeline(id, after, limit).await.map_err(|error| problem::store(&error))?;
     let (entries, next) = found.ok_or_else(|| no_deployment(id))?;
     let snapshot = call.control().snapshot();
-    let rollout = snapshot.world.deployments.get(&id).and_then(|deployment| deployment.rollout.as_deref());
+    let deployment = snapshot.world.deployments.get(&id).ok_or_else(|| no_deployment(id))?;
     let happened = |entry: Entry| {
-        let told = tell(&entry, id, rollout)?;
+        let told = tell(&entry, deployment, deployment.rollout.as_deref())?;
         let (what, evidence) = (told.what, told.evidence.cloned());
         let Entry { seq, at, actor, reason, .. } = entry;
         Some(Happened { at, seq, actor, what, reason, evidence })

@@ -83,6 +83,7 @@ fn world() -> anyhow::Result<World> {
                 manifest: None,
                 rollout: None,
                 gate: None,
+                waivers: Vec::new(),
                 evidence: None,
             };
             world.deployments.insert(deployment.id, deployment.into());
