@@ -90,6 +90,8 @@ codes! {
     RunState = 409, "run_state", "the run's state does not allow this";
     Fenced = 409, "fenced", "the member no longer counts";
     PinGone = 409, "pin_gone", "the pinned model is retired";
+    GateRun = 409, "gate_run", "the run is a gate's";
+    GateOverride = 409, "gate_override", "the gate is not overridden like that";
     DeploymentClosed = 409, "deployment_closed", "the data job is over";
     NotAnIngest = 409, "not_an_ingest", "the deployment is no data job";
     VersionMoved = 409, "version_moved", "the key has another version";

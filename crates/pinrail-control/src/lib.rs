@@ -25,6 +25,7 @@ pub mod contracts;
 pub mod deploy;
 pub mod drill;
 pub mod errors;
+pub mod gates;
 pub mod keys;
 pub mod ledger;
 pub mod members;

@@ -26,6 +26,7 @@ use crate::contracts::Contracts;
 use crate::observe::Observer;
 
 mod api;
+mod gate;
 mod live;
 mod recorder;
 mod sessions;
@@ -35,6 +36,7 @@ pub use api::{
     ATTRIBUTES_BYTES_MAX, AppendRefused, Create, CreateRefused, Created, EVENT_BYTES_MAX,
     EVENTS_PER_APPEND_MAX, NewScore, Resumed, RunChange, SCORE_COMMENT_BYTES_MAX, SCORES_MAX,
 };
+pub use gate::GateRunRefused;
 pub use recorder::QUEUE_MAX;
 pub use shadow::ShadowCounts;
 
@@ -346,6 +348,7 @@ impl Runs {
             attributes: attributes.clone(),
             single: *single,
             shadow: None,
+            gate: None,
             deployment: decision.target.deployment,
             release: decision.target.release,
             segment: decision.segment.clone(),

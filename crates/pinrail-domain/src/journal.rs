@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::id::{
-    AgentName, DeploymentId, Epoch, EventSeq, ProviderName, ReleaseId, RunId, SegmentName, SessionId,
+    AgentName, DeploymentId, Epoch, EventSeq, GateId, ProviderName, ReleaseId, RunId, SegmentName, SessionId,
     TenantId,
 };
 use crate::routes::Via;
@@ -38,6 +38,9 @@ pub struct Stamp {
     /// The live run of whose request this one answers a copy: nobody is served by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<RunId>,
+    /// The gate that asks: the run is in no deployment, and nobody is served by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateId>,
     pub deployment: DeploymentId,
     pub release: ReleaseId,
     pub segment: SegmentName,

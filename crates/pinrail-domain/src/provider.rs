@@ -127,7 +127,8 @@ impl ProviderSpec {
     }
 }
 
-pub(crate) fn is_env_name(name: &str) -> bool {
+#[must_use]
+pub fn is_env_name(name: &str) -> bool {
     let head = name.bytes().next().is_some_and(|b| b.is_ascii_uppercase() || b == b'_');
     head && name.len() <= 128
         && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')

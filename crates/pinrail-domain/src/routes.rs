@@ -86,6 +86,8 @@ pub enum Via {
     Parent,
     /// It answers a copy of a live request.
     Shadow,
+    /// A gate asks the release, whatever is deployed.
+    Gate,
 }
 
 /// Why no deployment answers.
@@ -169,10 +171,10 @@ impl Routes {
     /// A candidate does whose share of copies the run's bucket is in ([`shadow_bucket`]), while the run is on what is
     /// active where the candidate stands: an older deployment is no longer what the candidate would replace. All
     /// calls of a run are copied, or none. No copies are made of copies, nor of runs that inherited their
-    /// deployment.
+    /// deployment, nor of a gate's.
     #[must_use]
     pub fn shadow(&self, stamp: &Stamp) -> Option<Target> {
-        if stamp.shadow.is_some() || stamp.via == Via::Parent {
+        if stamp.shadow.is_some() || matches!(stamp.via, Via::Parent | Via::Gate) {
             return None;
         }
         let (_, route) = self.agent(stamp.agent.as_str())?;

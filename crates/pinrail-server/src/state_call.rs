@@ -244,6 +244,9 @@ pub fn no_writer(error: NoWriter) -> Problem {
         NoWriter::Closed(id) => Problem::new(Code::DeploymentClosed, detail)
             .next_step("open another data job: `pinrail deploy open --ingest NAME` (POST /api/v1/deployments)")
             .fact("deployment", id.0),
+        NoWriter::Gate(run) => Problem::new(Code::GateRun, detail)
+            .next_step("write in the name of a live run (POST /api/v1/runs makes one)")
+            .fact("run", run.to_string()),
     }
 }
 

@@ -232,6 +232,8 @@ impl Truth {
         let parent = stamp.parent.and_then(|parent| self.runs.get(&parent));
         let follows = match stamp.via {
             Via::Parent => parent.is_some_and(|parent| parent.stamp.deployment == stamp.deployment),
+            // A gate asks what is deployed nowhere.
+            Via::Gate => stamp.deployment == DeploymentId(0),
             Via::Active | Via::Bucket(_) | Via::Session | Via::Shadow => {
                 self.worlds_of(stamp.epoch).any(points)
             }

@@ -112,6 +112,8 @@ pub struct RunFilter {
     pub single: Option<bool>,
     /// Whether the run answers a copy of a live request.
     pub shadow: Option<bool>,
+    /// Whether a gate asks in it: those runs, and no others, are in the ground.
+    pub gate: Option<bool>,
     /// Started at or after.
     pub since: Option<Timestamp>,
     /// Started before.

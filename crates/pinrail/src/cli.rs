@@ -118,7 +118,7 @@ impl Cli {
             Command::Deploy(args) => done(deploy::run(args, &globals.context()?)),
             Command::Deployment(args) => deployment::run(args, &globals.context()?),
             Command::Pointers(args) => done(pointers::run(&args, &globals.context()?)),
-            Command::Gate(args) => done(gate::run(args, &globals.context()?)),
+            Command::Gate(args) => gate::run(args, &globals.context()?),
             Command::Hold(args) => done(hold::run(args, &globals.context()?)),
             Command::Run(args) => done(run::run(args, &globals.context()?)),
             Command::Vectors(args) => verdict(vectors::run(&args, &globals.context()?)),

@@ -27,6 +27,8 @@ pub struct Settings {
     pub store_bytes_max: Option<u64>,
     /// `[state] aborted_kept`: how long rolled-back data is kept, in milliseconds.
     pub aborted_kept_ms: Option<u64>,
+    /// `[gate]`: how gates are run.
+    pub gate: pinrail_server::gates::Settings,
     /// The embedded catalogue with the user's own laid over it.
     pub catalogue: Catalogue,
     /// Whether there is a `pinrail.toml` at all.
@@ -43,6 +45,7 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
         listen: project.listen,
         store_bytes_max: project.store_bytes_max,
         aborted_kept_ms: project.aborted_kept_ms,
+        gate: project.gate,
         catalogue: project.catalogue,
         has_file: project.has_file,
     })

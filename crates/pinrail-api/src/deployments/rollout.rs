@@ -1,10 +1,11 @@
 //! Rollouts: `POST /api/v1/deployments` with `rollout`, `GET …/{id}/rollout`, `GET …/{id}/timeline`,
-//! `POST …/{id}/freeze|resume|approve|gate`.
+//! `POST …/{id}/freeze|resume|approve|gate|override`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pinrail_domain::deployment::{Gate, GateVerdict};
 use pinrail_domain::digest::Digest;
+use pinrail_domain::gate::SuiteKind;
 use pinrail_domain::id::{AgentName, DeploymentId, LedgerSeq, ReleaseId, SegmentName};
 use pinrail_domain::ledger::Actor;
 use pinrail_domain::rollout::facts::Pairs;
@@ -57,6 +58,18 @@ pub struct RecordGate {
     /// The report, an artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Digest>,
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A promotion is to do without a part of its gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverrideGate {
+    /// None: all that it waits for.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub kinds: BTreeSet<SuiteKind>,
+    /// Why: the ledger keeps it.
     #[serde(default)]
     pub reason: String,
 }

@@ -36,6 +36,9 @@ pub enum NoWriter {
     NoJob(DeploymentId),
     #[error("data job {0} is not open any more")]
     Closed(DeploymentId),
+    /// It is in no deployment, and what it wrote would count for everybody.
+    #[error("run {0} is a gate's: nothing that it says is kept as state")]
+    Gate(RunId),
 }
 
 /// A record that nothing can be derived from.
@@ -65,6 +68,9 @@ impl States {
             agent: Some(stamp.agent.clone()),
         };
         let author = match who {
+            WriteAs::Run(stamp) | WriteAs::Told(stamp) if stamp.gate.is_some() => {
+                return Err(NoWriter::Gate(stamp.run));
+            }
             WriteAs::Run(stamp) => of_run(stamp, stamp.deployment, Origin::Run),
             WriteAs::Told(stamp) => of_run(stamp, GROUND, Origin::External),
             WriteAs::Operator => {

@@ -151,7 +151,8 @@ impl Observed {
         let then = self.rollout.weights_in(stamp.epoch);
         let is_live = then.is_some_and(|weights| weights.largest() > Share::NONE);
         let is_copy = stamp.via == Via::Shadow && stamp.deployment == self.id;
-        self.agents.contains_key(&stamp.agent) && (is_copy || (is_live && stamp.via != Via::Active))
+        let is_traffic = !matches!(stamp.via, Via::Active | Via::Gate);
+        self.agents.contains_key(&stamp.agent) && (is_copy || (is_live && is_traffic))
     }
 
     /// Takes in a run's beginning, event 0 of its journal, with the tools of its release.
@@ -168,7 +169,7 @@ impl Observed {
         let assigned = |was_bound| Assigned { epoch: stamp.epoch, was_bound, share };
         let taken = match stamp.via {
             Via::Shadow => self.began_copy(stamp, tools),
-            Via::Active => Taken::Ignored,
+            Via::Active | Via::Gate => Taken::Ignored,
             Via::Parent => match stamp.parent {
                 Some(parent) if weights.largest() > Share::NONE => self.began_below(stamp, tools, parent),
                 Some(_) | None => Taken::Ignored,

@@ -383,6 +383,7 @@ impl Runs for FakeRuns {
             attributes: call.attributes,
             single: call.run.is_none(),
             shadow: None,
+            gate: None,
             deployment: DeploymentId(3),
             release: self.contract.id,
             segment: SegmentName::default_segment(),

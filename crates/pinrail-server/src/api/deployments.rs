@@ -23,6 +23,7 @@ pub mod gate;
 pub mod get;
 pub mod list;
 pub mod manifest;
+pub mod override_gate;
 pub mod pair;
 pub mod pairs;
 pub mod post;

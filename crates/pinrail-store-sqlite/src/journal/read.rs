@@ -118,8 +118,19 @@ pub(super) fn bindings(db: &Connection, limit: usize) -> Result<Vec<(SessionKey,
 /// Walks runs newest first along the index of the agent, the deployment, the session or the one tenant; open runs are few
 /// (their number has a limit) and are sorted. Everything else is looked at run by run.
 fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>) {
-    let RunFilter { agent, release, deployment, status, session, tenants, single, shadow, since, until } =
-        filter;
+    let RunFilter {
+        agent,
+        release,
+        deployment,
+        status,
+        session,
+        tenants,
+        single,
+        shadow,
+        gate,
+        since,
+        until,
+    } = filter;
     let text = |text: &str| Value::Text(text.to_owned());
     let number = |number: u64| Value::Integer(integer(number));
     let simple = [
@@ -149,6 +160,11 @@ fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>)
     sql.push_str(match shadow {
         Some(true) => " AND shadow IS NOT NULL",
         Some(false) => " AND shadow IS NULL",
+        None => "",
+    });
+    sql.push_str(match gate {
+        Some(true) => " AND deployment = 0",
+        Some(false) => " AND deployment <> 0",
         None => "",
     });
     if let Some([tenant]) = tenants.as_deref()

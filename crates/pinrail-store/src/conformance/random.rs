@@ -239,6 +239,7 @@ impl Draw {
             }),
             single: self.one_in(4).then(|| self.one_in(2)),
             shadow: self.one_in(4).then(|| self.one_in(2)),
+            gate: self.one_in(4).then(|| self.one_in(2)),
             since: self.one_in(4).then(|| Timestamp(self.below(5_000))),
             until: self.one_in(4).then(|| Timestamp(self.below(5_000))),
         }

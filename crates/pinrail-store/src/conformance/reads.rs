@@ -89,6 +89,7 @@ pub async fn every_filter_filters(subject: Subject) {
     check(RunFilter { tenants: Some(vec![tenant("umbrella")]), ..any() }, &[7]).await;
     check(RunFilter { single: Some(true), ..any() }, &[8]).await;
     check(RunFilter { shadow: Some(true), ..any() }, &[10]).await;
+    check(RunFilter { gate: Some(true), ..any() }, &[]).await;
     check(RunFilter { shadow: Some(true), deployment: Some(DeploymentId(2)), ..any() }, &[]).await;
     check(RunFilter { shadow: Some(false), deployment: Some(DeploymentId(2)), ..any() }, &[4]).await;
     check(RunFilter { single: Some(false), since: Some(Timestamp(5_000)), ..any() }, &[9]).await;

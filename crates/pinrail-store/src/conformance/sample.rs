@@ -58,6 +58,7 @@ pub fn stamp(n: u64) -> Stamp {
         attributes: BTreeMap::from([("plan".to_owned(), "gold \"ü\"".to_owned())]),
         single: false,
         shadow: None,
+        gate: None,
         deployment: DeploymentId(1),
         release: release("one"),
         segment: SegmentName::default_segment(),

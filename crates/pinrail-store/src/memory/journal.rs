@@ -68,8 +68,19 @@ impl Kept {
 
 impl StoredRun {
     fn matches(&self, filter: &RunFilter) -> bool {
-        let RunFilter { agent, release, deployment, status, session, tenants, single, shadow, since, until } =
-            filter;
+        let RunFilter {
+            agent,
+            release,
+            deployment,
+            status,
+            session,
+            tenants,
+            single,
+            shadow,
+            gate,
+            since,
+            until,
+        } = filter;
         let StoredRun { stamp, summary, .. } = self;
         agent.as_ref().is_none_or(|agent| stamp.agent == *agent)
             && release.is_none_or(|release| stamp.release == release)
@@ -79,6 +90,7 @@ impl StoredRun {
             && tenants.as_ref().is_none_or(|tenants| tenants.contains(&stamp.tenant))
             && single.is_none_or(|single| stamp.single == single)
             && shadow.is_none_or(|shadow| stamp.shadow.is_some() == shadow)
+            && gate.is_none_or(|gate| (stamp.deployment == DeploymentId(0)) == gate)
             && since.is_none_or(|since| summary.started_at >= since)
             && until.is_none_or(|until| summary.started_at < until)
     }

@@ -1,25 +1,21 @@
-//! `pinrail gate`: verdicts of evals that were run elsewhere.
+//! `pinrail gate`: whether a candidate has passed its evals, and what to do where it hasn't.
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::Context as _;
-use pinrail_api::artifacts::Artifact;
-use pinrail_api::deployments::Flip;
-use pinrail_api::deployments::rollout::RecordGate;
-use pinrail_domain::deployment::GateVerdict;
-
-use super::deployment::rollout;
 use crate::cli::Context;
-use crate::exit::Usage;
-use crate::files::ARTIFACT_BYTES_MAX;
 
-/// Record what an offline eval says of a candidate
+mod overrule;
+mod record;
+
+/// Evals that a candidate must pass before it is promoted
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail gate record 3 --verdict pass --report results.json
-  pinrail gate record 3 --verdict fail --reason 'two regressions in refunds'
+  pinrail gate override 3 --kind safety --reason 'the suite\u{2019}s judge is down; reviewed by hand'
+  pinrail gate second 3 --reason 'seen the review'
 
-A step `gate` of a rollout waits for a pass of its deployment.")]
+A step `gate` of a rollout waits for a pass of its deployment. In tier critical a promotion needs a gate that Pinrail
+judged; what `record` says is only noted.")]
 pub struct Args {
     #[command(subcommand)]
     what: What,
@@ -27,64 +23,19 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Record a verdict, with the report that it rests on
-    Record {
-        /// The candidate's deployment
-        id: u64,
-        #[arg(long)]
-        verdict: Verdict,
-        /// The eval's report: any file up to 16 MiB; it is stored as an artifact
-        #[arg(long, value_name = "FILE")]
-        report: Option<PathBuf>,
-        /// Why; the ledger keeps it
-        #[arg(long, default_value = "")]
-        reason: String,
-    },
+    /// Record a verdict of an eval that was run elsewhere, with the report that it rests on
+    Record(record::Args),
+    /// Let a promotion do without its gate, or a part of it; in tier critical another key must second it
+    Override(overrule::Args),
+    /// Second an override with another key
+    Second(overrule::Second),
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Verdict {
-    Pass,
-    Fail,
-    /// Too little to tell: it never promotes
-    Inconclusive,
-}
-
-impl From<Verdict> for GateVerdict {
-    fn from(verdict: Verdict) -> GateVerdict {
-        match verdict {
-            Verdict::Pass => GateVerdict::Pass,
-            Verdict::Fail => GateVerdict::Fail,
-            Verdict::Inconclusive => GateVerdict::Inconclusive,
-        }
+pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
+    match args.what {
+        What::Record(args) => done(record::run(args, context)),
+        What::Override(args) => done(overrule::run(args, context)),
+        What::Second(args) => done(overrule::second(args, context)),
     }
-}
-
-pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let What::Record { id, verdict, report, reason } = args.what;
-    let report = match report {
-        Some(file) => {
-            let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-            if bytes.len() as u64 > ARTIFACT_BYTES_MAX {
-                let what = format!("{} has more than {ARTIFACT_BYTES_MAX} bytes", file.display());
-                return Err(Usage(what).into());
-            }
-            Some(context.client.post_bytes::<Artifact>("/api/v1/artifacts", &bytes)?.value.digest)
-        }
-        None => None,
-    };
-    let wish = RecordGate { verdict: verdict.into(), report, reason };
-    let reply = context.client.post::<Flip>(&format!("/api/v1/deployments/{id}/gate"), &wish)?;
-    // The verdict is kept; what follows from it is told as well as it can be.
-    let stands = if context.out.is_json() { None } else { rollout::get(id, context).ok() };
-    context.out.reply(&reply, |flip| {
-        let gate = pinrail_domain::deployment::Gate { verdict: verdict.into(), report };
-        let stands = stands.map(|stands| format!("{}\n", stands.value.sentence)).unwrap_or_default();
-        format!(
-            "gate of deployment {id} recorded: {} (ledger entry {})\n{stands}",
-            rollout::gate_words(&gate),
-            flip.seq
-        )
-    })?;
-    Ok(())
 }

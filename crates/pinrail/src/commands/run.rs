@@ -88,6 +88,9 @@ pub struct Filter {
     /// Only runs that answer copies of live requests, which else are left out
     #[arg(long)]
     shadow: bool,
+    /// Only runs in which gates ask, which else are left out
+    #[arg(long)]
+    gate: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -156,6 +159,7 @@ impl Filter {
             .add("tenant", self.tenant.as_ref())
             .add("session", self.session.as_ref())
             .add("shadow", self.shadow.then_some("true"))
+            .add("gate", self.gate.then_some("true"))
     }
 }
 
@@ -247,6 +251,7 @@ fn head(run: &Run, context: &Context) -> String {
         ("session", stamp.session.as_ref().map(ToString::to_string)),
         ("parent", stamp.parent.map(|parent| parent.to_string())),
         ("copy of", stamp.shadow.map(|live| live.to_string())),
+        ("gate", stamp.gate.map(|gate| gate.to_string())),
         ("divergence", summary.divergence.map(|divergence| format!("{divergence:.3}"))),
         ("attributes", Some(attributes.join(" ")).filter(|text| !text.is_empty())),
         ("used", Some(tokens)),
@@ -315,6 +320,7 @@ fn via(via: Via) -> String {
         Via::Bucket(bucket) => format!("bucket {bucket}"),
         Via::Session => "session".to_owned(),
         Via::Shadow => "a copy of a live request".to_owned(),
+        Via::Gate => "a gate".to_owned(),
         Via::Parent => "parent".to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use pinrail_domain::webhook::WebhookSpec;
 
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
-use super::{BadFiles, Fault, agent, nearest, release, webhook};
+use super::{BadFiles, Fault, agent, gate, nearest, release, webhook};
 use crate::output::time;
 
 /// The settings file's name.
@@ -29,6 +29,8 @@ pub struct Project {
     pub store_bytes_max: Option<u64>,
     /// How long rolled-back data is kept, in milliseconds.
     pub aborted_kept_ms: Option<u64>,
+    /// How the server runs gates.
+    pub gate: pinrail_server::gates::Settings,
     pub catalogue: Catalogue,
     pub providers: BTreeMap<ProviderName, ProviderSpec>,
     pub webhooks: BTreeMap<WebhookName, WebhookSpec>,
@@ -78,6 +80,7 @@ impl Project {
                 listen: None,
                 store_bytes_max: None,
                 aborted_kept_ms: None,
+                gate: pinrail_server::gates::Settings::default(),
                 catalogue: Catalogue::embedded().clone(),
                 providers: BTreeMap::new(),
                 webhooks: BTreeMap::new(),
@@ -89,6 +92,7 @@ impl Project {
             let listen = file.table("server", |server| server.get("listen"));
             let store_bytes_max = file.table("store", store_bytes_max);
             let aborted_kept_ms = file.table("state", aborted_kept_ms);
+            let gate = file.table("gate", gate::read).unwrap_or_default();
             let catalogue = catalogue(file, dir);
             let providers = file.each("providers", |name, section| provider(name, section, &catalogue));
             let webhooks = file.each("webhooks", webhook::read);
@@ -97,6 +101,7 @@ impl Project {
                 listen,
                 store_bytes_max,
                 aborted_kept_ms,
+                gate,
                 catalogue,
                 providers: providers.into_iter().collect(),
                 webhooks: webhooks.into_iter().collect(),

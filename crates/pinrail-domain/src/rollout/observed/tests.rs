@@ -172,6 +172,7 @@ impl Stage {
             attributes: BTreeMap::new(),
             single: false,
             shadow: None,
+            gate: None,
             deployment: decision.target.deployment,
             release: decision.target.release,
             segment: decision.segment.clone(),

@@ -25,6 +25,8 @@ struct Query {
     single: Option<bool>,
     #[serde(default)]
     shadow: bool,
+    #[serde(default)]
+    gate: bool,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     before: Option<RunId>,
@@ -47,6 +49,7 @@ pub async fn list(call: Call) -> Answer {
         tenants: query.tenant.map(|tenant| vec![tenant]),
         single: query.single,
         shadow: Some(query.shadow),
+        gate: Some(query.gate),
         since: query.since,
         until: query.until,
     };
