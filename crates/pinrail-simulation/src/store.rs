@@ -20,6 +20,7 @@ use crate::tamper::Tampering;
 use crate::truth::Truth;
 
 mod deliveries;
+mod gates;
 mod journal;
 mod state;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pinrail_store::gates::GateCreateError;
 use pinrail_store::journal::WriteError;
 use pinrail_store::{StoreError, ledger, state};
 use rusqlite::{Error, ErrorCode};
@@ -47,6 +48,12 @@ impl From<Failure> for StoreError {
 impl From<Failure> for WriteError {
     fn from(failure: Failure) -> WriteError {
         WriteError::Store(failure.0)
+    }
+}
+
+impl From<Failure> for GateCreateError {
+    fn from(failure: Failure) -> GateCreateError {
+        GateCreateError::Store(failure.0)
     }
 }
 

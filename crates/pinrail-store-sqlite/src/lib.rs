@@ -12,6 +12,7 @@ mod artifacts;
 mod deliveries;
 mod erase;
 mod failure;
+mod gates;
 mod journal;
 mod ledger;
 mod open;

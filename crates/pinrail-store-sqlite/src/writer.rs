@@ -74,6 +74,7 @@ pub(crate) enum Kind {
     State,
     Answers,
     Deliveries,
+    Gates,
     /// Writes nothing.
     Log,
 }
@@ -247,6 +248,7 @@ struct Kinds {
     journal: bool,
     state: bool,
     deliveries: bool,
+    gates: bool,
 }
 
 impl Kinds {
@@ -261,6 +263,7 @@ impl Kinds {
             Kind::Journal => self.journal = true,
             Kind::State => self.state = true,
             Kind::Deliveries => self.deliveries = true,
+            Kind::Gates => self.gates = true,
             Kind::Answers | Kind::Log => {}
         }
         self
@@ -273,6 +276,7 @@ impl Kinds {
             self.journal.then_some("journal.before_commit"),
             self.state.then_some("state.before_commit"),
             self.deliveries.then_some("deliveries.before_commit"),
+            self.gates.then_some("gates.before_commit"),
         ];
         points.into_iter().flatten()
     }
@@ -283,6 +287,7 @@ impl Kinds {
             self.journal.then_some("journal.after_commit"),
             self.state.then_some("state.after_commit"),
             self.deliveries.then_some("deliveries.after_commit"),
+            self.gates.then_some("gates.after_commit"),
         ];
         points.into_iter().flatten()
     }

@@ -20,6 +20,7 @@ pub mod answers;
 pub mod artifacts;
 pub mod deliveries;
 pub mod erasure;
+pub mod gates;
 pub mod ledger;
 pub mod moments;
 pub mod random;
@@ -77,6 +78,12 @@ macro_rules! conformance_tests {
             deliveries::a_dead_letter_comes_with_its_cursor_or_not_at_all
             deliveries::dead_letters_change_and_go_singly
             deliveries::an_outlet_that_is_forgotten_leaves_nothing
+            gates::a_gate_comes_back_whole_and_changes_its_document
+            gates::gates_are_kept_together_and_answered_once
+            gates::gates_are_listed_newest_first_and_by_filter
+            gates::rows_are_written_once_and_read_in_pages
+            gates::a_row_that_is_not_settled_gives_way
+            gates::the_newest_settled_rows_can_be_reused
             runs::a_start_is_a_plan_a_summary_and_its_events
             runs::a_run_starts_once
             runs::events_follow_in_order

@@ -15,6 +15,7 @@ pub mod artifacts;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod deliveries;
+pub mod gates;
 pub mod journal;
 pub mod ledger;
 pub mod memory;
@@ -23,15 +24,16 @@ pub mod state;
 pub use answers::{Answer, AnswerKey, Answers};
 pub use artifacts::Artifacts;
 pub use deliveries::Deliveries;
+pub use gates::Gates;
 pub use journal::Journal;
 pub use ledger::Ledger;
 pub use memory::Memory;
 pub use state::State;
 
 /// Everything that Pinrail keeps.
-pub trait Store: Artifacts + Ledger + Journal + State + Answers + Deliveries {}
+pub trait Store: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates {}
 
-impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries> Store for T {}
+impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates> Store for T {}
 
 /// Why a store couldn't do its work. What was asked for has not happened, unless it is [`Unavailable`].
 ///

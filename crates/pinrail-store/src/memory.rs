@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{LedgerSeq, RunId, StateSeq};
+use pinrail_domain::id::{GateId, LedgerSeq, RunId, StateSeq};
 use pinrail_domain::ledger::{Entry, Head};
 use pinrail_domain::time::Timestamp;
 
@@ -18,6 +18,7 @@ use crate::ledger::AppendError;
 use crate::{Answer, AnswerKey, Answers, Artifacts, Ledger, StoreError, ledger};
 
 mod deliveries;
+mod gates;
 mod journal;
 mod state;
 
@@ -47,6 +48,7 @@ struct Kept {
     answers: BTreeMap<AnswerKey, Answer>,
     state: state::Records,
     deliveries: BTreeMap<Outlet, deliveries::Delivered>,
+    gates: BTreeMap<GateId, gates::Kept>,
     failures: VecDeque<(Strike, StoreError)>,
 }
 

@@ -33,6 +33,7 @@ use crate::runs::{Create, CreateRefused, Created};
 use crate::{By, Control, Idempotency, Options, Recovered};
 
 mod deliveries;
+mod gates;
 mod state;
 
 /// 2026-11-20, long before any date in the catalogue below.
