@@ -1,6 +1,7 @@
 //! How good an answer is: a case's assertions, weighed and put together.
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::answer::Answer;
 use crate::ask::AskFailed;
@@ -30,8 +31,14 @@ pub enum CannotScore {
     Script(String),
 }
 
-/// Judges the answers to a case's turns.
-pub async fn score(case: &Case, answers: &[Answer], aides: &dyn Aides) -> Result<Score, CannotScore> {
-    let _ = (case, answers, aides);
+/// Judges the answers to a case's turns. `tools` are the tools pinned in the release that answered; those of the case's
+/// own request go before them.
+pub async fn score(
+    case: &Case,
+    answers: &[Answer],
+    tools: &[Value],
+    aides: &dyn Aides,
+) -> Result<Score, CannotScore> {
+    let _ = (case, answers, tools, aides);
     Err(CannotScore::Script("nothing judges answers yet".to_owned()))
 }
