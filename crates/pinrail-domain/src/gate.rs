@@ -294,3 +294,6 @@ impl Source {
         *self == Source::Run
     }
 }
+
+#[cfg(test)]
+mod tests;

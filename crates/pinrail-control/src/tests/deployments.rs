@@ -205,7 +205,8 @@ async fn an_override_can_be_added_to_a_release() {
     let head = control.snapshot().world.head;
     publish(Some("checked by hand")).await.unwrap();
     assert_eq!(control.snapshot().world.head, head);
-    control.deploy(by("deploy"), &wish).await.unwrap();
+    refused(control.deploy(by("deploy"), &wish).await, "the gate is missing");
+    control.deploy(by("deploy"), &Open { traffic: Traffic::Canary(share("5%")), ..wish }).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -126,7 +126,7 @@ fn story() -> (World, Vec<Entry>) {
         };
         teller.tell("release create", vec![body]);
     }
-    let mut open = |manifest: &Manifest, traffic, salt, reason: &str| {
+    let open = |teller: &mut Teller, manifest: &Manifest, traffic, salt, reason: &str| {
         let releases = [(support.clone(), manifest.id().unwrap())].into();
         let wish = Open { releases, segment: SegmentName::default_segment(), traffic, lift_hold: false };
         let (id, bodies) =
@@ -134,8 +134,11 @@ fn story() -> (World, Vec<Entry>) {
         teller.tell(reason, bodies);
         id
     };
-    open(&old, Traffic::Now, 7, "the first one");
-    let canary = open(&new, Traffic::Canary(share(500)), u64::MAX, "try the new model");
+    // Before there was a gate, the two entries were written at once.
+    let first = open(&mut teller, &old, Traffic::Canary(Share::NONE), 7, "the first one");
+    let promoted = Body::DeploymentPromoted { deployment: first, overridden: None, evidence: None };
+    teller.tell("the first one", vec![promoted]);
+    let canary = open(&mut teller, &new, Traffic::Canary(share(500)), u64::MAX, "try the new model");
     teller.tell(
         "refuses refunds – \u{201c}Größe\u{201d} \u{1f6d1}\n",
         vec![deploy::roll_back(&teller.world, canary, &deploy::TakeBack::default()).unwrap()],

@@ -85,13 +85,20 @@ impl Play {
     }
 
     pub(crate) fn try_append(&mut self, body: Body) -> Result<(), Corrupt> {
+        self.try_append_by(Actor::Open, body)
+    }
+
+    /// Appends in somebody's name.
+    pub(crate) fn append_by(&mut self, actor: Actor, bodies: Vec<Body>) {
+        for body in bodies {
+            self.try_append_by(actor.clone(), body).unwrap();
+        }
+    }
+
+    fn try_append_by(&mut self, actor: Actor, body: Body) -> Result<(), Corrupt> {
         let seq = self.world.head.seq.next();
-        let draft = Draft {
-            at: Timestamp(1_700_000_000_000 + seq.0),
-            actor: Actor::Open,
-            reason: format!("reason {seq}"),
-            body,
-        };
+        let draft =
+            Draft { at: Timestamp(1_700_000_000_000 + seq.0), actor, reason: format!("reason {seq}"), body };
         let entry = self.world.head.seal(draft).unwrap();
         self.world.apply(&entry)?;
         self.entries.push(entry);
