@@ -16,6 +16,10 @@ const TIE: f64 = 1e-9;
 /// Standard deviations beyond which a number of differing pairs isn't looked at; what is left out is added to p.
 const REACH: f64 = 7.5;
 const LEFT_OUT: f64 = 1e-12;
+/// The chance that a chance of winning lies outside of what is looked at; it's added to p (Berger & Boos, JASA 1994).
+const UNLIKELY: f64 = 0.001;
+/// Steps of the grid for each standard deviation of how many pairs differ: the angle's is `1 / (2√n)`.
+const STEPS: f64 = 2.0;
 /// Halvings by the golden section around the highest values of the grid.
 const REFINED: u32 = 14;
 const PEAKS: usize = 3;
@@ -62,17 +66,18 @@ impl Tables {
 
     /// The chance of a table at least this good for the candidate when the harm is at least `harm`, at worst.
     pub(super) fn p(&self, lost: usize, won: usize, harm: f64) -> f64 {
-        self.p_of_score(score(self.cases as f64, lost as f64, won as f64, harm), harm)
+        let at_most = score(self.cases as f64, lost as f64, won as f64, harm);
+        self.p_of_score(at_most, harm, self.likely(won as f64))
     }
 
-    /// The same for a score.
-    pub(super) fn p_of_score(&self, at_most: f64, harm: f64) -> f64 {
+    /// The same for a score, where the chance of a win lies in a range.
+    fn p_of_score(&self, at_most: f64, harm: f64, (least, most): (f64, f64)) -> f64 {
         let region = self.region(at_most, harm);
         // Evenly spaced where binomial chances are evenly hard to tell apart: angles.
-        let angle = |differ: f64| differ.clamp(0.0, 1.0).sqrt().asin();
-        let (low, high) = (angle(harm.abs()), angle(1.0));
-        let chance = |angle: f64| self.chance(&region, angle.sin().powi(2).max(harm.abs()), harm);
-        let steps = 24 + 2 * (self.cases as f64).sqrt() as usize;
+        let angle = |won: f64| (2.0 * won + harm).clamp(harm.abs(), 1.0).sqrt().asin();
+        let (low, high) = (angle(least), angle(most));
+        let chance = |angle: f64| self.chance(&region, angle.sin().powi(2).clamp(harm.abs(), 1.0), harm);
+        let steps = 1 + (STEPS * (high - low) * (self.cases as f64).sqrt()) as usize;
         let step = (high - low) / steps as f64;
         let grid: Vec<f64> = (0..=steps).map(|i| chance(low + step * i as f64)).collect();
         let mut peaks: Vec<usize> = (0..=steps)
@@ -84,7 +89,30 @@ impl Tables {
             highest((middle - step).max(low), (middle + step).min(high), &chance)
         });
         let most = refined.chain(grid.iter().copied()).fold(0.0, f64::max);
-        (most + LEFT_OUT).min(1.0)
+        (most + UNLIKELY + LEFT_OUT).min(1.0)
+    }
+
+    /// Chances of a win that so many wins leave open, but for a chance of [`UNLIKELY`] (Chernoff's bound).
+    fn likely(&self, won: f64) -> (f64, f64) {
+        let n = self.cases as f64;
+        let seen = won / n;
+        let log = |seen: f64, chance: f64| if seen > 0.0 { seen * (seen / chance).ln() } else { 0.0 };
+        let open = |chance: f64| {
+            n * (log(seen, chance) + log(1.0 - seen, 1.0 - chance)) <= (2.0 / UNLIKELY).ln()
+        };
+        let end = |end: f64| {
+            let (mut inside, mut outside) = (seen, end);
+            for _ in 0..40 {
+                let middle = f64::midpoint(inside, outside);
+                if open(middle) {
+                    inside = middle;
+                } else {
+                    outside = middle;
+                }
+            }
+            outside
+        };
+        (end(0.0), end(1.0))
     }
 
     /// For each number of differing pairs, how many losses are good at least: `None` when not even none is.
@@ -155,11 +183,12 @@ impl Tables {
 
     /// How often a candidate without harm is accepted at `margin` and this `alpha`, when so many pairs differ.
     pub(super) fn power(&self, differ: f64, margin: f64, alpha: f64) -> f64 {
+        let likely = self.likely(self.cases as f64 * differ / 2.0);
         // The least good score that is accepted still.
         let (mut accepted, mut refused) = (-8.0, 0.0);
         for _ in 0..20 {
             let middle = f64::midpoint(accepted, refused);
-            if self.p_of_score(middle, margin) <= alpha {
+            if self.p_of_score(middle, margin, likely) <= alpha {
                 accepted = middle;
             } else {
                 refused = middle;
