@@ -42,8 +42,9 @@ pub use needed::cases_needed;
 
 /// Cases up to which won and lost ones are judged by [`Method::Exact`]; its time grows with them.
 pub const EXACT_CASES_MAX: usize = 10_000;
-/// Halvings of an interval in which a bound is searched for.
-const HALVINGS: u32 = 15;
+/// How near a bound is searched for, at most so often.
+const NEAR: f64 = 5e-5;
+const HALVINGS: u32 = 40;
 
 /// What one case scored: a number for each counted repeat and arm. What isn't finite is left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -147,11 +148,18 @@ pub fn paired(cases: &[CaseScores], ask: &Ask) -> Paired {
 /// Judges a candidate by itself against a floor of its mean score, for scores in \[0, 1\] of which more is better.
 ///
 /// The harm is `floor − mean`, and there is no incumbent: `NotWorse` says that the mean is proven to be above the floor,
-/// `Worse` that it is proven to be below.
+/// `Worse` that it is proven to be below. A floor outside of \[0, 1\] is brought into it.
 #[must_use]
 pub fn alone(cases: &[Vec<f64>], floor: f64, alphas: Alphas) -> Paired {
     let sample = Sample::of_one(cases, floor);
     judge_unit(&sample, 0.0, alphas)
+}
+
+/// `p_not_worse` alone, for scores in \[0, 1\]: what simulations ask many times. `None` without cases.
+#[must_use]
+pub fn p_not_worse(cases: &[CaseScores], better: Better, margin: f64) -> Option<f64> {
+    let sample = Sample::of_pairs(cases, better);
+    (sample.harm.is_some() && margin.is_finite()).then(|| sample.judge().p(Side::AtLeast, margin))
 }
 
 fn judge_unit(sample: &Sample, margin: f64, alphas: Alphas) -> Paired {
@@ -219,6 +227,9 @@ impl Tested {
                 }
             }
             for _ in 0..HALVINGS {
+                if (falls - stands).abs() <= NEAR * stands.abs().max(1.0) {
+                    break;
+                }
                 let middle = f64::midpoint(stands, falls);
                 if rejected(middle) {
                     falls = middle;

@@ -5,7 +5,7 @@ use crate::share::Share;
 
 mod alarms;
 mod coverage;
-mod dice;
+pub(super) mod dice;
 mod edges;
 mod golden;
 

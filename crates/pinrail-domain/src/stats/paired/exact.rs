@@ -66,6 +66,12 @@ impl Tables {
 
     /// The chance of a table at least this good for the candidate when the harm is at least `harm`, at worst.
     pub(super) fn p(&self, lost: usize, won: usize, harm: f64) -> f64 {
+        if harm.is_nan() || harm <= -1.0 || (harm >= 1.0 && lost == self.cases) {
+            return 1.0;
+        }
+        if harm >= 1.0 {
+            return 0.0;
+        }
         let at_most = score(self.cases as f64, lost as f64, won as f64, harm);
         self.p_of_score(at_most, harm, self.likely(won as f64))
     }
@@ -97,9 +103,8 @@ impl Tables {
         let n = self.cases as f64;
         let seen = won / n;
         let log = |seen: f64, chance: f64| if seen > 0.0 { seen * (seen / chance).ln() } else { 0.0 };
-        let open = |chance: f64| {
-            n * (log(seen, chance) + log(1.0 - seen, 1.0 - chance)) <= (2.0 / UNLIKELY).ln()
-        };
+        let open =
+            |chance: f64| n * (log(seen, chance) + log(1.0 - seen, 1.0 - chance)) <= (2.0 / UNLIKELY).ln();
         let end = |end: f64| {
             let (mut inside, mut outside) = (seen, end);
             for _ in 0..40 {

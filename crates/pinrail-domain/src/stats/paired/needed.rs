@@ -79,7 +79,7 @@ pub fn cases_needed(discordance: f64, margin: f64, alpha: f64, power: f64) -> Op
         if enough(cases) {
             return Some(cases);
         }
-        cases += (cases / 50).max(1);
+        cases += if discordance > 0.0 { (cases / 50).max(1) } else { 1 };
     }
     Some(approximate.max(cases)).filter(|cases| *cases <= CASES_MAX)
 }

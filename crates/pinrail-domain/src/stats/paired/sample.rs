@@ -95,6 +95,7 @@ impl Sample {
 
     pub(super) fn of_one(cases: &[Vec<f64>], floor: f64) -> Sample {
         let values: Vec<Values> = cases.iter().filter_map(|case| Values::of(case, (0.0, 1.0))).collect();
+        let floor = floor.clamp(0.0, 1.0);
         let harms: Vec<f64> = values.iter().map(|values| floor - values.mean).collect();
         let compared = Compared {
             cases: values.len() as u64,
@@ -148,7 +149,6 @@ impl Judge<'_> {
     pub(super) fn p(&self, side: Side, at: f64) -> f64 {
         match self {
             Judge::Tables { tables, lost, won } => match side {
-                _ if at.abs() >= 1.0 => end(side, at),
                 Side::AtLeast => tables.p(*lost, *won, at),
                 Side::AtMost => tables.p(*won, *lost, -at),
             },
@@ -162,11 +162,6 @@ impl Judge<'_> {
             }
         }
     }
-}
-
-/// At the ends of the range: nothing is beyond the one, everything before it.
-fn end(side: Side, at: f64) -> f64 {
-    f64::from(u8::from((side == Side::AtLeast) == (at < 0.0)))
 }
 
 /// Puts numbers in [0, 1] on the coarsest lattice that holds them, with `steps` times as many steps as there are for a

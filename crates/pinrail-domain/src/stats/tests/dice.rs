@@ -1,6 +1,6 @@
 //! Seeded chance for the tests: xorshift64* (Vigna 2016).
 
-pub(super) struct Dice(u64);
+pub(in crate::stats) struct Dice(u64);
 
 impl Dice {
     pub fn new(seed: u64) -> Dice {
@@ -25,7 +25,7 @@ impl Dice {
 }
 
 /// Fails if more happened than a chance of `alpha` explains: beyond four standard deviations.
-pub(super) fn check_rare(what: &str, happened: u64, runs: u64, alpha: f64) {
+pub(in crate::stats) fn check_rare(what: &str, happened: u64, runs: u64, alpha: f64) {
     let runs = runs as f64;
     let most = alpha * runs + 4.0 * (alpha * (1.0 - alpha) * runs).sqrt();
     assert!(happened as f64 <= most, "{what}: {happened} of {runs} runs, at most {most:.0} are explained");

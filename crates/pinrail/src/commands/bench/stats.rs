@@ -1,4 +1,5 @@
-//! What the statistics of rollouts cost in time: how long harm goes unseen, and how often nothing is taken for harm.
+//! What the statistics of rollouts cost in time: how long harm goes unseen, and how often nothing is taken for harm; and
+//! those of the gate: how often harm passes, and how many cases a good candidate takes.
 //!
 //! Everything is simulated from seeds, so a run prints the same numbers on every machine. Units arrive one by one, and
 //! after each one somebody looks.
@@ -11,6 +12,7 @@ use dice::Dice;
 use oracle::{Naive, horizon};
 
 mod dice;
+mod gate;
 mod oracle;
 
 /// What is simulated.
@@ -56,6 +58,7 @@ pub fn measure(bench: &Bench, wish: Seeds) -> anyhow::Result<Vec<Row>> {
             rows.push(equal(p, Share::from_bps(bps)?, seeds));
         }
     }
+    rows.extend(gate::measure(seeds));
     Ok(rows)
 }
 

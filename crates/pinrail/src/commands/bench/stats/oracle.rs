@@ -37,6 +37,21 @@ pub fn horizon(rates: Arms<f64>, theta: f64, alpha: f64, power: f64) -> f64 {
     (needed / (candidate - incumbent)).powi(2).ceil()
 }
 
+/// How often paired cases of which this part differs pass at `margin` when the arms are equal, if the normal distribution were
+/// all there is to it.
+pub fn paired_power(cases: usize, differ: f64, margin: f64, alpha: f64) -> f64 {
+    let z = margin * (cases as f64 / differ).sqrt() - normal_quantile(1.0 - alpha);
+    if z < 0.0 { upper_tail(-z) } else { 1.0 - upper_tail(z) }
+}
+
+/// Wald's test of paired differences: whether their mean is below `margin` by enough of the standard deviations observed.
+pub fn wald_accepts(harms: impl Iterator<Item = f64> + Clone, margin: f64, alpha: f64) -> bool {
+    let n = harms.clone().count() as f64;
+    let mean = harms.clone().sum::<f64>() / n;
+    let variance = harms.map(|harm| (harm - mean).powi(2)).sum::<f64>() / n;
+    mean - margin <= -normal_quantile(1.0 - alpha) * (variance / n).sqrt()
+}
+
 /// The normal distribution's quantile for a part in [0.5, 1), by halving on its distribution function.
 fn normal_quantile(part: f64) -> f64 {
     let (mut low, mut high) = (0.0, 8.0);
