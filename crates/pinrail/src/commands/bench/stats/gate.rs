@@ -17,6 +17,8 @@ const DIFFER: [f64; 5] = [0.01, 0.05, 0.1, 0.2, 0.3];
 const MARGIN_MAX: f64 = 0.05;
 /// Gates per seed where a case has one answer an arm: a verdict depends on two counts, and is looked up.
 const LOOKED_UP: u64 = 20;
+/// The same where there are repeats: each is judged by itself.
+const JUDGED: u64 = 5;
 /// With repeats: cases and repeats, parts that differ, and parts of cases whose repeats are all alike.
 const REPEATED: [(usize, usize); 4] = [(20, 3), (100, 3), (500, 3), (100, 5)];
 const REPEATED_DIFFER: [f64; 3] = [0.01, 0.05, 0.3];
@@ -57,12 +59,13 @@ pub fn measure(seeds: u64) -> Vec<Row> {
         for (differ, alike) in REPEATED_DIFFER.iter().flat_map(|differ| ALIKE.map(|alike| (*differ, alike))) {
             let margin = differ.min(MARGIN_MAX);
             let truth = Truth { differ, harm: margin, alike };
-            let passed = repeated(cases, repeats, truth, margin, seeds);
-            let what = format!("{}, {} of cases all alike", what(cases, repeats, truth, margin), percent(alike));
+            let passed = repeated(cases, repeats, truth, margin, seeds * JUDGED);
+            let what =
+                format!("{}, {} of cases all alike", what(cases, repeats, truth, margin), percent(alike));
             rows.push(passed.row(&what));
         }
     }
-    rows.extend(COST_CASES.map(|cases| costs(cases, seeds)));
+    rows.extend(COST_CASES.map(|cases| costs(cases, seeds * JUDGED)));
     for cases in POWER_CASES {
         rows.extend(POWER_DIFFER.map(|differ| power(cases, differ, seeds * LOOKED_UP)));
     }
