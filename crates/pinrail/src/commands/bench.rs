@@ -31,7 +31,7 @@ mod upstream;
   pinrail bench gateway --seconds 10          the gateway against a direct connection and nginx
   pinrail bench journal --dir /srv/pinrail    durable appends on the disk that will be used
   pinrail bench search --graph                searches in a view, with graphs too
-  pinrail bench stats --seeds 10000           how soon harm is found in a canary, and how often none is
+  pinrail bench stats --seeds 10000           how soon harm is found in a canary, how often a gate lets it pass
 
 The gateway's baseline is nginx (`proxy_pass`, 1 worker, keep-alive); without an nginx in PATH that column is left out.
 Use a release build.")]

@@ -1,7 +1,7 @@
 //! How many cases or repeats a verdict takes: what a report says when there is none yet, and a plan before it starts.
 
-use super::exact::Tables;
-use super::sample::{Compared, Sample};
+use super::exact::{Tables, UNLIKELY};
+use super::sample::{Compared, Judge, Sample};
 use super::{Alphas, EXACT_CASES_MAX, Needed};
 
 /// Cases and repeats beyond which something counts as out of reach.
@@ -18,7 +18,8 @@ pub(super) fn of_sample(sample: &Sample, harm: f64, margin: f64, alphas: Alphas)
     }
     let (low, high) = sample.range;
     let part = (margin - low) / (high - low);
-    let decided = |cases: u64| sample.lattice.p(cases, part) <= alphas.not_worse;
+    let kept_back = if matches!(sample.judge(), Judge::Tables { .. }) { UNLIKELY } else { 0.0 };
+    let decided = |cases: u64| sample.lattice.p(cases, part) + kept_back <= alphas.not_worse;
     let cases = least(sample.compared.cases, decided);
     // Nothing was ever seen to differ: repeats would show nothing new.
     let within = if sample.variance > 0.0 { sample.within } else { 0.0 };
