@@ -9,4 +9,6 @@ pub mod answer;
 pub mod ask;
 pub mod row;
 pub mod score;
+pub mod statement;
 pub mod suite;
+pub mod verdict;
