@@ -1,6 +1,6 @@
 //! One arm's answers to one suite, by case, and what is counted of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::ReleaseId;
@@ -53,9 +53,9 @@ const REASONS_MAX: usize = 12;
 const REASON_CHARS_MAX: usize = 300;
 
 impl<'a> ArmRows<'a> {
-    pub(super) fn new(rows: &'a [Row], release: ReleaseId, cases: &BTreeMap<Digest, usize>) -> ArmRows<'a> {
+    pub(super) fn new(rows: &'a [Row], release: ReleaseId, cases: &BTreeSet<Digest>) -> ArmRows<'a> {
         let mut found: BTreeMap<Digest, BTreeMap<u32, &'a Row>> = BTreeMap::new();
-        for row in rows.iter().filter(|row| row.release == release && cases.contains_key(&row.case)) {
+        for row in rows.iter().filter(|row| row.release == release && cases.contains(&row.case)) {
             let of_case = found.entry(row.case).or_default();
             match of_case.get_mut(&row.repeat) {
                 Some(other) if !is_newer(row, other) => {}

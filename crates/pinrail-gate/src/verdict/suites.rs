@@ -1,6 +1,6 @@
 //! One suite's verdict.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use pinrail_domain::deployment::GateVerdict;
 use pinrail_domain::digest::Digest;
@@ -89,18 +89,17 @@ impl Notables {
 }
 
 pub(super) fn judge(held: &Held, rows: &[Row], pair: Pair, alphas: Alphas) -> Judged {
-    let mut places: BTreeMap<Digest, usize> = BTreeMap::new();
+    let mut digests: BTreeSet<Digest> = BTreeSet::new();
     let mut asked = Vec::new();
     for (index, case) in held.suite.cases.iter().enumerate() {
         // A suite that has a digest has cases that have one.
         let Ok(digest) = case.digest() else { continue };
-        if !places.contains_key(&digest) {
-            places.insert(digest, index);
+        if digests.insert(digest) {
             asked.push((case, digest, index as u64 + 1));
         }
     }
-    let candidate = ArmRows::new(rows, pair.candidate, &places);
-    let incumbent = pair.incumbent.map(|release| ArmRows::new(rows, release, &places));
+    let candidate = ArmRows::new(rows, pair.candidate, &digests);
+    let incumbent = pair.incumbent.map(|release| ArmRows::new(rows, release, &digests));
     let cases: Vec<Both<'_>> =
         asked.into_iter().map(|case| Both::new(case, &candidate, incumbent.as_ref())).collect();
     let compared: Vec<&Both<'_>> = cases.iter().filter(|both| both.is_compared()).collect();
