@@ -17,7 +17,7 @@ const TIE: f64 = 1e-9;
 const REACH: f64 = 7.5;
 const LEFT_OUT: f64 = 1e-12;
 /// The chance that a chance of winning lies outside of what is looked at; it's added to p (Berger & Boos, JASA 1994).
-pub(super) const UNLIKELY: f64 = 0.001;
+pub(super) const UNLIKELY: f64 = 0.0001;
 /// Steps of the grid for each standard deviation of how many pairs differ: the angle's is `1 / (2√n)`.
 const STEPS: f64 = 2.0;
 /// Halvings by the golden section around the highest values of the grid.

@@ -16,7 +16,7 @@ const CASES: [usize; 6] = [20, 50, 100, 200, 500, 1_000];
 const DIFFER: [f64; 5] = [0.01, 0.05, 0.1, 0.2, 0.3];
 const MARGIN_MAX: f64 = 0.05;
 /// Gates per seed where a case has one answer an arm: a verdict depends on two counts, and is looked up.
-const LOOKED_UP: u64 = 20;
+const LOOKED_UP: u64 = 100;
 /// The same where there are repeats: each is judged by itself.
 const JUDGED: u64 = 5;
 /// With repeats: cases and repeats, parts that differ, and parts of cases whose repeats are all alike.
