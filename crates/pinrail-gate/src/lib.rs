@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod ask;
+pub mod report;
 pub mod row;
 pub mod score;
 pub mod statement;

@@ -35,11 +35,12 @@ mod arms;
 mod cases;
 mod numbers;
 mod suites;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub(crate) use arms::bounded;
 pub use arms::{ArmCounts, Reason};
 pub use cases::{Arm, CaseResult, Notable, Shown, Tally};
 pub use numbers::Informs;

@@ -38,12 +38,12 @@ fn outcome(letter: char) -> Option<Outcome> {
 }
 
 /// Cases as `candidate/incumbent` with a letter for each repeat, each so many times; `!` before a case that must pass.
-struct World {
-    held: Held,
-    rows: Vec<Row>,
+pub(crate) struct World {
+    pub held: Held,
+    pub rows: Vec<Row>,
 }
 
-fn world(cases: &[(usize, &str)]) -> World {
+pub(crate) fn world(cases: &[(usize, &str)]) -> World {
     named("main", cases)
 }
 
@@ -121,11 +121,11 @@ fn row(release: ReleaseId, case: Digest, repeat: u32, outcome: Outcome) -> Row {
     }
 }
 
-fn release(of: char) -> ReleaseId {
+pub(crate) fn release(of: char) -> ReleaseId {
     ReleaseId(Digest::of(of.to_string().as_bytes()))
 }
 
-fn judged(world: &World) -> Report {
+pub(crate) fn judged(world: &World) -> Report {
     judge(std::slice::from_ref(&world.held), &world.rows, release('c'), Some(release('i')), 0.05)
 }
 
