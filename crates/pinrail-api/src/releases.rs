@@ -3,6 +3,7 @@
 //! Where a release is named, 6 or more of its first hex digits do when they are unambiguous.
 
 use pinrail_domain::id::{AgentName, ReleaseId};
+use pinrail_domain::model::Newer;
 use pinrail_domain::release::Manifest;
 use pinrail_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,45 @@ pub struct ReleaseCreated {
     pub identity: String,
     /// False when it existed already.
     pub created: bool,
+}
+
+/// A newer snapshot of an agent's pinned model is wanted: `POST /api/v1/agents/{agent}/bump`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bump {
+    /// The release to start from; none: what the agent runs in segment `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The model id to pin; none: the newest snapshot of the pinned model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Don't ask the provider for its models: look at the catalogue alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub offline: bool,
+    /// Say what there is, and create nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A release that differs from another in its model's snapshot only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bumped {
+    pub agent: AgentName,
+    pub from: ReleaseId,
+    pub model: String,
+    /// The newer snapshots, newest first; empty where there is none.
+    pub newer: Vec<Newer>,
+    /// Why the provider's own list isn't part of that, where it isn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlisted: Option<String>,
+    /// None where there is nothing newer, or nothing was to be created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<ReleaseCreated>,
+    /// The model that the release pins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// A release.

@@ -22,6 +22,7 @@ mod dispatch;
 pub mod gates;
 mod in_flight;
 mod limits;
+mod lists;
 mod openapi;
 mod outbound;
 mod page;
@@ -39,6 +40,7 @@ mod testing;
 mod unread;
 
 pub use limits::Limits;
+pub use lists::ModelLists;
 pub use outbound::Webhooks;
 pub use port::Port;
 pub use prometheus::Prometheus;

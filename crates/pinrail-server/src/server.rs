@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::dispatch::Dispatch;
 use crate::in_flight::InFlight;
 use crate::limits::Limits;
+use crate::lists::ModelLists;
 use crate::state::State;
 use crate::{connections, openapi, routes};
 
@@ -31,6 +32,8 @@ pub struct Options {
     pub missing_keys: MissingKeys,
     /// Sends webhooks' events and reports for compensation: [`crate::Webhooks`].
     pub outbound: Arc<dyn Outbound>,
+    /// Asks providers for their models.
+    pub lists: Arc<dyn ModelLists>,
 }
 
 /// Looks now which providers' keys are missing.
@@ -52,7 +55,7 @@ pub struct Server {
 impl Server {
     #[must_use]
     pub fn new(options: Options) -> Server {
-        let Options { control, gateway, clock, limits, version, missing_keys, outbound } = options;
+        let Options { control, gateway, clock, limits, version, missing_keys, outbound, lists } = options;
         let state = Arc::new(State {
             openapi: Bytes::from(openapi::document(&version)),
             control,
@@ -60,6 +63,7 @@ impl Server {
             version,
             missing_keys,
             outbound,
+            lists,
             draining: watch::Sender::new(false),
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
             watchers: Arc::new(Semaphore::new(limits.watchers_max)),

@@ -9,6 +9,7 @@ use pinrail_domain::time::Clock;
 use tokio::sync::{Semaphore, watch};
 
 use crate::limits::Limits;
+use crate::lists::ModelLists;
 use crate::server::MissingKeys;
 
 /// What every endpoint may use.
@@ -24,6 +25,8 @@ pub struct State {
     pub pollers: Arc<Semaphore>,
     /// Sends webhooks' events and reports for compensation.
     pub outbound: Arc<dyn Outbound>,
+    /// Asks providers for their models.
+    pub lists: Arc<dyn ModelLists>,
     /// Places for those that follow a stream of events.
     pub watchers: Arc<Semaphore>,
     /// Places for those that follow the epoch.

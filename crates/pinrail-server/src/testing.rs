@@ -33,6 +33,7 @@ pub struct Bench {
     pub state: Arc<State>,
     pub clock: Arc<TestClock>,
     router: Router,
+    lists: Arc<Lists>,
     bearer: Option<String>,
     tenant: Option<String>,
 }
@@ -57,6 +58,18 @@ pub struct NoSecrets;
 impl pinrail_gateway::port::Secrets for NoSecrets {
     fn secret(&self, env_name: &str) -> Option<String> {
         (env_name == "HOOK_SECRET").then(|| "a planted secret".to_owned())
+    }
+}
+
+/// Providers whose list is what a test says.
+#[derive(Default)]
+pub struct Lists(std::sync::Mutex<Option<String>>);
+
+#[async_trait::async_trait]
+impl crate::ModelLists for Lists {
+    async fn list(&self, _: &pinrail_domain::provider::ProviderSpec) -> Result<Vec<u8>, String> {
+        let list = self.0.lock().unwrap().clone();
+        list.map(String::into_bytes).ok_or_else(|| "it cannot be reached".to_owned())
     }
 }
 
@@ -128,6 +141,7 @@ impl Bench {
     pub async fn with(limits: Limits) -> Bench {
         let (memory, clock) = (Arc::new(Memory::new()), Arc::new(TestClock::new()));
         let control = control(&memory, &clock).await;
+        let lists = Arc::new(Lists::default());
         let missing = MissingKey { provider: "openai".to_owned(), key_env: "OPENAI_API_KEY".to_owned() };
         let state = Arc::new(State {
             control: control.clone(),
@@ -136,6 +150,7 @@ impl Bench {
             version: "0.0.0-test".to_owned(),
             missing_keys: Arc::new(move || vec![missing.clone()]),
             outbound: Arc::new(crate::Webhooks::new(Arc::new(NoSecrets))),
+            lists: Arc::clone(&lists) as Arc<dyn crate::ModelLists>,
             draining: watch::Sender::new(false),
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
             watchers: Arc::new(Semaphore::new(limits.watchers_max)),
@@ -143,7 +158,7 @@ impl Bench {
             openapi: Bytes::from(openapi::document("0.0.0-test")),
         });
         let router = routes::router(Arc::clone(&state));
-        Bench { control, memory, state, clock, router, bearer: None, tenant: None }
+        Bench { control, memory, state, clock, router, lists, bearer: None, tenant: None }
     }
 
     /// The same server, asked with a key.
@@ -154,6 +169,11 @@ impl Bench {
     /// The same server, asked for a tenant.
     pub fn for_tenant(&self, tenant: &str) -> Bench {
         Bench { tenant: Some(tenant.to_owned()), ..self.clone() }
+    }
+
+    /// What providers say of their models from now on.
+    pub fn list_models(&self, body: &str) {
+        *self.lists.0.lock().unwrap() = Some(body.to_owned());
     }
 
     pub async fn get(&self, path: &str) -> Answered {

@@ -1,4 +1,4 @@
-//! Asks providers for embeddings, in OpenAI's format.
+//! Asks providers for embeddings and for their models, in OpenAI's format.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use pinrail_control::state::vectors::live::Embeds;
 use pinrail_domain::provider::{Format, ProviderSpec, SIM_URL};
 use pinrail_domain::release::Embedder;
 use pinrail_gateway::port::Secrets as _;
+use pinrail_server::ModelLists;
 use serde::Deserialize;
 use serde_json::json;
 use ureq::Agent;
@@ -25,6 +26,8 @@ pub struct Providers {
 const ANSWER: Duration = Duration::from_secs(60);
 /// A hundred vectors of the widest model, written out.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// The longest public list of models has some hundred entries.
+const LIST_BYTES_MAX: u64 = 4 << 20;
 /// What of a refusal is told.
 const EXCERPT_CHARS: usize = 200;
 
@@ -53,18 +56,14 @@ impl Providers {
         texts: &[String],
         dimensions: Option<u32>,
     ) -> Result<Vec<Vec<f32>>, String> {
-        let Format::Openai = provider.format;
-        let base =
-            if provider.base_url == SIM_URL { &*self.sim } else { provider.base_url.trim_end_matches('/') };
+        let base = self.base(provider);
         let mut body = json!({ "model": embedder.embedder, "input": texts, "encoding_format": "float" });
         if let Some(dimensions) = dimensions {
             body["dimensions"] = dimensions.into();
         }
         let mut request = self.agent.post(format!("{base}/embeddings"));
-        if let Some(name) = &provider.key_env {
-            let key =
-                EnvSecrets.secret(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
-            request = request.header("authorization", format!("Bearer {key}"));
+        if let Some(key) = bearer(provider)? {
+            request = request.header("authorization", key);
         }
         let mut answer = request.send_json(&body).map_err(|error| error.to_string())?;
         let status = answer.status();
@@ -77,6 +76,43 @@ impl Providers {
         let mut embedded: Embedded = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         embedded.data.sort_by_key(|item| item.index);
         Ok(embedded.data.into_iter().map(|item| item.embedding).collect())
+    }
+}
+
+impl Providers {
+    /// Where a provider's addresses begin.
+    fn base<'a>(&'a self, provider: &'a ProviderSpec) -> &'a str {
+        let Format::Openai = provider.format;
+        if provider.base_url == SIM_URL { &self.sim } else { provider.base_url.trim_end_matches('/') }
+    }
+
+    fn models(&self, provider: &ProviderSpec) -> Result<Vec<u8>, String> {
+        let mut request = self.agent.get(format!("{}/models", self.base(provider)));
+        if let Some(key) = bearer(provider)? {
+            request = request.header("authorization", key);
+        }
+        let mut answer = request.call().map_err(|error| error.to_string())?;
+        if !answer.status().is_success() {
+            return Err(format!("the provider answers with {}", answer.status()));
+        }
+        let body = answer.body_mut().with_config().limit(LIST_BYTES_MAX);
+        body.read_to_vec().map_err(|error| error.to_string())
+    }
+}
+
+/// The header that shows a provider's key; none where it asks for no key.
+fn bearer(provider: &ProviderSpec) -> Result<Option<String>, String> {
+    let Some(name) = &provider.key_env else { return Ok(None) };
+    let key = EnvSecrets.secret(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
+    Ok(Some(format!("Bearer {key}")))
+}
+
+#[async_trait]
+impl ModelLists for Providers {
+    async fn list(&self, provider: &ProviderSpec) -> Result<Vec<u8>, String> {
+        let (providers, provider) = (self.clone(), provider.clone());
+        let list = tokio::task::spawn_blocking(move || providers.models(&provider)).await;
+        list.map_err(|error| error.to_string())?
     }
 }
 

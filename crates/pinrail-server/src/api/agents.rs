@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::problem;
 
+pub mod bump;
 pub mod delete;
 pub mod get;
 pub mod list;

@@ -70,6 +70,7 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/v1/agents", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Agent", api::agents::list::list, "Lists the agents by name"),
     route!(GET "/api/v1/agents/{agent}", READ, Takes::Nothing, [] => "Agent", api::agents::get::show, "Shows an agent"),
     route!(PUT "/api/v1/agents/{agent}", DEPLOY, Takes::Json("AgentSpec"), [REASON] => "Changed", api::agents::put::put, "Makes an agent's settings what the body says"),
+    route!(POST "/api/v1/agents/{agent}/bump", DEPLOY, Takes::JsonOrNothing("Bump"), [] => "Bumped", api::agents::bump::bump, "Makes the release that pins a newer snapshot and differs in nothing else"),
     route!(DELETE "/api/v1/agents/{agent}", DEPLOY, Takes::Nothing, [REASON] => "Changed", api::agents::delete::remove, "Removes an agent that nothing serves"),
 
     route!(GET "/api/v1/providers", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Provider", api::providers::list::list, "Lists the model providers by name"),

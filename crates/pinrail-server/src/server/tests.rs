@@ -47,6 +47,7 @@ async fn start(limits: Limits) -> Running {
         version: "0.0.0-test".to_owned(),
         missing_keys: Arc::new(Vec::new),
         outbound: Arc::new(crate::Webhooks::new(Arc::new(Nothing))),
+        lists: Arc::new(crate::testing::Lists::default()),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();

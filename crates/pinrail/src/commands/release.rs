@@ -16,6 +16,8 @@ use crate::files::release::Prepared;
 use crate::output::table::{or_dash, pairs, table};
 use crate::output::{diff, time};
 
+mod bump;
+
 /// Create, show, list and compare releases
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -34,6 +36,8 @@ pub struct Args {
 enum What {
     /// Store the artifacts and create the release that names them
     Create(Create),
+    /// Pin a newer snapshot of an agent's model in a release that differs in nothing else
+    Bump(bump::Args),
     /// Show one release
     Show {
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -86,6 +90,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             let reply = publish(context, &create.agent, &prepared, extra)?;
             context.out.reply(&reply, created)?;
         }
+        What::Bump(args) => bump::run(&args, context)?,
         What::Show { id } => {
             let reply = context.client.get::<Release>(&format!("/api/v1/releases/{}", escape(&id)))?;
             context.out.reply(&reply, |release| show(release, context))?;

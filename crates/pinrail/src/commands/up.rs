@@ -80,6 +80,7 @@ struct Up {
     control: Control,
     gateway: Gateway,
     clock: Arc<SystemClock>,
+    lists: Arc<Providers>,
 }
 
 impl Up {
@@ -95,7 +96,8 @@ impl Up {
         let sim = start_simulator(&clock).await?;
         control.conduct_rollouts();
         control.ask_metrics(Arc::new(pinrail_server::Prometheus::new(Arc::new(EnvSecrets))));
-        control.states().embed_with(Arc::new(Providers::new(&sim)));
+        let providers = Arc::new(Providers::new(&sim));
+        control.states().embed_with(Arc::clone(&providers) as _);
         let gateway = Gateway::new(pinrail_gateway::Options {
             runs: Arc::new(pinrail_server::Port(control.clone())),
             secrets: Arc::new(EnvSecrets),
@@ -104,7 +106,7 @@ impl Up {
             sim_base: Some(sim),
             limits: pinrail_gateway::Limits::default(),
         });
-        Ok(Up { control, gateway, clock })
+        Ok(Up { control, gateway, clock, lists: providers })
     }
 
     async fn serve(self, listen: &str, data: &Path) -> anyhow::Result<ExitCode> {
@@ -143,6 +145,7 @@ impl Up {
         let server = Server::new(pinrail_server::Options {
             missing_keys: missing_keys(self.control.clone()),
             outbound,
+            lists: self.lists,
             control: self.control,
             gateway: self.gateway,
             clock: self.clock,

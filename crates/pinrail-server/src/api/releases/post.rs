@@ -28,7 +28,7 @@ pub async fn create(call: Call) -> Answer {
     )
 }
 
-fn refused(refused: PublishRefused) -> Problem {
+pub fn refused(refused: PublishRefused) -> Problem {
     let detail = problem::chain(&refused);
     match refused {
         PublishRefused::Manifest(_) => Problem::new(Code::BadManifest, detail)
