@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod ask;
+pub mod import;
 pub mod report;
 pub mod row;
 pub mod score;
