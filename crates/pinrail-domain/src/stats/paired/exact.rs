@@ -4,9 +4,10 @@
 //! incumbent fails. That the harm, the difference of their chances, is at least `δ` leaves one thing open: how often
 //! arms differ at all, `ψ` in `[|δ|, 1]`. Tables are ordered by Tango's score statistic (Statistics in Medicine 1998),
 //! and the p-value is the chance of a table at least as good for the candidate, at harm `δ` and the *worst* `ψ`
-//! (Hsueh, Liu & Chen, Biometrics 2001). So its promise holds for every `n` and `ψ`, not only for large ones. More harm
-//! makes good tables rarer, because a table stays good when a loss is taken from it or a win is added (Röhmel &
-//! Mansmann 1999): harms above `δ` need not be looked at.
+//! (Hsueh, Liu & Chen, Biometrics 2001) that the number of wins leaves open (Berger & Boos, JASA 1994; a `ψ` that nobody
+//! believes in would cost power where cases are few). So its promise holds for every `n` and `ψ`, not only for large
+//! ones. More harm at the same chance of a win makes good tables rarer, because a table stays good when a loss is taken
+//! from it (Röhmel & Mansmann 1999): harms above `δ` need not be looked at.
 //!
 //! Given how many pairs differ, the losses that are still good are a tail of a binomial, and that tail is carried
 //! along from one number of differing pairs to the next, so a p-value costs `O(√n)` for each `ψ` looked at.

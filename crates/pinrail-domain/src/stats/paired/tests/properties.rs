@@ -100,6 +100,7 @@ proptest! {
     fn better_answers_never_harm(lost in 0_usize..12, won in 0_usize..12, tied in 1_usize..80, margin in 0.0..0.2) {
         let p = |lost: usize, won: usize| Tables::new(lost + won + tied).p(lost, won, margin);
         let (before, cases) = (p(lost, won), lost + won + tied);
+        // A further win leaves another range of chances open, which may cost a hair.
         prop_assert!(Tables::new(cases).p(lost, won + 1, margin) <= before + 1e-3, "one more win");
         if lost > 0 {
             prop_assert!(Tables::new(cases).p(lost - 1, won, margin) <= before + 1e-9, "one loss less");
