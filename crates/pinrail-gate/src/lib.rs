@@ -10,6 +10,7 @@ pub mod ask;
 pub mod import;
 pub mod report;
 pub mod row;
+pub mod run;
 pub mod score;
 pub mod statement;
 pub mod suite;
