@@ -90,6 +90,10 @@ codes! {
     RunState = 409, "run_state", "the run's state does not allow this";
     Fenced = 409, "fenced", "the member no longer counts";
     PinGone = 409, "pin_gone", "the pinned model is retired";
+    GateState = 409, "gate_state", "the gate is in another state";
+    NoSuites = 409, "no_suites", "there are no such suites to ask";
+    BadSuite = 409, "bad_suite", "a suite cannot be asked";
+    NoJudge = 409, "no_judge", "there is no judge";
     GateRun = 409, "gate_run", "the run is a gate's";
     GateOverride = 409, "gate_override", "the gate is not overridden like that";
     DeploymentClosed = 409, "deployment_closed", "the data job is over";

@@ -163,7 +163,7 @@ impl Control {
         Ok(Committed { value, replayed: true, took_us: took_us() })
     }
 
-    async fn earlier_answer(&self, by: &By) -> Result<Option<Answer>, StoreError> {
+    pub(crate) async fn earlier_answer(&self, by: &By) -> Result<Option<Answer>, StoreError> {
         match &by.idempotency {
             Some(idempotency) => self.inner.store.answer_get(&idempotency.key).await,
             None => Ok(None),
@@ -188,7 +188,7 @@ impl Control {
         Ok((world, entries))
     }
 
-    fn answer<T: Serialize>(&self, by: &By, value: &T) -> Option<Answer> {
+    pub(crate) fn answer<T: Serialize>(&self, by: &By, value: &T) -> Option<Answer> {
         by.idempotency.as_ref().map(|Idempotency { key, request }| Answer {
             key: key.clone(),
             request: *request,
@@ -208,7 +208,8 @@ impl<E: std::error::Error + 'static> From<Behind> for CommitError<E> {
     }
 }
 
-fn replay<T: DeserializeOwned, E: std::error::Error + 'static>(
+/// What an earlier answer said, if it was to the same request.
+pub(crate) fn replay<T: DeserializeOwned, E: std::error::Error + 'static>(
     by: &By,
     answer: &Answer,
 ) -> Result<T, CommitError<E>> {

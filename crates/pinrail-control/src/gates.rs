@@ -10,6 +10,8 @@ use pinrail_domain::world::World;
 use crate::deploy::{Flipped, flipped};
 use crate::{By, CommitError, Committed, Control};
 
+mod kept;
+
 impl Control {
     /// Makes an id for a gate.
     #[must_use]

@@ -1,9 +1,16 @@
-//! Gates that run in this server: what they ask models through, and what their settings are.
+//! Gates that run in this server: how they are started and followed, what they ask models through, what their settings
+//! are. Start reading at [`Gates`].
 
 use pinrail_domain::id::ProviderName;
 use pinrail_domain::release::Embedder;
 
+mod conduct;
 pub mod models;
+mod service;
+mod start;
+
+pub use service::{ActRefused, Gates, Looked, Options, Started};
+pub use start::{Of, StartRefused, Wish};
 
 /// What `[gate]` in pinrail.toml says.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::dispatch::Dispatch;
+use crate::gates::Gates;
 use crate::in_flight::InFlight;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
@@ -24,6 +25,7 @@ use crate::{connections, openapi, routes};
 pub struct Options {
     pub control: Control,
     pub gateway: Gateway,
+    pub gates: Gates,
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     /// Pinrail's version, for `/healthz` and `/api/v1/status`.
@@ -55,11 +57,13 @@ pub struct Server {
 impl Server {
     #[must_use]
     pub fn new(options: Options) -> Server {
-        let Options { control, gateway, clock, limits, version, missing_keys, outbound, lists } = options;
+        let Options { control, gateway, gates, clock, limits, version, missing_keys, outbound, lists } =
+            options;
         let state = Arc::new(State {
             openapi: Bytes::from(openapi::document(&version)),
             control,
             clock,
+            gates,
             version,
             missing_keys,
             outbound,

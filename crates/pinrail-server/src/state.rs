@@ -8,6 +8,7 @@ use pinrail_control::outbound::Outbound;
 use pinrail_domain::time::Clock;
 use tokio::sync::{Semaphore, watch};
 
+use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
 use crate::server::MissingKeys;
@@ -16,6 +17,7 @@ use crate::server::MissingKeys;
 pub struct State {
     pub control: Control,
     pub clock: Arc<dyn Clock>,
+    pub gates: Gates,
     pub limits: Limits,
     pub version: String,
     pub missing_keys: MissingKeys,

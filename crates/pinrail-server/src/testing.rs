@@ -21,9 +21,14 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
 use crate::api::watch::EVENT_STREAM;
+use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::state::State;
-use crate::{openapi, routes};
+use crate::{gates, openapi, routes};
+
+mod scripted;
+
+pub use scripted::Scripted;
 
 /// A server without a listener, over the memory store.
 #[derive(Clone)]
@@ -32,6 +37,8 @@ pub struct Bench {
     pub memory: Arc<Memory>,
     pub state: Arc<State>,
     pub clock: Arc<TestClock>,
+    /// What gates ask.
+    pub models: Arc<Scripted>,
     router: Router,
     lists: Arc<Lists>,
     bearer: Option<String>,
@@ -133,6 +140,17 @@ pub async fn control(memory: &Arc<Memory>, clock: &Arc<TestClock>) -> Control {
     Control::open(options).await.unwrap().0
 }
 
+/// Gates over scripted models.
+pub fn gate_options(control: &Control, clock: &Arc<TestClock>, models: &Arc<Scripted>) -> gates::Options {
+    gates::Options {
+        control: control.clone(),
+        models: Arc::clone(models) as _,
+        clock: Arc::clone(clock) as _,
+        python: None,
+        signing_key: None,
+    }
+}
+
 impl Bench {
     pub async fn open() -> Bench {
         Bench::with(Limits::default()).await
@@ -143,8 +161,11 @@ impl Bench {
         let control = control(&memory, &clock).await;
         let lists = Arc::new(Lists::default());
         let missing = MissingKey { provider: "openai".to_owned(), key_env: "OPENAI_API_KEY".to_owned() };
+        let models = Arc::new(Scripted::default());
+        let gates = Gates::new(gate_options(&control, &clock, &models));
         let state = Arc::new(State {
             control: control.clone(),
+            gates,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             limits,
             version: "0.0.0-test".to_owned(),
@@ -158,7 +179,7 @@ impl Bench {
             openapi: Bytes::from(openapi::document("0.0.0-test")),
         });
         let router = routes::router(Arc::clone(&state));
-        Bench { control, memory, state, clock, router, lists, bearer: None, tenant: None }
+        Bench { control, memory, state, clock, models, router, lists, bearer: None, tenant: None }
     }
 
     /// The same server, asked with a key.

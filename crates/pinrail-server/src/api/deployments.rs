@@ -124,7 +124,7 @@ pub fn roll_back_command(id: DeploymentId) -> String {
     format!("`pinrail deployment rollback {id} --reason …` (POST /api/v1/deployments/{id}/rollback)")
 }
 
-fn no_deployment(id: DeploymentId) -> Problem {
+pub(super) fn no_deployment(id: DeploymentId) -> Problem {
     problem::not_found(
         format!("deployment {id}"),
         "list them: `pinrail deployment list` (GET /api/v1/deployments)",
@@ -171,7 +171,7 @@ fn held(detail: String, agent: &AgentName, segment: &SegmentName, hold: &Hold) -
         .fact("rolled_back", hold.deployment.0)
 }
 
-fn not_a_candidate(detail: String, id: DeploymentId, state: &'static str) -> Problem {
+pub(super) fn not_a_candidate(detail: String, id: DeploymentId, state: &'static str) -> Problem {
     Problem::new(Code::NotACandidate, detail)
         .next_step(
             "open a new deployment: `pinrail deploy AGENT=RELEASE --weight 5%` (POST /api/v1/deployments)",

@@ -27,6 +27,7 @@ fn path(route: &Route, run: &str) -> String {
         .replace("{other}", &digest)
         .replace("{digest}", &digest)
         .replace("{deployment}", "1")
+        .replace("{gate}", "gate_00000000000000000000000001")
         .replace("{key}", "0123456789ab")
         .replace("{session}", "s")
         .replace("{space}", "orders")

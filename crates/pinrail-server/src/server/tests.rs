@@ -39,8 +39,11 @@ async fn start(limits: Limits) -> Running {
         sim_base: None,
         limits: pinrail_gateway::Limits::default(),
     });
+    let models = Arc::new(testing::Scripted::default());
+    let gates = crate::gates::Gates::new(testing::gate_options(&control, &clock, &models));
     let server = Server::new(Options {
         control: control.clone(),
+        gates,
         gateway,
         clock,
         limits,

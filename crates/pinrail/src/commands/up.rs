@@ -14,8 +14,11 @@ use pinrail_api::status::MissingKey;
 use pinrail_control::Control;
 use pinrail_control::outbound::Outbound;
 use pinrail_domain::time::Clock as _;
+use pinrail_gate::statement::SigningKey;
 use pinrail_gateway::Gateway;
+use pinrail_gateway::port::Secrets as _;
 use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
+use pinrail_server::gates::{self, Gates, models::GatewayModels};
 use pinrail_server::{MissingKeys, Server};
 use tokio::net::TcpListener;
 
@@ -79,6 +82,7 @@ fn workers() -> usize {
 struct Up {
     control: Control,
     gateway: Gateway,
+    gates: Gates,
     clock: Arc<SystemClock>,
     lists: Arc<Providers>,
 }
@@ -106,7 +110,21 @@ impl Up {
             sim_base: Some(sim),
             limits: pinrail_gateway::Limits::default(),
         });
-        Ok(Up { control, gateway, clock, lists: providers })
+        let models = GatewayModels {
+            control: control.clone(),
+            gateway: gateway.clone(),
+            clock: Arc::clone(&clock) as _,
+            embeds: Arc::clone(&providers) as _,
+            embedder: settings.gate.embedder.clone(),
+        };
+        let gates = Gates::new(gates::Options {
+            control: control.clone(),
+            models: Arc::new(models),
+            clock: Arc::clone(&clock) as _,
+            python: settings.gate.python.clone(),
+            signing_key: signing_key(settings)?,
+        });
+        Ok(Up { control, gateway, gates, clock, lists: providers })
     }
 
     async fn serve(self, listen: &str, data: &Path) -> anyhow::Result<ExitCode> {
@@ -140,6 +158,11 @@ impl Up {
         self.welcome(address, data);
         let control = self.control.clone();
         let gateway = self.gateway.clone();
+        let gates = self.gates.clone();
+        let taken_up = gates.take_up().await?;
+        if taken_up > 0 {
+            tracing::info!(gates = taken_up, "went on with gates of an earlier run");
+        }
         let outbound: Arc<dyn Outbound> = Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets)));
         let webhooks = control.deliver_webhooks(Arc::clone(&outbound));
         let server = Server::new(pinrail_server::Options {
@@ -148,6 +171,7 @@ impl Up {
             lists: self.lists,
             control: self.control,
             gateway: self.gateway,
+            gates: self.gates,
             clock: self.clock,
             limits: pinrail_server::Limits::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -159,6 +183,7 @@ impl Up {
                 "still in flight after the drain's deadline, and cut"
             );
         }
+        gates.stop().await;
         gateway.stop_copies().await;
         gateway.drained().await;
         webhooks.stop().await;
@@ -258,6 +283,23 @@ async fn start_simulator(clock: &Arc<SystemClock>) -> anyhow::Result<http::Uri> 
     // It ends with the process: what it still had to say concerns nobody then.
     tokio::spawn(async move { axum::serve(listener, sim.router()).await });
     Ok(base)
+}
+
+/// The key that statements are signed with, where one is configured.
+fn signing_key(settings: &Settings) -> anyhow::Result<Option<SigningKey>> {
+    let Some(name) = &settings.gate.signing_key_env else { return Ok(None) };
+    let failed = |what: String, source: Option<Box<dyn std::error::Error + Send + Sync>>| Failed {
+        code: "no_signing_key",
+        what,
+        next_step: format!(
+            "make a key with `pinrail gate keygen`, set it as {name}, or take gate.signing_key_env out of pinrail.toml"
+        ),
+        source,
+    };
+    let text = EnvSecrets.secret(name).ok_or_else(|| failed(format!("{name} is not set"), None))?;
+    let key =
+        SigningKey::parse(&text).map_err(|bad| failed(format!("{name} holds no key"), Some(bad.into())))?;
+    Ok(Some(key))
 }
 
 /// The providers whose key variable isn't set here; the value itself is never looked at (I15).

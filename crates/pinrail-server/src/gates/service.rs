@@ -1,0 +1,365 @@
+//! The gates of this server: started, followed, stopped, and taken up again after a restart.
+//!
+//! A gate that runs is a task of its own, which waits until fewer than [`AT_ONCE`] others run. What it has is in the store,
+//! so a server that is killed goes on with it at its next start; one that is shut down stops asking first.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pinrail_control::{By, Control};
+use pinrail_domain::id::GateId;
+use pinrail_domain::time::Clock;
+use pinrail_gate::ask::Models;
+use pinrail_gate::run::document::{Document, Progress};
+use pinrail_gate::run::{self, Estimate};
+use pinrail_gate::statement::SigningKey;
+use pinrail_gate::verdict::Held;
+use pinrail_store::StoreError;
+use pinrail_store::gates::{GateFilter, GateRecord, GateStatus};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::conduct::{self, Orders};
+use super::start::{Plan, StartRefused, Wish};
+
+/// What gates are run with.
+pub struct Options {
+    pub control: Control,
+    pub models: Arc<dyn Models>,
+    pub clock: Arc<dyn Clock>,
+    /// The Python that assertions may run; none: they may not.
+    pub python: Option<String>,
+    /// What statements are signed with; none: they aren't.
+    pub signing_key: Option<SigningKey>,
+}
+
+/// The gates of this server. Cheap to clone; all clones are the same ones.
+#[derive(Clone)]
+pub struct Gates {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub options: Options,
+    running: Mutex<BTreeMap<GateId, Running>>,
+    tasks: Mutex<JoinSet<()>>,
+    pub places: Arc<Semaphore>,
+    /// Held while gates are started, so that nothing is started twice.
+    starting: tokio::sync::Mutex<()>,
+}
+
+/// A gate that runs or waits for its place.
+#[derive(Clone)]
+struct Running {
+    pair: super::start::Pair,
+    told: watch::Receiver<Progress>,
+    /// True when it is over.
+    over: watch::Receiver<bool>,
+    stop: watch::Sender<bool>,
+    orders: Arc<Orders>,
+}
+
+/// A gate as it is now.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    pub record: GateRecord,
+    pub document: Document,
+    /// It waits until fewer gates run.
+    pub queued: bool,
+}
+
+/// A gate that was started, or would be.
+pub struct Started {
+    /// None where nothing was started.
+    pub gate: Option<GateId>,
+    pub agent: pinrail_domain::id::AgentName,
+    pub candidate: pinrail_domain::id::ReleaseId,
+    pub incumbent: Option<pinrail_domain::id::ReleaseId>,
+    pub settings: run::Settings,
+    pub estimate: Estimate,
+}
+
+/// Why a gate isn't stopped or taken up again.
+#[derive(Debug, thiserror::Error)]
+pub enum ActRefused {
+    #[error("there is no {0}")]
+    NoGate(GateId),
+    #[error("{id} is {}", status.as_str())]
+    Over { id: GateId, status: GateStatus },
+    #[error(transparent)]
+    Start(#[from] StartRefused),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Gates that ask at once: each has its own concurrency, and more would only fight for the providers' limits.
+const AT_ONCE: usize = 2;
+/// Gates that run or wait: as many as anybody can look through.
+const RUNNING_MAX: usize = 64;
+/// Gates read at once at start-up.
+const PAGE: usize = 100;
+
+impl Gates {
+    #[must_use]
+    pub fn new(options: Options) -> Gates {
+        let inner = Inner {
+            options,
+            running: Mutex::default(),
+            tasks: Mutex::default(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+            starting: tokio::sync::Mutex::default(),
+        };
+        Gates { inner: Arc::new(inner) }
+    }
+
+    /// Starts the gates that a wish comes to; with `dry_run` it only says what they would take. The same idempotency key
+    /// starts them once.
+    pub async fn start(
+        &self,
+        by: &By,
+        wish: &Wish,
+        dry_run: bool,
+    ) -> Result<(Vec<Started>, bool), StartRefused> {
+        let _turn = self.inner.starting.lock().await;
+        if let Some(made) = self.control().gates_made(by).await.map_err(StartRefused::Commit)? {
+            return Ok((self.made(&made).await?, true));
+        }
+        let plans = self.plan(wish, by).await?;
+        if dry_run {
+            return Ok((plans.into_iter().map(|plan| started(None, plan)).collect(), false));
+        }
+        {
+            let running = self.running();
+            if running.len() + plans.len() > RUNNING_MAX {
+                return Err(StartRefused::Full(running.len()));
+            }
+            for plan in &plans {
+                let same = |running: &Running| running.pair == plan.pair;
+                if let Some((id, _)) = running.iter().find(|(_, running)| same(running)) {
+                    return Err(StartRefused::Running(*id));
+                }
+            }
+        }
+        let records: Vec<GateRecord> = plans.iter().map(|plan| self.record(plan)).collect();
+        let made = self.control().gates_make(by, records.clone()).await.map_err(StartRefused::Commit)?;
+        if made.replayed {
+            return Ok((self.made(&made.value).await?, true));
+        }
+        for record in &records {
+            self.begin(record.clone(), false);
+        }
+        let ids = records.into_iter().map(|record| Some(record.id));
+        Ok((ids.zip(plans).map(|(id, plan)| started(id, plan)).collect(), false))
+    }
+
+    /// Takes up the gates that ran when the server ended; returns how many.
+    pub async fn take_up(&self) -> Result<usize, StoreError> {
+        let filter = GateFilter { status: Some(GateStatus::Running), ..GateFilter::default() };
+        let (mut before, mut count) = (None, 0);
+        loop {
+            let page = self.control().gate_store().gate_list(&filter, before, PAGE).await?;
+            before = page.last().map(|gate| gate.id);
+            let is_last = page.len() < PAGE;
+            for record in page {
+                if !self.running().contains_key(&record.id) {
+                    self.begin(record, false);
+                    count += 1;
+                }
+            }
+            if is_last {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Stops a gate; what it has is kept. Returns when it has stopped.
+    pub async fn cancel(&self, id: GateId) -> Result<Looked, ActRefused> {
+        let running = self.running().get(&id).cloned();
+        if let Some(running) = running {
+            running.orders.cancelled.store(true, Ordering::Release);
+            running.stop.send_replace(true);
+            let mut over = running.over.clone();
+            // An error says that its task is gone, which is what was waited for.
+            let _ = over.wait_for(|over| *over).await;
+        }
+        let looked = self.look(id).await?.ok_or(ActRefused::NoGate(id))?;
+        match looked.record.status {
+            GateStatus::Cancelled => Ok(looked),
+            status @ (GateStatus::Finished | GateStatus::Failed | GateStatus::Running) => {
+                Err(ActRefused::Over { id, status })
+            }
+        }
+    }
+
+    /// Takes a gate up that was stopped or failed, and asks again for what ended in errors.
+    pub async fn resume(&self, id: GateId) -> Result<Looked, ActRefused> {
+        if self.running().contains_key(&id) {
+            return self.look(id).await?.ok_or(ActRefused::NoGate(id));
+        }
+        let mut looked = self.look(id).await?.ok_or(ActRefused::NoGate(id))?;
+        match looked.record.status {
+            GateStatus::Cancelled | GateStatus::Failed => {}
+            status @ (GateStatus::Finished | GateStatus::Running) => {
+                return Err(ActRefused::Over { id, status });
+            }
+        }
+        let count = self.running().len();
+        if count >= RUNNING_MAX {
+            return Err(StartRefused::Full(count).into());
+        }
+        looked.document.end = None;
+        looked.record.document = json(&looked.document);
+        looked.record.status = GateStatus::Running;
+        let (status, document) = (looked.record.status, looked.record.document.clone());
+        self.control().gate_store().gate_update(id, status, document).await?;
+        self.begin(looked.record, true);
+        self.look(id).await?.ok_or(ActRefused::NoGate(id))
+    }
+
+    /// A gate as it is now; none where there is none.
+    pub async fn look(&self, id: GateId) -> Result<Option<Looked>, StoreError> {
+        let record = self.control().gate_store().gate_get(id).await?;
+        record.map(|record| self.looked(record)).transpose()
+    }
+
+    /// Gates as they are now, newest first.
+    pub async fn list(
+        &self,
+        filter: &GateFilter,
+        before: Option<GateId>,
+        limit: usize,
+    ) -> Result<Vec<Looked>, StoreError> {
+        let records = self.control().gate_store().gate_list(filter, before, limit).await?;
+        records.into_iter().map(|record| self.looked(record)).collect()
+    }
+
+    /// The suites that a gate asks, whole.
+    pub async fn suites(&self, of: &Looked) -> Result<Vec<Held>, StartRefused> {
+        self.held(&of.document.settings.suites).await
+    }
+
+    /// Follows a gate that runs: its progress, and whether it is over. None where it doesn't run.
+    #[must_use]
+    pub fn follow(&self, id: GateId) -> Option<(watch::Receiver<Progress>, watch::Receiver<bool>)> {
+        self.running().get(&id).map(|running| (running.told.clone(), running.over.clone()))
+    }
+
+    /// Stops asking and waits until what is under way is kept or dropped; the next start takes all of it up.
+    pub async fn stop(&self) {
+        for running in self.running().values() {
+            running.stop.send_replace(true);
+        }
+        let mut tasks = std::mem::take(&mut *self.tasks());
+        while tasks.join_next().await.is_some() {}
+    }
+
+    pub(super) fn control(&self) -> &Control {
+        &self.inner.options.control
+    }
+
+    /// Has a gate run as a task of its own.
+    fn begin(&self, record: GateRecord, retry_errors: bool) {
+        let (told, stop, over) =
+            (watch::Sender::new(progress_of(&record)), watch::Sender::new(false), watch::Sender::new(false));
+        let orders = Arc::new(Orders {
+            cancelled: AtomicBool::new(false),
+            queued: AtomicBool::new(true),
+            retry_errors,
+        });
+        let running = Running {
+            pair: super::start::Pair {
+                agent: record.agent.clone(),
+                deployment: record.deployment,
+                candidate: record.candidate,
+                incumbent: record.incumbent,
+            },
+            told: told.subscribe(),
+            over: over.subscribe(),
+            stop: stop.clone(),
+            orders: Arc::clone(&orders),
+        };
+        let id = record.id;
+        self.running().insert(id, running);
+        let gates = self.clone();
+        let mut tasks = self.tasks();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            conduct::conduct(&gates, record, &orders, &told, stop.subscribe()).await;
+            gates.running().remove(&id);
+            over.send_replace(true);
+        });
+    }
+
+    fn record(&self, plan: &Plan) -> GateRecord {
+        let Plan { pair, settings, estimate } = plan;
+        let progress = Progress { total: estimate.answers, repeats: settings.repeats, ..Progress::default() };
+        let document = Document { settings: settings.clone(), progress, end: None };
+        GateRecord {
+            id: self.control().new_gate_id(),
+            agent: pair.agent.clone(),
+            deployment: pair.deployment,
+            candidate: pair.candidate,
+            incumbent: pair.incumbent,
+            created_at: self.inner.options.clock.now(),
+            status: GateStatus::Running,
+            document: json(&document),
+        }
+    }
+
+    /// Gates that an earlier request made.
+    async fn made(&self, ids: &[GateId]) -> Result<Vec<Started>, StartRefused> {
+        let mut made = Vec::with_capacity(ids.len());
+        for id in ids {
+            let Some(Looked { record, document, .. }) = self.look(*id).await? else { continue };
+            let estimate = Estimate {
+                answers: document.progress.total,
+                budget_nano_usd: document.settings.budget_nano_usd,
+                ..Estimate::default()
+            };
+            made.push(Started {
+                gate: Some(*id),
+                agent: record.agent,
+                candidate: record.candidate,
+                incumbent: record.incumbent,
+                settings: document.settings,
+                estimate,
+            });
+        }
+        Ok(made)
+    }
+
+    fn looked(&self, record: GateRecord) -> Result<Looked, StoreError> {
+        let mut document: Document = serde_json::from_str(&record.document)
+            .map_err(|error| StoreError::Damaged(format!("{}: {error}", record.id)))?;
+        let mut queued = false;
+        if let Some(running) = self.running().get(&record.id) {
+            document.progress = running.told.borrow().clone();
+            queued = running.orders.queued.load(Ordering::Acquire);
+        }
+        Ok(Looked { record, document, queued })
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<GateId, Running>> {
+        // Nothing that holds it can fail half-way.
+        self.inner.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn json(document: &Document) -> String {
+    serde_json::to_string(document).expect("a document is plain data")
+}
+
+fn progress_of(record: &GateRecord) -> Progress {
+    serde_json::from_str::<Document>(&record.document).map(|document| document.progress).unwrap_or_default()
+}
+
+fn started(gate: Option<GateId>, plan: Plan) -> Started {
+    let Plan { pair, settings, estimate } = plan;
+    let super::start::Pair { agent, deployment: _, candidate, incumbent } = pair;
+    Started { gate, agent, candidate, incumbent, settings, estimate }
+}
