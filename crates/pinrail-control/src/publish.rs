@@ -53,8 +53,9 @@ pub enum PublishRefused {
     Store(#[source] StoreError),
 }
 
-/// Largest artifact: prompts are kilobytes, tool schemas tens of them, eval suites some megabytes.
-pub const ARTIFACT_BYTES_MAX: usize = 16 << 20;
+/// Largest artifact: prompts are kilobytes, tool schemas tens of them, and a suite of twenty thousand cases with the tools of
+/// each is some tens of megabytes.
+pub const ARTIFACT_BYTES_MAX: usize = 64 << 20;
 /// Most tools that any provider takes is 128 to 512.
 pub const TOOLS_MAX: usize = 1_000;
 

@@ -12,9 +12,9 @@ pub struct Limits {
     pub large_json_bytes_max: usize,
     /// Nesting of a JSON body: tool arguments reach about 20, parsers break at 128.
     pub json_depth_max: usize,
-    /// Bytes of an artifact: prompts are kilobytes, tool schemas tens of them, eval suites some megabytes.
+    /// Bytes of an artifact: prompts are kilobytes, tool schemas tens of them, eval suites up to tens of megabytes.
     pub artifact_bytes_max: usize,
-    /// How long a body may take to arrive: 16 MiB at 280 kB/s.
+    /// How long a body may take to arrive: 64 MiB at 1.1 MB/s.
     pub body_wait: Duration,
     /// How long a client may take for a request's head, from the connection's first moment or from the end of the
     /// request before it; so also the longest that a connection lies idle. Client libraries drop theirs sooner.

@@ -11,6 +11,7 @@ mod gate;
 pub mod project;
 pub mod release;
 pub mod section;
+pub mod suites;
 pub mod tools;
 pub mod webhook;
 
@@ -22,7 +23,7 @@ pub use project::Project;
 /// The longest file of settings that is read: they are written by hand.
 pub const SETTINGS_BYTES_MAX: u64 = 1 << 20;
 /// The largest artifact that the server takes.
-pub const ARTIFACT_BYTES_MAX: u64 = 16 << 20;
+pub const ARTIFACT_BYTES_MAX: u64 = pinrail_control::publish::ARTIFACT_BYTES_MAX as u64;
 
 /// Something in a file that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]

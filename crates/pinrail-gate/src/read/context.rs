@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
+use serde::Serialize;
+
 use super::files::{FILE_BYTES_MAX, Files};
 use super::node::{At, Node};
 use super::template::Templates;
@@ -17,7 +19,7 @@ pub const FAULTS_MAX: usize = 100;
 const BYTES_MAX: u64 = 4 * FILE_BYTES_MAX;
 
 /// Something in a suite's files that can't be used.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Fault {
     /// The path from the suite's folder.
     pub file: String,

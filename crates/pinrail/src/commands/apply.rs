@@ -1,8 +1,9 @@
 //! `pinrail apply`: makes the server's providers, agents, webhooks and releases equal to the files.
 //!
 //! Everything is read and checked here before the first change, so a mistake in one file changes nothing. Then, in
-//! this order: providers, agents, webhooks, releases with their artifacts, and last what is to go. Each step is safe to do
-//! twice: an apply that was cut off is finished by the next one.
+//! this order: providers, agents, webhooks, releases with their artifacts, and last what is to go. An agent's suites are
+//! stored before the agent that names them. Each step is safe to do twice: an apply that was cut off is finished by the
+//! next one.
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,8 @@ use crate::files::project::PROJECT_FILE;
 use crate::files::release::Prepared;
 use crate::files::{BadFiles, Fault, Project};
 use crate::output::{clean, talk};
+
+mod suites;
 
 /// Make the server's agents, providers, webhooks and releases equal to the files
 #[derive(Debug, clap::Args)]
@@ -52,6 +55,11 @@ struct Step {
     name: String,
     /// `created`, `updated`, `unchanged`, `removed`, or `extra`: on the server, not in the files.
     change: String,
+    /// Of a suite: its cases, and how many there were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cases: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cases_before: Option<usize>,
 }
 
 /// What the server has.
@@ -69,7 +77,7 @@ struct Apply<'c> {
     project: Project,
     there: There,
     steps: Vec<Step>,
-    /// What looks wrong about rollout plans that were changed.
+    /// What looks wrong about suites, and about rollout plans that were changed.
     doubts: Vec<String>,
 }
 
@@ -78,7 +86,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     let there = There::ask(context, &project)?;
     check_models(&project, &there)?;
     check_webhooks(&project, &there)?;
-    let mut apply = Apply { context, args, project, there, steps: Vec::new(), doubts: Vec::new() };
+    suites::check_judges(&project, &there)?;
+    let doubts = suites::doubts(&project);
+    let mut apply = Apply { context, args, project, there, steps: Vec::new(), doubts };
     let result = apply.providers().and_then(|()| apply.agents()).and_then(|()| apply.webhooks());
     let result = result.and_then(|()| apply.releases()).and_then(|()| apply.extras());
     apply.report(result.is_ok())?;
@@ -166,6 +176,7 @@ impl Apply<'_> {
         for (name, agent) in self.project.agents.clone() {
             let before = self.there.agents.iter().find(|there| there.agent == name);
             let change = change(before.map(|there| there.spec == agent.spec));
+            self.suites(&name, &agent)?;
             self.put("agent", name.as_str(), change, &agent.spec)?;
         }
         Ok(())
@@ -247,7 +258,7 @@ impl Apply<'_> {
             let note = if change == "extra" { "  (not in the files; --prune removes it)" } else { "" };
             self.context.out.data(&clean(&format!("{change:9}  {kind:8}  {name}{note}")))?;
         }
-        self.steps.push(Step { kind, name, change });
+        self.steps.push(Step { kind, name, change, cases: None, cases_before: None });
         Ok(())
     }
 

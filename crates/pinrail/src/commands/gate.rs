@@ -6,12 +6,14 @@ use crate::cli::Context;
 
 mod overrule;
 mod record;
+mod suite;
 
 /// Evals that a candidate must pass before it is promoted
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail gate record 3 --verdict pass --report results.json
   pinrail gate override 3 --kind safety --reason 'the suite\u{2019}s judge is down; reviewed by hand'
+  pinrail gate suite check agents/support/evals/answers.yaml
   pinrail gate second 3 --reason 'seen the review'
 
 A step `gate` of a rollout waits for a pass of its deployment. In tier critical a promotion needs a gate that Pinrail
@@ -27,6 +29,8 @@ enum What {
     Record(record::Args),
     /// Let a promotion do without its gate, or a part of it; in tier critical another key must second it
     Override(overrule::Args),
+    /// Check suites' files, without a server
+    Suite(suite::Args),
     /// Second an override with another key
     Second(overrule::Second),
 }
@@ -36,6 +40,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.what {
         What::Record(args) => done(record::run(args, context)),
         What::Override(args) => done(overrule::run(args, context)),
+        What::Suite(args) => suite::run(args, context),
         What::Second(args) => done(overrule::second(args, context)),
     }
 }

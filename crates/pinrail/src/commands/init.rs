@@ -26,12 +26,13 @@ pub struct Args {
 }
 
 /// What is made, with its path from the folder.
-pub const FILES: [(&str, &str); 5] = [
+pub const FILES: [(&str, &str); 6] = [
     ("pinrail.toml", include_str!("init/pinrail.toml")),
     ("agents/support/agent.toml", include_str!("init/agent.toml")),
     ("agents/support/release.toml", include_str!("init/release.toml")),
     ("agents/support/prompts/system.md", include_str!("init/system.md")),
     ("agents/support/tools.json", include_str!("init/tools.json")),
+    ("agents/support/evals/answers.yaml", include_str!("init/answers.yaml")),
 ];
 
 pub fn run(args: &Args, out: Output) -> anyhow::Result<()> {

@@ -3,9 +3,10 @@
 use pinrail_domain::agent::{AgentSpec, BadAgent, Compensation, JournalPolicy, Segment};
 
 use super::section::Section;
+use super::suites::{self, Suites};
 
-/// Reads an agent's settings.
-pub fn read(file: &Section<'_>) -> Option<AgentSpec> {
+/// Reads an agent's settings; `suites` are the files of its `evals` folder.
+pub fn read(file: &Section<'_>, suites: &Suites) -> Option<AgentSpec> {
     let spec = AgentSpec {
         tier: file.get("tier").unwrap_or_default(),
         description: file.get("description").unwrap_or_default(),
@@ -19,7 +20,7 @@ pub fn read(file: &Section<'_>) -> Option<AgentSpec> {
             Some(Compensation { url: section.need("url")?, secret_env: section.get("secret_env") })
         }),
         rollout: file.get("rollout"),
-        gate: None,
+        gate: suites::gate(file, suites),
     };
     if let Err(bad) = spec.check() {
         let key = match &bad {

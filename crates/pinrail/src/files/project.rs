@@ -12,6 +12,7 @@ use pinrail_domain::webhook::WebhookSpec;
 
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
+use super::suites::Suites;
 use super::{BadFiles, Fault, agent, gate, nearest, release, webhook};
 use crate::output::time;
 
@@ -45,6 +46,7 @@ pub struct Agent {
     pub spec: AgentSpec,
     /// What `release.toml` says, where there is one.
     pub release: Option<Prepared>,
+    pub suites: Suites,
 }
 
 impl Project {
@@ -203,7 +205,7 @@ fn read_agents(dir: &Path, project: Option<&Project>, faults: &mut Vec<Fault>) -
         let shown = Path::new("agents").join(&folder);
         match AgentName::new(&folder) {
             Ok(name) => {
-                if let Some(agent) = read_agent(&dir.join(&shown), &shown, project, faults) {
+                if let Some(agent) = read_agent(dir, &shown, project, faults) {
                     agents.insert(name, agent);
                 }
             }
@@ -215,16 +217,15 @@ fn read_agents(dir: &Path, project: Option<&Project>, faults: &mut Vec<Fault>) -
     agents
 }
 
-fn read_agent(
-    folder: &Path,
-    shown: &Path,
-    project: Option<&Project>,
-    faults: &mut Vec<Fault>,
-) -> Option<Agent> {
-    let spec = read_file(&folder.join("agent.toml"), &shown.join("agent.toml"), faults, agent::read);
+fn read_agent(dir: &Path, shown: &Path, project: Option<&Project>, faults: &mut Vec<Fault>) -> Option<Agent> {
+    let folder = &dir.join(shown);
+    let suites = Suites::read(dir, &shown.join("evals"), faults);
+    let spec = read_file(&folder.join("agent.toml"), &shown.join("agent.toml"), faults, |file| {
+        agent::read(file, &suites)
+    });
     let release_file = folder.join("release.toml");
     if !release_file.exists() {
-        return Some(Agent { spec: spec?, release: None });
+        return Some(Agent { spec: spec?, release: None, suites });
     }
     let release = read_file(&release_file, &shown.join("release.toml"), faults, |file| {
         let prepared = release::read(file, folder);
@@ -233,7 +234,7 @@ fn read_agent(
         }
         prepared
     });
-    Some(Agent { spec: spec?, release: Some(release?) })
+    Some(Agent { spec: spec?, release: Some(release?), suites })
 }
 
 fn check_provider(file: &Section<'_>, project: &Project, named: &ProviderName) {

@@ -19,7 +19,7 @@ pub struct Args {
     id: u64,
     #[arg(long)]
     verdict: Verdict,
-    /// The eval's report: any file up to 16 MiB; it is stored as an artifact
+    /// The eval's report: any file up to 64 MiB; it is stored as an artifact
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Why; the ledger keeps it
