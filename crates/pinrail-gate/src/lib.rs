@@ -2,8 +2,8 @@
 //!
 //! It knows no HTTP, no SQL and no control plane: models are asked through [`ask::Models`], rows are kept through
 //! `pinrail_store`, and what a verdict is worth for a promotion is `pinrail_domain::gate`'s to say. Start reading at
-//! [`suite`] (what is asked) and [`read`] (how it comes out of files), then [`case`](suite::Case), [`score`] (how good an answer is) and [`row`] (what is kept of
-//! each).
+//! [`suite`] (what is asked) and [`read`] (how it comes out of files), then [`case`](suite::Case), [`score`] (how good an
+//! answer is) and [`row`] (what is kept of each).
 
 pub mod answer;
 pub mod ask;

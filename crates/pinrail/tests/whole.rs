@@ -73,8 +73,8 @@ fn files_become_releases_and_a_rollback_takes_one_back() {
 
     // The second apply changes nothing, in the ledger either.
     let dry = up.json(&["apply", "-f", path, "--dry-run"]);
-    assert_eq!(dry["changed"], 2, "{dry}");
-    assert_eq!(up.json(&["apply", "-f", path])["changed"], 2);
+    assert_eq!(dry["changed"], 3, "{dry}");
+    assert_eq!(up.json(&["apply", "-f", path])["changed"], 3);
     let seq = up.json(&["pointers"])["seq"].clone();
     let again = up.json(&["apply", "-f", path]);
     assert_eq!((&again["changed"], &up.json(&["pointers"])["seq"]), (&0.into(), &seq), "{again}");
@@ -145,6 +145,77 @@ fn files_become_releases_and_a_rollback_takes_one_back() {
     }
     let doctor = up.done(&["doctor", "--dir", path]);
     assert!(doctor.contains("is ready") && doctor.contains("0 errors"), "{doctor}");
+}
+
+#[test]
+fn suites_are_stored_and_pinned_and_their_cases_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let up = Up::start(dir.path());
+    let _ = Command::new(env!("CARGO_BIN_EXE_pinrail")).args(["init", path]).output().unwrap();
+    let first = up.done(&["apply", "-f", path]);
+    assert!(first.contains("created    suite     support/answers: 3 cases"), "{first}");
+    let step = |report: &Value| {
+        let steps = report["steps"].as_array().unwrap();
+        steps.iter().filter(|step| step["kind"] == "suite").cloned().collect::<Vec<_>>()
+    };
+    let unchanged =
+        serde_json::json!({ "kind": "suite", "name": "support/answers", "change": "unchanged", "cases": 3 });
+    assert_eq!(step(&up.json(&["apply", "-f", path])), [unchanged]);
+
+    // The digest is the one that a check says, and what is stored under it is the suite.
+    let file = dir.path().join("agents/support/evals/answers.yaml");
+    let check = up.json(&["gate", "suite", "check", file.to_str().unwrap()])["suites"][0].clone();
+    assert_eq!((&check["cases"], &check["assertions"]["contains"]), (&3.into(), &2.into()), "{check}");
+    let pinned = up.json(&["agent", "show", "support"])["spec"]["gate"]["suites"].clone();
+    let expected = serde_json::json!([{ "name": "answers", "kind": "success", "digest": check["digest"] }]);
+    assert_eq!(pinned, expected);
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("tests:\n", "tests:\n  - vars: { input: \"What is 2 + 2?\" }\n"))
+        .unwrap();
+    let settings = dir.path().join("agents/support/agent.toml");
+    let written = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, written.replace("tier = \"standard\"", "tier = \"critical\"")).unwrap();
+    let dry = up.pinrail(&["apply", "-f", path, "--dry-run"]);
+    let told = String::from_utf8(dry.stdout).unwrap();
+    assert!(told.contains("updated    suite     support/answers: 4 cases (was 3)"), "{told}");
+    let warned = String::from_utf8(dry.stderr).unwrap();
+    assert!(warned.contains("needs a passing gate of kind regression and of kind safety"), "{warned}");
+    up.done(&["apply", "-f", path]);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(step(&up.json(&["apply", "-f", path]))[0]["change"], "removed");
+}
+
+#[test]
+fn a_suite_that_cannot_be_read_is_told_with_its_places() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("refunds.yaml");
+    let check = |text: &str, args: &[&str]| {
+        std::fs::write(&file, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_pinrail"))
+            .args(["gate", "suite", "check", file.to_str().unwrap()])
+            .args(args)
+            .output()
+            .unwrap();
+        let say = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), say(output.stdout), say(output.stderr))
+    };
+    let (code, shown, _) =
+        check("tests: [{vars: {input: q}, assert: [{type: contains, value: a}]}]", &["--kind", "safety"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        shown.contains("refunds (") && shown.contains("1 contains") && shown.contains("sha256:"),
+        "{shown}"
+    );
+    let (code, shown, told) = check("tests: [{vars: {input: q}, assert: [{type: contain, value: a}]}]", &[]);
+    assert_eq!((code, shown.as_str()), (Some(1), ""));
+    assert!(told.contains("refunds.yaml:1:1: kind is missing"), "{told}");
+    assert!(told.contains("refunds.yaml:1:37: tests[0].assert[0].type is `contain`"), "{told}");
+    let (code, shown, _) = check("kind: safety\ntests: [{vars: {x: q}}]", &["--json"]);
+    let report: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((code, &report["whole"]), (Some(1), &false.into()));
+    assert_eq!(report["suites"][0]["faults"][0]["line"], 2);
 }
 
 #[test]

@@ -255,3 +255,94 @@ fn how_long_rolled_back_data_is_kept_is_a_span_of_time() {
     check("[state]\naborted_kept = 'a month'", Err("aborted_kept"));
     check("[state]\nkept = '12h'", Err("kept"));
 }
+
+const SUITE: &str = "kind: safety\ntests: [{vars: {input: q}, assert: [{type: is-refusal}]}]\n";
+
+#[test]
+fn what_an_agent_is_held_to_is_read_from_its_files() {
+    let digest = "sha256:1743b50f2728eed52d5ec8466b80991f1ede7ca20721ce5dad91303b6ba6aa68";
+    let settings = format!(
+        "[gate]\nrequires = ['success']\nrepeats = 5\nalpha = 0.01\nmax_age = '30d'\nbudget = '$5'\nconcurrency = 4\n\
+         calls_per_minute = 60\nrepeats_max = 9\nauto = false\njudge = 'a'\n[gate.suites.harm]\nmargin = '1%'\nfloor = 0.9\n\
+         [gate.suites.bought]\ndigest = '{digest}'\nkind = 'regression'\nbetter = true\n"
+    );
+    let dir = folder(&[
+        ("pinrail.toml", PROJECT),
+        ("agents/a/agent.toml", &settings),
+        ("agents/a/evals/harm.yaml", SUITE),
+        ("agents/a/evals/data/rows.yaml", "not a suite"),
+        ("agents/a/evals/.draft.yaml", "not a suite"),
+        ("agents/b/agent.toml", ""),
+        ("agents/b/evals/x.json", &r#"{"name": "mine", "kind": "success", "tests": "../../../shared.csv"}"#),
+        ("shared.csv", "input,__expected\nq,a\n"),
+        ("agents/c/agent.toml", ""),
+    ]);
+    let project = Project::read(dir.path()).unwrap_or_else(|bad| panic!("{bad}"));
+    let gate = |name: &str| project.agents[&AgentName::new(name).unwrap()].spec.gate.clone();
+    let read = serde_json::to_value(gate("a").unwrap()).unwrap();
+    let harm = project.agents[&AgentName::new("a").unwrap()].suites.read["harm"].digest;
+    assert_eq!(
+        read,
+        serde_json::json!({
+            "suites": [
+                { "name": "bought", "kind": "regression", "digest": digest, "better": true },
+                { "name": "harm", "kind": "safety", "digest": harm, "margin": read["suites"][1]["margin"], "floor": 0.9 },
+            ],
+            "requires": ["success"], "repeats": 5, "alpha": 0.01, "max_age": "30d", "budget": read["budget"], "concurrency": 4,
+            "calls_per_minute": 60, "repeats_max": 9, "auto": false, "judge": "a",
+        })
+    );
+    assert!((gate("a").unwrap().suites[1].margin() - 0.01).abs() < 1e-9);
+    assert_eq!(gate("b").unwrap().suites[0].name, "mine");
+    assert_eq!(gate("c"), None);
+}
+
+#[test]
+fn faults_of_suites_are_told_with_all_others() {
+    let check = |agent: &str, suites: &[(&str, &str)], expected: &str| {
+        let mut files = vec![("pinrail.toml", PROJECT), ("agents/a/agent.toml", agent)];
+        files.extend(suites);
+        let text = Project::read(folder(&files).path()).unwrap_err().to_string();
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    };
+    let one = [("agents/a/evals/harm.yaml", SUITE)];
+    check(
+        "[gate.suites.ham]\nmargin = '1%'",
+        &one,
+        "agent.toml:1: gate.suites.ham: there is no such suite in evals/; did you mean `harm`?",
+    );
+    check("[gate.suites.harm]\nkind = 'safety'", &one, "gate.suites.harm.kind is the file's");
+    check(
+        "[gate]\nrepeat = 3",
+        &one,
+        "agent.toml:2: gate.repeat is not a key that Pinrail knows; did you mean `repeats`?",
+    );
+    check("[gate]\nsuites.harm.margins = 1", &one, "gate.suites.harm.margins is not a key");
+    check("[gate]\nrepeats = 0", &one, "gate cannot be used: gate: repeats is 0; it must be from 1 to 100");
+    check("[gate.suites.harm]\nmargin = '1%'\nbetter = true", &one, "it is one or the other");
+    let bad = [("agents/a/evals/harm.yaml", "kind: safety\ntests:\n- vars: {input: q}\n  asert: []\n")];
+    check(
+        "",
+        &bad,
+        "agents/a/evals/harm.yaml:4: column 3: tests[0].asert is not a key that Pinrail knows; did you mean `assert`?",
+    );
+    let text = Project::read(
+        folder(&[
+            ("pinrail.toml", PROJECT),
+            ("agents/a/agent.toml", "[gate.suites.harm]\nfloor = 0.5"),
+            bad[0],
+        ])
+        .path(),
+    );
+    assert_eq!(text.unwrap_err().0.len(), 1);
+    check(
+        "",
+        &[one[0], ("agents/a/evals/more.yaml", &format!("name: harm\n{SUITE}"))],
+        "another suite of this agent is called `harm`",
+    );
+    check(
+        "",
+        &[("agents/a/evals/x.yaml", "tests: ../../../../x.csv\nkind: safety")],
+        "outside the project's folder",
+    );
+}
