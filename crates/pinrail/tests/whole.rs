@@ -211,7 +211,7 @@ fn a_suite_that_cannot_be_read_is_told_with_its_places() {
     let (code, shown, told) = check("tests: [{vars: {input: q}, assert: [{type: contain, value: a}]}]", &[]);
     assert_eq!((code, shown.as_str()), (Some(1), ""));
     assert!(told.contains("refunds.yaml:1:1: kind is missing"), "{told}");
-    assert!(told.contains("refunds.yaml:1:37: tests[0].assert[0].type is `contain`"), "{told}");
+    assert!(told.contains("refunds.yaml:1:38: tests[0].assert[0].type is `contain`"), "{told}");
     let (code, shown, _) = check("kind: safety\ntests: [{vars: {x: q}}]", &["--json"]);
     let report: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!((code, &report["whole"]), (Some(1), &false.into()));
@@ -279,7 +279,7 @@ fn a_webhook_of_the_files_is_told_of_what_happens() {
     assert!(String::from_utf8(refused.stderr).unwrap().contains("no agent here or on the server"));
 
     std::fs::write(&file, hook("events = ['hold_*', 'weight_set', 'provider_*']")).unwrap();
-    assert_eq!(up.json(&["apply", "-f", path])["changed"], 3);
+    assert_eq!(up.json(&["apply", "-f", path])["changed"], 4);
     assert_eq!(up.json(&["apply", "-f", path])["changed"], 0);
     assert!(up.done(&["webhook", "test", "chat"]).contains("it answered 204"));
     let refused = up.pinrail(&["webhook", "test", "chat"]);
