@@ -155,8 +155,8 @@ fn init_keeps_what_exists_and_says_what_it_replaces() {
         let args = [&["init", dir.path().to_str().unwrap()], more].concat();
         String::from_utf8(pinrail(NOBODY, &args).stdout).unwrap()
     };
-    assert_eq!(init(&[]).matches("created").count(), 5);
-    assert_eq!(init(&[]).matches("unchanged").count(), 5);
+    assert_eq!(init(&[]).matches("created").count(), 6);
+    assert_eq!(init(&[]).matches("unchanged").count(), 6);
     std::fs::write(&path, "mine").unwrap();
     assert!(init(&[]).contains("kept       agents/support/agent.toml"));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");

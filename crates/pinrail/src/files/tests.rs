@@ -273,7 +273,7 @@ fn what_an_agent_is_held_to_is_read_from_its_files() {
         ("agents/a/evals/data/rows.yaml", "not a suite"),
         ("agents/a/evals/.draft.yaml", "not a suite"),
         ("agents/b/agent.toml", ""),
-        ("agents/b/evals/x.json", &r#"{"name": "mine", "kind": "success", "tests": "../../../shared.csv"}"#),
+        ("agents/b/evals/x.json", r#"{"name": "mine", "kind": "success", "tests": "../../../shared.csv"}"#),
         ("shared.csv", "input,__expected\nq,a\n"),
         ("agents/c/agent.toml", ""),
     ]);
