@@ -36,6 +36,13 @@ fn arguments_that_make_sense_parse_and_others_name_what_is_wrong() {
     check("pinrail deploy support=4f1c22 --plan plan.toml --now", Some("cannot be used with"));
     check("pinrail deployment promote 3 --override incident", None);
     check("pinrail gate record 3 --verdict maybe", Some("possible values"));
+    check("pinrail gate run 3 --suite a --suite b --repeats 5 --budget 2.50 --reuse", None);
+    check("pinrail gate run support --candidate 4f1c22 --incumbent 9b0c7e --detach", None);
+    check("pinrail gate run 3 --incumbent 9b0c7e", Some("--candidate"));
+    check("pinrail gate run 3 --budget much", Some("US dollars"));
+    check("pinrail gate run 3 --dry-run --detach", Some("cannot be used with"));
+    check("pinrail gate list --status done", Some("possible values"));
+    check("pinrail gate show 7", Some("not a gate's id"));
     check("pinrail deploy support=4f1c22 --now --weight 5%", Some("cannot be used with"));
     check("pinrail deploy support --now", Some("expected AGENT=RELEASE"));
     check("pinrail deploy support=latest --now", Some("is not a release id"));
