@@ -7,6 +7,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub(super) async fn python(
     };
     let input = json!({ "script": code, "output": output, "context": seen.context(assertion) }).to_string();
     let _turn = PYTHONS.acquire().await.expect("nothing closes the semaphore");
-    let said = tokio::task::spawn_blocking(move || run(&python, input)).await;
+    let said = tokio::task::spawn_blocking(move || run(&python, input, TIME_MAX)).await;
     let said =
         said.map_err(|_| CannotScore::Script("python: what waits for the script broke".to_owned()))??;
     Ok(match said {
@@ -77,26 +78,17 @@ enum Said {
     Fault(String),
 }
 
-fn run(python: &str, input: String) -> Result<Said, CannotScore> {
+fn run(python: &str, input: String, time_max: Duration) -> Result<Said, CannotScore> {
     let failed = |what: &str, fault: std::io::Error| CannotScore::Script(format!("python: {what}: {fault}"));
     let folder = tempfile::tempdir().map_err(|fault| failed("no folder for the script", fault))?;
-    let mut child = Command::new(python)
-        .args(["-I", "-c", HARNESS])
-        .env_clear()
-        .env("PATH", PATH)
-        .current_dir(folder.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
+    let mut child = command(python, folder.path())
         .spawn()
         .map_err(|fault| failed(&format!("can't start {python}"), fault))?;
-    let said = converse(&mut child, input);
-    // Also what the script started and left behind. An error means that nothing is left.
-    let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+    let said = converse(&mut child, input, time_max);
+    kill(&child);
     let ended = child.wait();
     let Some(said) = said else {
-        return Err(CannotScore::Script(format!("the script ran for over {} s", TIME_MAX.as_secs())));
+        return Err(CannotScore::Script(format!("the script ran for over {} s", time_max.as_secs())));
     };
     if said.len() > OUTPUT_BYTES_MAX {
         return Err(CannotScore::Script("the script returned more than 1 MiB".to_owned()));
@@ -107,8 +99,28 @@ fn run(python: &str, input: String) -> Result<Said, CannotScore> {
     })
 }
 
+fn command(python: &str, folder: &Path) -> Command {
+    let mut command = Command::new(python);
+    command
+        .args(["-I", "-c", HARNESS])
+        .env_clear()
+        .env("PATH", PATH)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0);
+    command
+}
+
+/// Kills the process with what it started and left behind.
+fn kill(child: &Child) {
+    // An error means that nothing is left.
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+}
+
 /// Gives the process its input and takes what it says, until it has ended or its time is over.
-fn converse(child: &mut Child, input: String) -> Option<Vec<u8>> {
+fn converse(child: &mut Child, input: String, time_max: Duration) -> Option<Vec<u8>> {
     let (mut stdin, stdout) = (child.stdin.take()?, child.stdout.take()?);
     let (send, receive) = mpsc::sync_channel(1);
     // Either thread ends at the latest when the process is killed and its pipes close. One that can't write has a
@@ -119,5 +131,30 @@ fn converse(child: &mut Child, input: String) -> Option<Vec<u8>> {
         let read = stdout.take(OUTPUT_BYTES_MAX as u64 + 1).read_to_end(&mut said);
         send.send(read.map(|_| said))
     });
-    receive.recv_timeout(TIME_MAX).ok()?.ok()
+    receive.recv_timeout(time_max).ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It ends at once with time left over, and the process that it started, which holds a pipe open, with it.
+    #[test]
+    fn what_runs_too_long_is_killed_with_what_it_started() {
+        let python = "/usr/bin/python3";
+        if !Path::new(python).exists() {
+            println!("SKIPPED: there is no {python}, so that nothing is known of killing it");
+            return;
+        }
+        let (mut alive, theirs) = std::io::pipe().unwrap();
+        let script = "import subprocess, sys\nsubprocess.Popen(['sleep', '600'], stdin=0)\nwhile True: pass";
+        let input = json!({ "script": script, "output": "", "context": {} }).to_string();
+        let mut child = command(python, Path::new("/")).stderr(theirs).spawn().unwrap();
+        let said = converse(&mut child, input, Duration::from_millis(500));
+        kill(&child);
+        child.wait().unwrap();
+        assert_eq!(said, None);
+        // Ends only when nobody holds the other side any more.
+        alive.read_to_end(&mut Vec::new()).unwrap();
+    }
 }

@@ -129,15 +129,10 @@ impl<'js> One<'_, 'js> {
         if text.len() > RESULT_BYTES_MAX {
             return Err(CannotScore::Script("the script returned more than 1 MiB".to_owned()));
         }
-        let value: Option<Value> = serde_json::from_str(&text).ok();
-        value.map_or_else(
-            || {
-                Err(CannotScore::Script(
-                    "what the script returned isn't JSON, or is nested too deep".to_owned(),
-                ))
-            },
-            |value| Ok(Ran::Returned(Some(value))),
-        )
+        Ok(match serde_json::from_str::<Value>(&whole(&text)) {
+            Ok(value) => Ran::Returned(Some(value)),
+            Err(fault) => Ran::Threw(format!("what it returned isn't JSON: {fault}")),
+        })
     }
 
     /// What a script that threw says: something about the answer, unless the script itself is at fault.
@@ -166,11 +161,14 @@ impl<'js> One<'_, 'js> {
             None if value.is_null() || value.is_undefined() => return limit("uses too much memory"),
             None => Thrown { name: "thrown".to_owned(), message: text(value) },
         };
+        // Saying what it is may have been the script's as well.
+        if self.ticks.get() > TICKS_MAX {
+            return limit("takes too many steps");
+        }
         match (thrown.name.as_str(), thrown.message.as_str()) {
             ("InternalError", "out of memory") => limit("uses too much memory"),
-            ("InternalError", "stack overflow") | ("RangeError", "Maximum call stack size exceeded") => {
-                limit("calls too deep")
-            }
+            ("RangeError", "Maximum call stack size exceeded") => limit("calls too deep"),
+            ("InternalError", what) => limit(&format!("is beyond the engine: {what}")),
             _ => Ok(thrown),
         }
     }
@@ -184,6 +182,21 @@ impl std::fmt::Display for Thrown {
 
 fn property<'js>(object: &Object<'js>, name: &str) -> String {
     object.get::<_, Coerced<String>>(name).map(|text| text.0).unwrap_or_default()
+}
+
+/// The JSON with halves of characters, which JavaScript can have and writes as `\ud83d`, put right.
+fn whole(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let escape = &rest[at..];
+        let half = escape.starts_with("\\ud") && escape.as_bytes().get(3).is_some_and(|digit| *digit >= b'8');
+        let (instead, length) = if half { ("\u{fffd}", 6) } else { (&escape[..2], 2) };
+        text.push_str(&rest[..at]);
+        text.push_str(instead);
+        rest = &escape[length..];
+    }
+    text + rest
 }
 
 fn cannot(thrown: &Thrown) -> CannotScore {

@@ -20,12 +20,42 @@ async fn scripts_that_take_too_much_are_stopped() {
             "never comes",
         ),
         ("'x'.repeat(2 ** 21)", "1 MiB"),
+        ("JSON.parse('['.repeat(2 ** 22))", "too deep"),
+        ("eval('('.repeat(2 ** 20))", "too deep"),
+        ("const f = async () => { await f(); }; f()", "too deep"),
+        ("let s = 'x'; for (;;) s = s + s + 'y';\nreturn 1", "string too long"),
+        ("[...(function* () { for (;;) yield 1; })()].length", "memory"),
+        ("({ toJSON() { for (;;); } })", "too many steps"),
+        ("Promise.prototype.then = () => { for (;;); };\nreturn Promise.resolve(true)", "too many steps"),
     ] {
         let got = judge(assertion("javascript", json!(code)), says("a")).await;
         let said = got.expect_err(code).to_string();
         assert!(said.contains(why), "{code}: {said}");
     }
     check("regex", json!("^(a+)+$"), &format!("{}!", "a".repeat(40)), Cannot).await;
+}
+
+#[tokio::test]
+async fn what_scripts_change_in_the_language_changes_no_result() {
+    let returns = "return { pass: true, score: 1, reason: '' }";
+    for code in [
+        "JSON.stringify = () => { throw 1 };",
+        "const a = [];\ntry { for (;;) a.push(new Array(1000).fill('x')); } catch (e) { a.length = 0; }",
+        "const a = [];\ntry { for (;;) a.push({ p: new Proxy({}, {}), r: /x/, d: new Date(), f: () => a }); } catch (e) {}",
+    ] {
+        check("javascript", json!(format!("{code}\n{returns}")), "a", Is::Pass).await;
+    }
+    check("javascript", json!("throw { get message() { for (;;); } };\nreturn true"), "a", Cannot).await;
+    check(
+        "javascript",
+        json!("({ pass: true, score: 1, reason: output.slice(0, 1) })"),
+        "\u{1f600}",
+        Is::Scored(true, 1.0),
+    )
+    .await;
+    let mut half = case(vec![assertion("equals", json!("\u{fffd}\\ud800"))]);
+    half.transform = Some(r"output.slice(0, 1) + '\\ud800'".to_owned());
+    expect("half a character", Is::Pass, &score(&half, &[says("\u{1f600}")], &[], &Told::default()).await);
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ async fn check_python(code: &str, threshold: Option<f64>, output: &str, is: Is) 
         println!("SKIPPED: there is no {path}, so that nothing is known of python assertions");
         return;
     }
-    let aides = Told { python: Some(path.to_owned()), ..Told::default() };
+    let aides = Told { python: Some("python3".to_owned()), ..Told::default() };
     let assertion = Assertion { threshold, ..assertion("python", json!(code)) };
     expect(code, is, &score(&case(vec![assertion]), &[says(output)], &[], &aides).await);
 }
