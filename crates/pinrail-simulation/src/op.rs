@@ -6,6 +6,7 @@ use pinrail_control::state::Reader;
 use pinrail_control::{By, CommitError, Control, Idempotency};
 use pinrail_domain::deploy::{Open, TakeBack};
 use pinrail_domain::digest::Digest;
+use pinrail_domain::gate::Judgement;
 use pinrail_domain::id::{
     AgentName, DeploymentId, Epoch, EventSeq, IngestName, LedgerSeq, RunId, SegmentName, SessionId, StateSeq,
     TenantId,
@@ -48,14 +49,31 @@ pub(crate) enum What {
 pub(crate) enum Change {
     Deploy(Open),
     OpenIngest(IngestName),
-    Promote { id: DeploymentId, lift_hold: bool },
-    RollBack { id: DeploymentId, take: TakeBack },
-    SetWeight { id: DeploymentId, weight: Share },
-    LiftHold { agent: AgentName, segment: SegmentName },
+    Promote {
+        id: DeploymentId,
+        lift_hold: bool,
+    },
+    RollBack {
+        id: DeploymentId,
+        take: TakeBack,
+    },
+    SetWeight {
+        id: DeploymentId,
+        weight: Share,
+    },
+    LiftHold {
+        agent: AgentName,
+        segment: SegmentName,
+    },
     Freeze(DeploymentId),
     Resume(DeploymentId),
     Approve(DeploymentId),
     Gate(DeploymentId),
+    /// A gate of the deployment's critical agent ends.
+    Judge {
+        id: DeploymentId,
+        judgement: Box<Judgement>,
+    },
 }
 
 /// Works with runs.
@@ -153,6 +171,7 @@ pub(crate) enum Done {
         deployment: DeploymentId,
         replayed: bool,
     },
+    /// An entry that moves no pointer: a hold is lifted, a gate is judged.
     Lifted {
         seq: LedgerSeq,
     },

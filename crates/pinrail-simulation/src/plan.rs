@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use pinrail_control::state::{AsOf, Reader};
 use pinrail_domain::deploy::{Open, TakeBack, Traffic};
-use pinrail_domain::deployment::Status;
+use pinrail_domain::deployment::{GateVerdict, Status};
+use pinrail_domain::gate::incumbent;
 use pinrail_domain::id::{DeploymentId, EventSeq, LedgerSeq, StateSeq};
 use pinrail_domain::journal::Stamp;
 use pinrail_domain::share::Share;
@@ -15,7 +16,7 @@ use pinrail_domain::time::Timestamp;
 use crate::dice::Dice;
 use crate::op::state::memory_of;
 use crate::op::{Change, Look, NewRun, Op, RunWork, What, Who, Write};
-use crate::setting::{SETTING, name};
+use crate::setting::{CRITICAL, SETTING, judgement, name};
 use crate::truth::Truth;
 
 /// What is known to those who plan.
@@ -57,8 +58,9 @@ impl Plan<'_> {
     fn change(&mut self, number: u64) -> Change {
         let world = self.truth.world();
         let lift_hold = self.dice.chance(70);
-        match self.dice.below(15) {
+        match self.dice.below(18) {
             12..=14 => self.guide(lift_hold),
+            15..=17 => self.judge(lift_hold),
             0..=3 => self.deploy(lift_hold),
             4 => Change::OpenIngest(name(&format!("job-{}", number % 3))),
             5..=7 => {
@@ -103,6 +105,25 @@ impl Plan<'_> {
             2 => Change::Approve(id),
             _ => Change::Resume(id),
         }
+    }
+
+    /// A gate of a candidate of the critical agent ends: three of four pass, and some are about what was active once.
+    fn judge(&mut self, lift_hold: bool) -> Change {
+        let world = self.truth.world();
+        let agent = &SETTING.agents[CRITICAL];
+        let candidates = world.deployments.values().filter(|deployment| match deployment.status {
+            Status::Candidate { .. } => deployment.releases.contains_key(agent),
+            Status::Promoted { .. } | Status::RolledBack { .. } => false,
+        });
+        let ids: Vec<DeploymentId> = candidates.map(|deployment| deployment.id).collect();
+        let Some(id) = self.dice.pick(&ids).copied() else { return self.deploy(lift_hold) };
+        let deployment = &world.deployments[&id];
+        let now = incumbent(world, agent, &deployment.segment);
+        let candidate = deployment.releases[agent];
+        let stale = self.dice.pick(&SETTING.releases).copied();
+        let against = if self.dice.chance(10) { stale } else { now };
+        let verdict = if self.dice.chance(75) { GateVerdict::Pass } else { GateVerdict::Fail };
+        Change::Judge { id, judgement: Box::new(judgement(candidate, against, verdict)) }
     }
 
     fn deploy(&mut self, lift_hold: bool) -> Change {

@@ -5,6 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use pinrail_domain::agent::{AgentSpec, Segment};
 use pinrail_domain::assign::Salt;
+use pinrail_domain::deployment::GateVerdict;
+use pinrail_domain::digest::Digest;
+use pinrail_domain::gate::{ALPHA, GateSpec, Judgement, Source, SuiteJudged, SuiteKind, SuitePin};
 use pinrail_domain::id::{AgentName, DeploymentId, ReleaseId, SegmentName, SessionId, TenantId};
 use pinrail_domain::ledger::{Actor, Body, Draft, Entry, Head};
 use pinrail_domain::model::Catalogue;
@@ -45,7 +48,8 @@ impl Setting {
         for (agent, tier) in agents.iter().zip([Tier::Standard, Tier::Critical, Tier::Throwaway]) {
             let segment =
                 Segment { name: vip.clone(), tenants: vec![tenants[1].clone()], attributes: BTreeMap::new() };
-            let spec = AgentSpec { tier, segments: vec![segment], ..AgentSpec::default() };
+            let gate = (tier == Tier::Critical).then(|| GateSpec { suites: suites(), ..GateSpec::default() });
+            let spec = AgentSpec { tier, segments: vec![segment], gate, ..AgentSpec::default() };
             bodies.push(Body::AgentPut { agent: agent.clone(), spec });
             for model in MODELS {
                 let manifest = manifest(model);
@@ -115,6 +119,48 @@ impl Setting {
 /// Parses a name of the setting's own.
 pub(crate) fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().expect("a good name")
+}
+
+/// The place of the agent of tier `critical`.
+pub(crate) const CRITICAL: usize = 1;
+
+/// What a gate of that agent says.
+pub(crate) fn judgement(
+    candidate: ReleaseId,
+    incumbent: Option<ReleaseId>,
+    verdict: GateVerdict,
+) -> Judgement {
+    let judged = |pin: SuitePin| SuiteJudged {
+        margin: pin.margin(),
+        floor: incumbent.is_none().then(|| pin.floor()),
+        name: pin.name,
+        kind: pin.kind,
+        digest: pin.digest,
+        verdict,
+        cases: 100,
+    };
+    Judgement {
+        candidate,
+        incumbent,
+        verdict,
+        alpha: ALPHA,
+        suites: suites().into_iter().map(judged).collect(),
+        served: vec![MODELS[0].to_owned()],
+        source: Source::Run,
+        statement: Digest::of(b"statement"),
+    }
+}
+
+fn suites() -> Vec<SuitePin> {
+    let pin = |kind: SuiteKind| SuitePin {
+        name: kind.to_string(),
+        kind,
+        digest: Digest::of(kind.as_str().as_bytes()),
+        margin: None,
+        better: false,
+        floor: None,
+    };
+    SuiteKind::ALL.map(pin).to_vec()
 }
 
 fn manifest(model: &str) -> Manifest {

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pinrail_domain::deployment::Pointer;
+use pinrail_domain::deployment::{GateVerdict, Pointer};
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, EventSeq, LedgerSeq, RunId, SegmentName, StateSeq};
 use pinrail_domain::journal::{Event, Recorded, RunStatus, Stamp, Summary};
 use pinrail_domain::ledger::{Body, Entry};
@@ -18,6 +18,8 @@ use pinrail_domain::state::{Content, Moment, Op, Operation, Record, Space, State
 use pinrail_domain::world::World;
 use pinrail_store::journal::{self, SessionKey, Start};
 use pinrail_store::state::{Appended, Batch, Put};
+
+use crate::setting::{CRITICAL, SETTING};
 
 /// Everything that is true, and every copy of what counted.
 pub(crate) struct Truth {
@@ -146,6 +148,7 @@ impl Truth {
             self.faults.push(format!("I5: a rollback came with {} entries", entries.len()));
         }
         for entry in entries {
+            self.check_gate(entry);
             let mut world = self.world().clone();
             if let Err(error) = world.apply(entry) {
                 self.faults.push(format!("I8: entry {} cannot follow: {error}", entry.seq));
@@ -155,6 +158,38 @@ impl Truth {
             self.entries.push(entry.clone());
             self.worlds.push(world);
             self.counted.push(counted);
+        }
+    }
+
+    /// What the critical agent is promoted to has passed the newest gate of exactly it against what ran until then (I14).
+    #[allow(clippy::wildcard_enum_match_arm, reason = "of the many kinds of entries, one is of a gate")]
+    fn check_gate(&mut self, entry: &Entry) {
+        let Body::DeploymentPromoted { deployment, .. } = &entry.body else { return };
+        let agent = &SETTING.agents[CRITICAL];
+        let world = self.world();
+        let Some(opened) = world.deployments.get(deployment) else { return };
+        let Some(release) = opened.releases.get(agent).copied() else { return };
+        let runs = |segment: &SegmentName| {
+            let active = world.pointer(agent, segment).active?;
+            world.deployments[&active].releases.get(agent).copied()
+        };
+        let own = world.pointer(agent, &opened.segment).active.is_some();
+        let before = if own { runs(&opened.segment) } else { runs(&SegmentName::default_segment()) };
+        // The setting's own first deployment is older than any gate.
+        if before == Some(release) || entry.seq.0 <= SETTING.ledger.len() as u64 {
+            return;
+        }
+        let about = self.entries.iter().rev().find_map(|earlier| match &earlier.body {
+            Body::GateJudged { agent: of, judgement, .. } if of == agent => {
+                (judgement.candidate == release && judgement.incumbent == before).then_some(judgement.verdict)
+            }
+            _ => None,
+        });
+        if about != Some(GateVerdict::Pass) {
+            self.faults.push(format!(
+                "I14: entry {} promotes {deployment}, and the newest gate of it said {about:?}",
+                entry.seq
+            ));
         }
     }
 

@@ -9,7 +9,7 @@ use super::outlook::{step_words, stop_words};
 use super::plan::{Guardrail, Plan, Step};
 use super::progress::Rollout;
 use crate::deployment::{Deployment, Gate, GateVerdict};
-use crate::gate::Judgement;
+use crate::gate::{Judgement, SuiteKind};
 use crate::ledger::{Body, Entry};
 use crate::share::Share;
 
@@ -126,13 +126,8 @@ pub fn tell<'e>(entry: &'e Entry, of: &Deployment, rollout: Option<&Rollout>) ->
         Body::GateJudged { agent, judgement, .. } if of.releases.get(agent) == Some(&judgement.candidate) => {
             (&id, judged_words(judgement), None)
         }
-        Body::GateOverridden { deployment, kinds } => {
-            let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-            (deployment, format!("gate overridden for {} suites", kinds.join(", ")), None)
-        }
-        Body::GateOverrideSeconded { deployment, .. } => {
-            (deployment, "override of the gate seconded".to_owned(), None)
-        }
+        Body::GateOverridden { deployment, kinds } => (deployment, overridden_words(kinds), None),
+        Body::GateOverrideSeconded { deployment, .. } => (deployment, "override seconded".to_owned(), None),
         Body::ManifestRecorded { deployment, .. } => {
             (deployment, "the state as it was then is recorded".to_owned(), None)
         }
@@ -155,6 +150,11 @@ pub fn tell<'e>(entry: &'e Entry, of: &Deployment, rollout: Option<&Rollout>) ->
         | Body::WebhookRemoved { .. } => return None,
     };
     (*deployment == id).then_some(Told { what, evidence })
+}
+
+fn overridden_words(kinds: &[SuiteKind]) -> String {
+    let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    format!("gate overridden for {} suites", kinds.join(", "))
 }
 
 fn judged_words(judgement: &Judgement) -> String {

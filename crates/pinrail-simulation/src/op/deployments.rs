@@ -3,6 +3,9 @@
 use pinrail_control::Control;
 use pinrail_control::deploy::Flipped;
 use pinrail_domain::deployment::{Gate, GateVerdict};
+use pinrail_domain::id::GateId;
+
+use crate::setting::{CRITICAL, SETTING};
 
 use super::{Change, Done, Op, Told, committed};
 
@@ -27,6 +30,11 @@ impl Op {
             Change::Gate(id) => {
                 let gate = Gate { verdict: GateVerdict::Pass, report: None };
                 committed(control.record_gate(by, *id, gate).await, flipped)
+            }
+            Change::Judge { id: _, judgement } => {
+                let (agent, gate) = (&SETTING.agents[CRITICAL], GateId::from_parts(self.number, 0));
+                let judged = control.judge_gate(by, agent, gate, judgement).await;
+                committed(judged, |seq, _| Done::Lifted { seq })
             }
             Change::LiftHold { agent, segment } => {
                 committed(control.lift_hold(by, agent, segment).await, |seq, _| Done::Lifted { seq })

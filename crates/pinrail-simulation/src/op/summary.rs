@@ -77,6 +77,9 @@ impl Change {
             Change::Resume(id) => format!("resume {id}"),
             Change::Approve(id) => format!("approve {id}"),
             Change::Gate(id) => format!("a gate passes {id}"),
+            Change::Judge { id, judgement } => {
+                format!("a gate of {id} ends {}", judgement.verdict.as_str())
+            }
             Change::LiftHold { agent, segment } => format!("lift hold of {agent}/{segment}"),
         }
     }
