@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use pinrail_domain::digest::Digest;
+use pinrail_domain::gate::{Missing, Waiver};
 use pinrail_domain::id::{
     AgentName, DeploymentId, Epoch, IngestName, LedgerSeq, ReleaseId, RunId, SegmentName, StateSeq,
 };
@@ -198,6 +199,12 @@ pub struct Deployment {
     /// The newest verdict of an offline eval of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<pinrail_domain::deployment::Gate>,
+    /// What people said that its promotion may do without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<Waiver>,
+    /// What its promotion still needs of the gate. Only in the answer for one candidate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gate_missing: Vec<Missing>,
 }
 
 /// What a deployment holds.

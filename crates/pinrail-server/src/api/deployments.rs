@@ -112,6 +112,8 @@ fn shown(world: &World, deployment: &Deployment) -> pinrail_api::deployments::De
         conflicts: None,
         rollout: deployment.rollout.as_deref().map(|rollout| rollout::short(rollout, None)),
         gate: deployment.gate.clone(),
+        overrides: deployment.waivers.clone(),
+        gate_missing: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use pinrail_api::Page;
 use pinrail_api::deployments::{
     Because, Blocking, Conflict, Conflicts, Deployment, Drain, Flip, OpenRuns, Promote, SetWeight,
 };
+use pinrail_domain::gate::Waiver;
 use pinrail_domain::id::{AgentName, DeploymentId, RunId};
 use pinrail_domain::share::Share;
 use pinrail_domain::state::index::Winner;
@@ -283,12 +284,31 @@ fn show(deployment: &Deployment, context: &Context) -> String {
         ("manifest", deployment.manifest.map(|digest| digest.to_string())),
         ("replaced", Some(replaced).filter(|text| !text.is_empty())),
         ("gate", deployment.gate.as_ref().map(rollout::gate_words)),
+        ("gate needs", Some(gate_needs(deployment)).filter(|text| !text.is_empty())),
+        ("overrides", Some(overrides(deployment)).filter(|text| !text.is_empty())),
     ]);
     let conflicts = deployment.conflicts.as_ref().filter(|conflicts| conflicts.count > 0);
     let conflicts = conflicts.map(|conflicts| show_conflicts(conflicts, "promoting it now would decide"));
     let drain = deployment.drain.as_ref().filter(|_| deployment.ingest.is_none());
     let drain = drain.map(|drain| show_drain(drain, deployment.deployment, context));
     text + &conflicts.unwrap_or_default() + &drain.unwrap_or_default()
+}
+
+/// What promoting it still needs of the gate.
+fn gate_needs(deployment: &Deployment) -> String {
+    deployment.gate_missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn overrides(deployment: &Deployment) -> String {
+    let words = |waiver: &Waiver| {
+        let kinds: Vec<&str> = waiver.kinds.iter().map(|kind| kind.as_str()).collect();
+        let second = match &waiver.seconded {
+            Some(seconded) => format!(", seconded by {}", seconded.by),
+            None => String::new(),
+        };
+        format!("{} by {}{second}: {}", kinds.join(", "), waiver.by, waiver.reason)
+    };
+    deployment.overrides.iter().map(words).collect::<Vec<_>>().join("; ")
 }
 
 fn show_drain(drain: &Drain, deployment: DeploymentId, context: &Context) -> String {

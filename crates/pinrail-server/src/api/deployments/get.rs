@@ -23,6 +23,7 @@ pub async fn show(call: Call) -> Answer {
     if matches!(deployment.status, Status::Candidate { .. }) {
         let found = call.control().conflicts(id).await.map_err(|error| problem::store(&error))?;
         shown.conflicts = Some(in_conflict(found));
+        shown.gate_missing = call.control().gate_missing(id).unwrap_or_default();
     }
     if let Some(standing) = call.control().standing(id) {
         shown.rollout = Some(rollout::short(&standing.rollout, Some(standing.sentence)));

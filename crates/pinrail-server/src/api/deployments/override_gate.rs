@@ -52,3 +52,50 @@ fn refused(refused: OverrideRefused) -> Problem {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Bench;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_critical_promotion_waits_for_its_gate_or_for_two_keys() {
+        let bench = Bench::open().await;
+        bench.deploy_now().await;
+        bench.put("/api/v1/agents/support", json!({ "tier": "critical" })).await.ok();
+        let id = bench.release("sim-1-2026-06-01").await;
+        // I14: nothing is promoted at once, and nothing by hand.
+        let now = bench.open_deployment(json!({ "releases": { "support": id }, "now": true })).await;
+        now.problem("gate_missing");
+        bench.open_deployment(json!({ "releases": { "support": id }, "weight": 500 })).await.ok();
+        let promote = "/api/v1/deployments/2/promote";
+        let problem = bench.post(promote, json!({})).await.problem("gate_missing");
+        assert_eq!(problem["missing"][0]["unmet"][0], json!({ "unmet": "no_suite", "kind": "success" }));
+        let shown = bench.get("/api/v1/deployments/2").await.ok();
+        assert_eq!(shown["gate_missing"][0]["unmet"].as_array().unwrap().len(), 3);
+
+        let path = "/api/v1/deployments/2/override";
+        let second = "/api/v1/deployments/2/override/second";
+        let asked = json!({ "reason": "reviewed by hand" });
+        bench.post(path, json!({})).await.problem("bad_request");
+        bench.post(path, asked.clone()).await.problem("gate_override");
+        let admin = bench.as_key(&bench.key(&["admin"], None).await);
+        let key = json!({ "name": "bob", "scopes": ["deploy", "read"] });
+        let bob = admin.post("/api/v1/keys", key).await.ok();
+        let (ana, bob) = (admin, bench.as_key(bob["token"].as_str().unwrap()));
+        ana.post(second, json!({})).await.problem("gate_override");
+        ana.post(path, asked.clone()).await.ok();
+        ana.post(second, json!({})).await.problem("gate_override");
+        ana.post(promote, json!({})).await.problem("gate_missing");
+        bob.post(second, json!({ "reason": "seen" })).await.ok();
+        let shown = bob.get("/api/v1/deployments/2").await.ok();
+        assert_eq!(shown["overrides"][0]["seconded"]["by"]["name"], "bob");
+        assert!(shown.get("gate_missing").is_none());
+        assert_eq!(ana.post(promote, json!({})).await.ok()["state"], "active");
+        ana.post(path, asked).await.problem("not_a_candidate");
+        // I7: taking it back asks for nothing.
+        let back = json!({ "reason": "worse after all" });
+        assert_eq!(bob.post("/api/v1/deployments/2/rollback", back).await.ok()["active"]["support"], 1);
+    }
+}
