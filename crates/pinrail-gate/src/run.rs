@@ -99,6 +99,9 @@ pub enum RunFailed {
 /// providers' limits.
 pub const ANSWERS_MAX: u64 = 100_000;
 
+/// How often the answers are looked at: after the planned repeats, and once more where more were asked for.
+const LOOKS_MAX: u32 = 2;
+
 /// Runs a gate to its end, or until `stop` says true; `told` follows how far it is.
 pub async fn run(
     job: Arc<Job>,
@@ -112,6 +115,7 @@ pub async fn run(
     if job.settings.reuse {
         rows.reuse(&job, &means, &cases, repeats).await?;
     }
+    let mut looks = 0;
     loop {
         let planned = plan::answers(&job, &cases, repeats);
         if planned > ANSWERS_MAX {
@@ -123,7 +127,8 @@ pub async fn run(
             return Ok(Ended::Stopped);
         }
         let report = judge(&job, &rows);
-        match (halt, more(&job, &report, &cases, repeats)) {
+        looks += 1;
+        match (halt, more(&job, &report, &cases, repeats).filter(|_| looks < LOOKS_MAX)) {
             (None, Some(most)) => {
                 tracing::info!(gate = %job.gate, repeats = most, "undecided: asking for more repeats");
                 repeats = most;
@@ -133,9 +138,12 @@ pub async fn run(
     }
 }
 
+/// The chance of passing a candidate that is worse is shared by all the times that the answers are looked at: a test that is
+/// made twice at 5 % is wrong more often than that.
 fn judge(job: &Job, rows: &rows::Rows) -> Report {
     let incumbent = job.incumbent.as_ref().map(|arm| arm.release);
-    verdict::judge(&job.held, rows.all(), job.candidate.release, incumbent, job.settings.alpha)
+    let looks = if job.settings.repeats_max > job.settings.repeats { f64::from(LOOKS_MAX) } else { 1.0 };
+    verdict::judge(&job.held, rows.all(), job.candidate.release, incumbent, job.settings.alpha / looks)
 }
 
 /// The repeats to go on to, where more would help and are allowed.

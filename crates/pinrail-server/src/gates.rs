@@ -4,6 +4,7 @@
 use pinrail_domain::id::ProviderName;
 use pinrail_domain::release::Embedder;
 
+mod auto;
 mod conduct;
 pub mod models;
 mod service;

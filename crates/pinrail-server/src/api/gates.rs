@@ -20,7 +20,7 @@ pub mod rows;
 pub mod watch;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The gate that the path names.
 fn id(call: &Call) -> Result<GateId, Problem> {

@@ -1,5 +1,6 @@
 //! What a gate that somebody asks for would be: whom it compares, by which suites, within which bounds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pinrail_control::CommitError;
@@ -35,6 +36,8 @@ pub struct Wish {
 pub enum Of {
     /// All of a candidate's agents.
     Deployment(DeploymentId),
+    /// These of a candidate's agents.
+    Agents(DeploymentId, BTreeSet<AgentName>),
     /// A release, against this one or what the default segment serves.
     Release { agent: AgentName, candidate: ReleaseId, incumbent: Option<ReleaseId> },
 }
@@ -179,6 +182,12 @@ fn pairs(world: &World, of: &Of) -> Result<Vec<Pair>, StartRefused> {
         Of::Deployment(id) => {
             let deployment = world.deployments.get(id).ok_or(StartRefused::NoDeployment(*id))?;
             of_deployment(world, deployment)
+        }
+        Of::Agents(id, agents) => {
+            let deployment = world.deployments.get(id).ok_or(StartRefused::NoDeployment(*id))?;
+            let mut pairs = of_deployment(world, deployment)?;
+            pairs.retain(|pair| agents.contains(&pair.agent));
+            Ok(pairs)
         }
         Of::Release { agent, candidate, incumbent: named } => {
             let served = || incumbent(world, agent, &SegmentName::default_segment());

@@ -163,6 +163,7 @@ impl Up {
         if taken_up > 0 {
             tracing::info!(gates = taken_up, "went on with gates of an earlier run");
         }
+        gates.start_by_themselves();
         let outbound: Arc<dyn Outbound> = Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets)));
         let webhooks = control.deliver_webhooks(Arc::clone(&outbound));
         let server = Server::new(pinrail_server::Options {

@@ -6,7 +6,7 @@ use crate::testing::Bench;
 const GATES: &str = "/api/v1/gates";
 
 /// A suite of so many cases, which an answer passes that holds `good`, as its agent's settings name it.
-async fn suite(bench: &Bench, name: &str, cases: usize) -> Value {
+pub(crate) async fn suite(bench: &Bench, name: &str, cases: usize) -> Value {
     let case = |n| Case {
         turns: vec![Turn {
             messages: vec![json!({ "role": "user", "content": format!("q{n}") })],
@@ -45,7 +45,7 @@ async fn start(bench: &Bench, wish: Value) -> String {
 }
 
 /// Follows a gate until it is over.
-async fn over(bench: &Bench, gate: &str) -> Value {
+pub(crate) async fn over(bench: &Bench, gate: &str) -> Value {
     loop {
         let shown = bench.get(&format!("{gate}/watch?wait_ms=1000&done=1000000")).await.ok();
         if shown["status"] != "running" {
