@@ -118,7 +118,7 @@ pub fn step_missing(world: &World, deployment: &Deployment, now: Timestamp) -> V
             return Vec::new();
         }
         if !listed {
-            return vec!["a gate's verdict (`pinrail gate record`)".to_owned()];
+            return vec!["a gate's verdict (no suite is listed: `pinrail gate record`)".to_owned()];
         }
         missing = specs
             .into_iter()

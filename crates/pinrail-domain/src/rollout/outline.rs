@@ -237,7 +237,9 @@ impl Canary<'_> {
 /// A step that measures nothing on live traffic of the candidate.
 fn waiting(place: usize, step: &Step, recent: &Recent) -> StepOutline {
     let (needs, expected_ms) = match step {
-        Step::Gate => (vec!["a passing verdict of an offline eval (`pinrail gate record`)".to_owned()], None),
+        Step::Gate => {
+            (vec!["a passing verdict on every suite of its agents (`pinrail gate run`)".to_owned()], None)
+        }
         Step::Shadow { percent, min_runs, max_divergence, budget, .. } => {
             let mut needs = vec![format!("{} compared answers", thousands(*min_runs))];
             needs.extend(

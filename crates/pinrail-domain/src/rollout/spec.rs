@@ -31,7 +31,7 @@ pub struct RolloutSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepSpec {
-    /// Waits for a passing verdict of an offline eval.
+    /// Waits for passing verdicts on its agents' suites.
     Gate,
     Shadow(ShadowSpec),
     Canary(CanarySpec),

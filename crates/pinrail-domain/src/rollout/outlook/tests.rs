@@ -159,7 +159,7 @@ fn a_good_candidate_goes_through_every_step() {
             stage.rollout().shadow.bps(),
         )
     };
-    assert_eq!(stage.waits(), "a gate's verdict (`pinrail gate record`)");
+    assert_eq!(stage.waits(), "a gate's verdict (no suite is listed: `pinrail gate record`)");
     stage.gate(GateVerdict::Inconclusive);
     assert_eq!(stage.waits(), "a gate that passes: the last one was inconclusive");
     stage.gate(GateVerdict::Pass);
