@@ -14,6 +14,7 @@ pub mod context;
 pub mod deployments;
 pub mod drills;
 pub mod erasures;
+pub mod evidence;
 pub mod gates;
 pub mod gc;
 pub mod keys;

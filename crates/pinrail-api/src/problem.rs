@@ -95,6 +95,7 @@ codes! {
     BadSuite = 409, "bad_suite", "a suite cannot be asked";
     NoJudge = 409, "no_judge", "there is no judge";
     GateRun = 409, "gate_run", "the run is a gate's";
+    BadEvidence = 400, "bad_evidence", "the eval's file is no evidence";
     GateOverride = 409, "gate_override", "the gate is not overridden like that";
     DeploymentClosed = 409, "deployment_closed", "the data job is over";
     NotAnIngest = 409, "not_an_ingest", "the deployment is no data job";

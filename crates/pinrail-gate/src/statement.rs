@@ -109,6 +109,8 @@ pub struct Numbers {
     pub alpha: f64,
     pub served: Vec<String>,
     pub suites: Vec<SuiteNumbers>,
+    /// The whole report, an artifact: [`report_bytes`].
+    pub report: Digest,
 }
 
 /// One suite's numbers. Signed and handed out: never rename a field.
@@ -162,6 +164,12 @@ pub fn statement(report: &Report, about: &About) -> Statement {
             pinrail: Some(numbers(report, about)),
         },
     }
+}
+
+/// The report as it is stored: the artifact that the statement names.
+#[must_use]
+pub fn report_bytes(report: &Report) -> Vec<u8> {
+    serde_json::to_vec(report).expect("a report is plain data with texts as keys")
 }
 
 impl Statement {
@@ -230,6 +238,7 @@ fn numbers(report: &Report, about: &About) -> Numbers {
         alpha: report.alpha,
         served: report.served.clone(),
         suites: suites.collect(),
+        report: Digest::of(&report_bytes(report)),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod deployments;
 pub mod drills;
 pub mod epochs;
 pub mod erasures;
+pub mod evidence;
 pub mod gates;
 pub mod gc;
 pub mod health;

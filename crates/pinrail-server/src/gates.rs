@@ -7,9 +7,11 @@ use pinrail_domain::release::Embedder;
 mod auto;
 mod conduct;
 pub mod models;
+mod seal;
 mod service;
 mod start;
 
+pub use seal::{KeepFailed, Kept};
 pub use service::{ActRefused, Gates, Looked, Options, Started};
 pub use start::{Of, StartRefused, Wish};
 

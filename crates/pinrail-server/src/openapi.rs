@@ -122,7 +122,7 @@ fn parameters(route: &Route) -> Vec<Value> {
 
 fn content(gives: &str) -> Value {
     match gives {
-        "text/html" | "application/octet-stream" | "text/event-stream" => json!({ gives: {} }),
+        media_type if media_type.contains('/') => json!({ media_type: {} }),
         name => json!({ "application/json": { "schema": reference(name) } }),
     }
 }

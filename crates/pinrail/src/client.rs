@@ -110,6 +110,18 @@ impl Client {
         self.call(Method::GET, path, None)
     }
 
+    /// Reads what isn't JSON, or is wanted as it is.
+    pub fn text(&self, path: &str) -> Result<String, ClientError> {
+        let unreachable =
+            |source| ClientError::Unreachable { base: self.base.clone(), source: Box::new(source) };
+        let mut response = self.send(&Method::GET, path, None, None)?.map_err(unreachable)?;
+        if !response.status().is_success() {
+            self.read::<serde_json::Value>(response)?;
+            return Ok(String::new());
+        }
+        response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(unreachable)
+    }
+
     /// Reads all pages of a list; `cursor` is the parameter that takes a page's `next`.
     pub fn all<T: DeserializeOwned>(&self, path: &str, cursor: &str) -> Result<Vec<T>, ClientError> {
         let mut items = Vec::new();

@@ -5,13 +5,17 @@ use std::process::ExitCode;
 use crate::cli::Context;
 
 mod follow;
+mod import;
+mod keygen;
 mod list;
 mod overrule;
 mod record;
+mod report;
 mod rows;
 mod run;
 mod show;
 mod suite;
+mod verify;
 
 /// Evals that a candidate must pass before it is promoted
 #[derive(Debug, clap::Args)]
@@ -24,6 +28,9 @@ mod suite;
   pinrail gate override 3 --kind safety --reason 'the suite\u{2019}s judge is down; reviewed by hand'
   pinrail gate suite check agents/support/evals/answers.yaml
   pinrail gate second 3 --reason 'seen the review'
+  pinrail gate import promptfoo new.json old.json --agent support --candidate 4f1c22 --incumbent 9ab01d
+  pinrail gate report gate_01k9 --format markdown
+  pinrail gate verify statement.json --key public.pem --verdict pass
 
 A step `gate` of a rollout waits for a pass of its deployment. In tier critical a promotion needs a gate that Pinrail
 judged; what `record` says is only noted.")]
@@ -54,6 +61,14 @@ enum What {
     Suite(suite::Args),
     /// Second an override with another key
     Second(overrule::Second),
+    /// Judge a candidate by what another tool's eval says
+    Import(import::Args),
+    /// Print why a gate ended as it did: for people, for a pull request, for CI
+    Report(report::Args),
+    /// Check a verdict's signed statement, and that it says what is asked; a file needs no server
+    Verify(verify::Args),
+    /// Make a key that statements are signed with
+    Keygen(keygen::Args),
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -69,5 +84,9 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         What::Override(args) => done(overrule::run(args, context)),
         What::Suite(args) => suite::run(args, context),
         What::Second(args) => done(overrule::second(args, context)),
+        What::Import(args) => import::run(&args, context),
+        What::Report(args) => done(report::run(&args, context)),
+        What::Verify(args) => verify::run(&args, context),
+        What::Keygen(args) => done(keygen::run(&args, context)),
     }
 }
