@@ -79,7 +79,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let labelled = args.candidate_label.is_some() || args.incumbent_label.is_some();
     match (args.files.len(), args.incumbent.is_some()) {
         (2, false) => {
-            return Err(Usage("the second file is an incumbent's: name it with --incumbent".to_owned()).into());
+            return Err(
+                Usage("the second file is an incumbent's: name it with --incumbent".to_owned()).into()
+            );
         }
         (1, true) if !labelled => {
             let what =
