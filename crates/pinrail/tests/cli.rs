@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
+#[path = "cli/gates.rs"]
+mod gates;
 #[path = "cli/rollouts.rs"]
 mod rollouts;
 #[path = "cli/stub.rs"]

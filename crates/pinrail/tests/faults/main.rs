@@ -11,6 +11,7 @@ mod damage;
 mod drain;
 mod folder;
 mod full;
+mod gates;
 mod keys;
 mod lifecycle;
 mod limits;
