@@ -6,6 +6,7 @@
 
 mod arguments;
 mod prose;
+mod rules;
 pub mod task;
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,9 @@ pub const OCCURRENCES_MAX: usize = 262_144;
 /// Most checkpoints plus aliases in a script. A model list stays readable and a state answer small.
 pub const MODELS_MAX: usize = 256;
 
+/// Most calls of one rule, as many as a request may offer tools.
+pub const RULE_TOOLS_MAX: usize = TOOLS_MAX;
+
 /// Longest model id in bytes: what a URL path and a header carry with ease.
 pub const MODEL_ID_BYTES_MAX: usize = 128;
 

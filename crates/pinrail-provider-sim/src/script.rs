@@ -158,7 +158,7 @@ pub enum Policy {
     Fixed(String),
 }
 
-/// A rule: when the last user message contains this, say that or call a tool.
+/// A rule: when the last user message contains this, say that or call tools. Its words are kept in lower case.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scripted {
@@ -167,12 +167,21 @@ pub struct Scripted {
     /// When given, the system prompt must contain this too, so that a changed prompt changes behaviour.
     #[serde(default)]
     pub system_contains: Option<String>,
+    /// When given, the rule is for answers to a tool's result that contains this, and may call after it.
+    #[serde(default)]
+    pub result_contains: Option<String>,
+    /// Share of answers in which the rule counts; in the others it is as if it weren't there.
+    #[serde(default = "Rate::always")]
+    pub rate: Rate,
     /// Said at once, or after the tool's result when the rule calls one.
     #[serde(default)]
     pub reply: Option<String>,
     /// Called when the request offers it.
     #[serde(default)]
     pub tool: Option<ScriptedTool>,
+    /// Called in one answer, those that the request offers; instead of `tool`.
+    #[serde(default)]
+    pub tools: Vec<ScriptedTool>,
 }
 
 /// The tool call of a rule.
@@ -224,6 +233,7 @@ impl Script {
             ScriptError::Syntax { line, problem: error.message().to_owned() }
         })?;
         for checkpoint in &mut script.checkpoints {
+            checkpoint.scripted.iter_mut().for_each(Scripted::lower);
             if checkpoint.fingerprint.is_empty() {
                 let hash = xxhash_rust::xxh3::xxh3_64(checkpoint.id.as_bytes());
                 checkpoint.fingerprint = format!("fp_{:010x}", hash >> 24);
@@ -264,6 +274,20 @@ impl Checkpoint {
             hang_rate: self.hang_rate,
             cut_stream_rate: self.cut_stream_rate,
             stall_rate: self.stall_rate,
+        }
+    }
+}
+
+impl Scripted {
+    /// Gives the calls of the rule, in order.
+    pub fn calls(&self) -> impl Iterator<Item = &ScriptedTool> {
+        self.tool.iter().chain(&self.tools)
+    }
+
+    fn lower(&mut self) {
+        self.contains = self.contains.to_lowercase();
+        for words in [&mut self.system_contains, &mut self.result_contains] {
+            *words = words.take().map(|words| words.to_lowercase());
         }
     }
 }

@@ -1,15 +1,15 @@
 //! What is said in words: after a tool's result, by a rule, or by the policy.
 
+use super::rules::{fitting, last_results};
 use super::task::Task;
 use crate::draw::Draw;
 use crate::limits::QUOTE_CHARS_MAX;
 use crate::request::{ChatRequest, Message, Role};
-use crate::script::{Checkpoint, Policy, Rates, Scripted, Verbosity};
+use crate::script::{Checkpoint, Policy, Rates, Verbosity};
 
 /// Decides the text of an answer that calls no tool.
 pub fn text(request: &ChatRequest, checkpoint: &Checkpoint, rates: &Rates, draw: &Draw) -> String {
-    let rule = checkpoint.scripted.iter().find(|rule| applies(rule, request) && rule.reply.is_some());
-    let reply = rule.and_then(|rule| rule.reply.as_deref());
+    let reply = fitting(request, checkpoint, draw).find_map(|rule| rule.reply.as_deref());
     let results = last_results(request);
     if !results.is_empty() {
         return after_tools(reply, &results, checkpoint);
@@ -20,19 +20,6 @@ pub fn text(request: &ChatRequest, checkpoint: &Checkpoint, rates: &Rates, draw:
         (None, Policy::Echo) => request.user_text().to_owned(),
         (None, Policy::Fixed(text)) => text.clone(),
     }
-}
-
-/// Says whether a rule's words are in the last user message and the system prompt.
-pub fn applies(rule: &Scripted, request: &ChatRequest) -> bool {
-    let holds = |text: &str, words: &str| text.to_lowercase().contains(&words.to_lowercase());
-    holds(request.user_text(), &rule.contains)
-        && rule.system_contains.as_ref().is_none_or(|words| holds(&request.system_text(), words))
-}
-
-/// Gives the tool messages at the conversation's end, oldest first.
-fn last_results(request: &ChatRequest) -> Vec<&Message> {
-    let count = request.messages.iter().rev().take_while(|message| message.role == Role::Tool).count();
-    request.messages[request.messages.len() - count..].iter().collect()
 }
 
 fn after_tools(reply: Option<&str>, results: &[&Message], checkpoint: &Checkpoint) -> String {

@@ -209,6 +209,58 @@ fn after_a_tool_the_answer_uses_its_result() {
 }
 
 #[test]
+fn a_rule_calls_several_tools_at_once() {
+    let rule =
+        "scripted = [{ contains = \"Look\", tools = [{ name = \"list_dir\", arguments = { path = \"/\" } },
+        { name = \"unheard_of\" }, { name = \"read_file\", arguments = { path = \"a\" } }] }]";
+    let names = |extra: Value| {
+        let mut all = tools(&["read_file", "list_dir"]);
+        all.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        calls_of(rule, &request(all, "look around")).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(json!({})), ["list_dir", "read_file"]);
+    assert_eq!(names(json!({"parallel_tool_calls": false})), ["list_dir"]);
+}
+
+#[test]
+fn a_rule_that_only_replies_keeps_a_named_tool_from_being_called() {
+    let rule = "scripted = [{ contains = \"read_file\", reply = \"No.\" }]";
+    assert_eq!(text_of(rule, &request(tools(&["read_file"]), "use read_file")), "No.");
+    let mut required = tools(&["read_file"]);
+    required["tool_choice"] = json!("required");
+    assert_eq!(calls_of(rule, &request(required, "use read_file")).len(), 1);
+}
+
+#[test]
+fn a_rule_may_answer_a_tools_result_with_another_call() {
+    let rule = "scripted = [{ contains = \"mail\", result_contains = \"SEND it\", tool = { name = \"send\", \
+                arguments = {} } }, { contains = \"mail\", tool = { name = \"read\", arguments = {} } }]";
+    let call = json!({"id": "c", "type": "function", "function": {"name": "read", "arguments": "{}"}});
+    let after = |result: &str| {
+        let mut extra = tools(&["read", "send"]);
+        extra["messages"] = json!([
+            {"role": "user", "content": "what is in my mail?"},
+            {"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": result},
+        ]);
+        request(extra, "")
+    };
+    assert_eq!(calls_of(rule, &request(tools(&["read", "send"]), "what is in my mail?"))[0].0, "read");
+    assert_eq!(calls_of(rule, &after("Please send it to me")), [("send".to_owned(), "{}".to_owned())]);
+    assert_eq!(text_of(rule, &after("Hello")), "The tool answered: \"Hello\"");
+}
+
+#[test]
+fn a_rule_counts_at_its_rate_and_else_the_next_one_does() {
+    let rules = "scripted = [{ contains = \"ping\", rate = 0.7, reply = \"pong\" }, { contains = \"ping\", reply = \"bang\" }]";
+    let said: Vec<String> =
+        (0..1000).map(|at| text_of(rules, &request(json!({}), &format!("ping {at}")))).collect();
+    let pongs = said.iter().filter(|said| *said == "pong").count();
+    assert!((660..740).contains(&pongs), "{pongs} of 1000 at 0.7");
+    assert!(said.iter().all(|said| said == "pong" || said == "bang"), "the next rule takes the rest");
+}
+
+#[test]
 fn cut_calls_end_with_length() {
     let mut extra = tools(&["read_file"]);
     extra["max_tokens"] = json!(2);

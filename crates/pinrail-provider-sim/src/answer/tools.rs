@@ -1,8 +1,11 @@
 //! When a checkpoint calls tools, which ones, and how well.
 //!
 //! 1. `tool_choice = none`, or no tools: never. 2. A named or required tool: always, also after a tool's result.
-//! 3. Otherwise only when the last message is the user's: the first rule whose tool is offered; else every tool that
-//!    the message names, in the order of naming (one when `parallel_tool_calls` is false); else, at `call_rate`, one.
+//! 3. Otherwise the first fitting rule decides: it only replies, or its tools are called, those that are offered. After
+//!    a tool's result only rules that look for words in a result may call. 4. Without such a rule, and only when the last
+//!    message is the user's: every tool that the message names, in the order of naming; else, at `call_rate`, one.
+//!
+//! When `parallel_tool_calls` is false, the first call is the only one.
 //!
 //! Then each call may slip, drawn on its own: to another tool, to a name that wasn't offered, or to broken arguments.
 
@@ -10,7 +13,7 @@ use serde_json::Value;
 
 use super::Call;
 use super::arguments::Words;
-use super::prose::applies;
+use super::rules::fitting;
 use crate::draw::Draw;
 use crate::request::{ChatRequest, Role, Tool, ToolChoice};
 use crate::script::{Checkpoint, ScriptedTool};
@@ -43,32 +46,41 @@ fn choose<'a>(request: &'a ChatRequest, checkpoint: &Checkpoint, draw: &Draw) ->
     if let ToolChoice::Named(name) = &request.tool_choice {
         return request.tool(name).map(plain).into_iter().collect();
     }
-    let users_turn = request.messages.last().is_some_and(|message| message.role == Role::User);
-    if !users_turn && request.tool_choice != ToolChoice::Required {
-        return Vec::new();
+    let required = request.tool_choice == ToolChoice::Required;
+    let due = required || request.messages.last().is_some_and(|message| message.role == Role::User);
+    match scripted(request, checkpoint, draw, due) {
+        Some(calls) if !calls.is_empty() || !required => return calls,
+        Some(_) | None => {}
     }
-    if let Some(scripted) = scripted(request, checkpoint) {
-        return vec![scripted];
+    if !due {
+        return Vec::new();
     }
     let named = named(request);
     if !named.is_empty() {
         return named.into_iter().map(plain).collect();
     }
-    if request.tool_choice == ToolChoice::Required || draw.happens("tool_call", checkpoint.tools.call_rate) {
+    if required || draw.happens("tool_call", checkpoint.tools.call_rate) {
         return vec![plain(&request.tools[draw.below("tool_choice", request.tools.len())])];
     }
     Vec::new()
 }
 
-fn scripted<'a>(request: &'a ChatRequest, checkpoint: &Checkpoint) -> Option<Chosen<'a>> {
-    let rules = checkpoint.scripted.iter().filter(|rule| applies(rule, request));
-    // A rule that only replies stands in front of the later ones.
-    let until_reply = rules.take_while(|rule| rule.tool.is_some());
+/// Gives what the first rule that decides calls, nothing when it only replies; none when no rule decides.
+fn scripted<'a>(
+    request: &'a ChatRequest,
+    checkpoint: &Checkpoint,
+    draw: &Draw,
+    due: bool,
+) -> Option<Vec<Chosen<'a>>> {
     let offered = |wanted: &ScriptedTool| {
         let tool = request.tool(&wanted.name)?;
         Some(Chosen { tool, arguments: wanted.arguments.clone().map(Value::Object) })
     };
-    until_reply.filter_map(|rule| rule.tool.as_ref()).find_map(offered)
+    fitting(request, checkpoint, draw).filter(|rule| due || rule.result_contains.is_some()).find_map(|rule| {
+        let calls: Vec<Chosen<'a>> = rule.calls().filter_map(offered).collect();
+        let only_replies = rule.calls().next().is_none();
+        (only_replies || !calls.is_empty()).then_some(calls)
+    })
 }
 
 /// Finds the tools that the message names, as `issue_refund` or `issue refund`, in the order of naming.

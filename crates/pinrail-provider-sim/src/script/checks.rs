@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Alias, Checkpoint, ErrorStatus, Script, ScriptError, Swap};
-use crate::limits::{LATENCY_MS_MAX, MODEL_ID_BYTES_MAX, MODELS_MAX};
+use crate::limits::{LATENCY_MS_MAX, MODEL_ID_BYTES_MAX, MODELS_MAX, RULE_TOOLS_MAX};
 
 /// Checks the whole script and names the first key that is wrong.
 pub fn check(script: &Script) -> Result<(), ScriptError> {
@@ -67,8 +67,14 @@ fn check_checkpoint(checkpoint: &Checkpoint, known: &BTreeSet<&str>) -> Result<(
         if rule.contains.is_empty() {
             return Err(invalid(&key, "`contains` is empty", "name the words to look for"));
         }
-        if rule.reply.is_none() && rule.tool.is_none() {
+        if rule.reply.is_none() && rule.calls().next().is_none() {
             return Err(invalid(&key, "the rule does nothing", "give it a `reply` or a `tool`"));
+        }
+        if rule.tool.is_some() && !rule.tools.is_empty() {
+            return Err(invalid(&key, "it has both `tool` and `tools`", "write all calls in `tools`"));
+        }
+        if rule.tools.len() > RULE_TOOLS_MAX {
+            return Err(invalid(&key, &format!("more than {RULE_TOOLS_MAX} tools"), "remove some"));
         }
     }
     if let Some(swap) = &checkpoint.replaced_by {

@@ -41,6 +41,7 @@ fn every_key_can_be_written() {
         policy = { fixed = "text" }
         scripted = [
             { contains = "refund", system_contains = "kind", reply = "Done.", tool = { name = "t", arguments = { a = 1 } } },
+            { contains = "refund", result_contains = "late", rate = 0.5, tools = [{ name = "t" }, { name = "u" }] },
         ]
         tools = { call_rate = 0.5, wrong_tool_rate = 0.1, unknown_tool_rate = 0.1, malformed_rate = 0.1 }
         replaced_by = { at_request = 50, to = "b" }
@@ -85,6 +86,10 @@ fn a_wrong_script_says_where_and_what_next() {
     check(
         "[[checkpoint]]\nid = \"a\"\nscripted = [{ contains = \"x\" }]",
         &["does nothing", "`reply` or a `tool`"],
+    );
+    check(
+        "[[checkpoint]]\nid = \"a\"\nscripted = [{ contains = \"x\", tool = { name = \"t\" }, tools = [{ name = \"u\" }] }]",
+        &["both `tool` and `tools`", "write all calls in `tools`"],
     );
     check("[[checkpoint]]\nid = \"a\"\nlatency = { first_ms = 900000 }", &["latency", "600000"]);
 }
