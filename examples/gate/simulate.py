@@ -36,7 +36,7 @@ def main():
             unknown[str(why)] += 1
     script = ["# Made by simulate.py. What the keys are: docs/simulated-provider.md\n"]
     for name, slips, obeys in args.checkpoint:
-        script.append(f"[[checkpoint]]\nid = {toml(name)}\nsampling = true\naccuracy = 0\n")
+        script.append(f"[[checkpoint]]\nid = {toml(name)}\nsampling = true\n")
         for one in known:
             script += one.rules(float(slips), float(obeys))
     args.script.write_text("\n".join(script), encoding="utf-8")
