@@ -87,6 +87,9 @@ pub struct SuitePin {
     /// The score that a candidate without an incumbent must be shown to reach; none: [`FLOOR`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<f64>,
+    /// Its answers come from elsewhere: no gate of Pinrail's asks it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
 }
 
 /// How a gate ended. Stored: never rename a field.

@@ -136,7 +136,15 @@ fn own_suite(name: &str, kind: SuiteKind, cases: BTreeMap<Digest, Case>) -> Resu
         cases: cases.into_values().collect(),
     };
     let digest = suite.digest()?;
-    let pin = SuitePin { name: name.to_owned(), kind, digest, margin: None, better: false, floor: None };
+    let pin = SuitePin {
+        name: name.to_owned(),
+        kind,
+        digest,
+        margin: None,
+        better: false,
+        floor: None,
+        imported: true,
+    };
     Ok(Held { pin, suite: Arc::new(suite) })
 }
 

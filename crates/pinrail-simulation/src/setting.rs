@@ -159,6 +159,7 @@ fn suites() -> Vec<SuitePin> {
         margin: None,
         better: false,
         floor: None,
+        imported: false,
     };
     SuiteKind::ALL.map(pin).to_vec()
 }

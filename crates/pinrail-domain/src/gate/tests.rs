@@ -108,6 +108,7 @@ fn pin(kind: SuiteKind) -> SuitePin {
         margin: None,
         better: false,
         floor: None,
+        imported: false,
     }
 }
 

@@ -260,6 +260,7 @@ fn answers_fit_into_a_pinned_suite_by_variables_and_assertions() {
         margin: None,
         better: false,
         floor: None,
+        imported: false,
     };
     let held = Held { pin, suite: Arc::new(suite) };
     let asked = Asked { into: Some(&held), ..Asked::default() };

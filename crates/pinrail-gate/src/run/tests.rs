@@ -144,7 +144,15 @@ fn held(name: &str, cases: Vec<Case>) -> Held {
     let suite =
         Suite { pinrail_suite: FORMAT, name: name.to_owned(), kind, description: String::new(), cases };
     let digest = suite.digest().unwrap();
-    let pin = SuitePin { name: name.to_owned(), kind, digest, margin: None, better: false, floor: None };
+    let pin = SuitePin {
+        name: name.to_owned(),
+        kind,
+        digest,
+        margin: None,
+        better: false,
+        floor: None,
+        imported: false,
+    };
     Held { pin, suite: Arc::new(suite) }
 }
 

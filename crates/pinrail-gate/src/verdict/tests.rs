@@ -96,6 +96,7 @@ fn named(name: &str, cases: &[(usize, &str)]) -> World {
         margin: None,
         better: false,
         floor: None,
+        imported: false,
     };
     World { held: Held { pin, suite: Arc::new(suite) }, rows }
 }

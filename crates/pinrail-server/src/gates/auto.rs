@@ -80,8 +80,9 @@ impl Gates {
         for (agent, candidate) in &deployment.releases {
             let Some(gate) = world.agents.get(agent).and_then(|spec| spec.gate.as_ref()) else { continue };
             let changes = incumbent(world, agent, &deployment.segment) != Some(*candidate);
-            if gate.is_auto() && changes && !gate.suites.is_empty() {
-                let digests = gate.suites.iter().map(|suite| suite.digest).collect();
+            let suites = gate.suites.iter().filter(|suite| !suite.imported);
+            let digests: BTreeSet<Digest> = suites.map(|suite| suite.digest).collect();
+            if gate.is_auto() && changes && !digests.is_empty() {
                 asked.insert(agent.clone(), digests);
             }
         }

@@ -11,7 +11,7 @@ use pinrail_control::By;
 use pinrail_domain::gate::Source;
 use pinrail_gate::run::document::{Document, End, Progress};
 use pinrail_gate::run::{self, Ended, Job, Means};
-use pinrail_gate::statement::{About, Envelope, statement};
+use pinrail_gate::statement::About;
 use pinrail_gate::verdict::Report;
 use pinrail_store::gates::{GateRecord, GateStatus};
 use tokio::sync::watch;
@@ -147,7 +147,6 @@ async fn judge(
     document: &Document,
     report: &Report,
 ) -> Result<End, String> {
-    let control = gates.control();
     let at = gates.inner.options.clock.now();
     let about = About {
         agent: record.agent.clone(),
@@ -157,18 +156,10 @@ async fn judge(
         judge: document.settings.judge.as_ref().map(|judge| judge.release),
         url: None,
     };
-    let bytes = serde_json::to_vec(report).map_err(|error| chain(&error))?;
-    let report_digest = control.artifact_put(&bytes).await.map_err(|error| chain(&error))?;
-    let key = gates.inner.options.signing_key.as_ref();
-    let envelope = Envelope::seal(&statement(report, &about), key).map_err(|error| chain(&error))?;
-    let envelope = serde_json::to_vec(&envelope).map_err(|error| chain(&error))?;
-    let sealed = control.artifact_put(&envelope).await.map_err(|error| chain(&error))?;
-    let judgement = report.to_judgement(Source::Run, sealed);
     let settings = &document.settings;
     let by = By { actor: settings.by.clone(), reason: settings.reason.clone(), idempotency: None };
-    let judged = control.judge_gate(by, &record.agent, record.id, &judgement).await;
-    judged.map_err(|error| chain(&error))?;
+    let kept = gates.keep(by, &about, report).await.map_err(|error| chain(&error))?;
     tracing::info!(gate = %record.id, verdict = report.verdict.as_str(), why = report.why, "a gate ended");
     let (why, verdict) = (report.why.clone(), Some(report.verdict));
-    Ok(End { at, why, verdict, report: Some(report_digest), statement: Some(sealed) })
+    Ok(End { at, why, verdict, report: Some(kept.report), statement: Some(kept.statement) })
 }

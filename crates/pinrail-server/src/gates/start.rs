@@ -253,7 +253,14 @@ fn chosen(gate: &GateSpec, agent: &AgentName, names: &[String]) -> Result<Vec<Su
         return Err(StartRefused::NoSuchSuite { agent: agent.clone(), suite: suite.clone(), known: known() });
     }
     let wanted = gate.suites.iter().filter(|suite| names.is_empty() || names.contains(&suite.name));
-    Ok(wanted.cloned().collect())
+    let (imported, asked): (Vec<&SuitePin>, Vec<&SuitePin>) = wanted.partition(|suite| suite.imported);
+    match imported.first().filter(|_| asked.is_empty() || !names.is_empty()) {
+        Some(suite) => Err(StartRefused::BadSuite {
+            name: suite.name.clone(),
+            why: "its answers come from elsewhere (`pinrail gate import`)".to_owned(),
+        }),
+        None => Ok(asked.into_iter().cloned().collect()),
+    }
 }
 
 /// The judge as it is now, where one is needed.

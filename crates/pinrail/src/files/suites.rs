@@ -116,10 +116,18 @@ pub fn gate(file: &Section<'_>, suites: &Suites) -> Option<GateSpec> {
     for (name, read) in &suites.read {
         let Settings { margin, better, floor, .. } = settings.remove(name).unwrap_or_default();
         let (name, kind, digest) = (name.clone(), read.suite.kind, read.digest);
-        pins.push(SuitePin { name, kind, digest, margin, better, floor });
+        pins.push(SuitePin { name, kind, digest, margin, better, floor, imported: false });
     }
     for (name, Settings { margin, better, floor, elsewhere }) in settings {
-        pins.extend(elsewhere.map(|(digest, kind)| SuitePin { name, kind, digest, margin, better, floor }));
+        pins.extend(elsewhere.map(|(digest, kind)| SuitePin {
+            name,
+            kind,
+            digest,
+            margin,
+            better,
+            floor,
+            imported: true,
+        }));
     }
     pins.sort_by(|a, b| a.name.cmp(&b.name));
     if read.is_none() && pins.is_empty() {

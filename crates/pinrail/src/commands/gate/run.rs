@@ -164,7 +164,7 @@ fn told(started: &StartedGate) -> String {
     let name = gate.map(|gate| format!("{gate}: ")).unwrap_or_default();
     let against = incumbent.map_or("alone".to_owned(), |incumbent| format!("against {}", incumbent.short()));
     let cost = match estimate.cost_nano_usd {
-        Some(cost) => format!("about {}", money::cost(cost)),
+        Some(cost) => format!("about {}", money::about(cost)),
         None => "at an unknown price, which the budget can't stop".to_owned(),
     };
     let over = estimate.cost_nano_usd.is_some_and(|cost| cost > estimate.budget_nano_usd);
