@@ -220,19 +220,23 @@ def read_tools(folder):
     tools = {}
     for file in sorted(folder.iterdir(), key=lambda one: one.name):
         if file.name.endswith(".py"):
-            for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            tree = ast.parse(file.read_text(encoding="utf-8")).body
+            # What AgentDojo itself hands to a tool may have a name of its own.
+            handed = {node.targets[0].id for node in tree if isinstance(node, ast.Assign) and "Depends(" in ast.unparse(node.value)}
+            for node in tree:
                 if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
-                    tools.setdefault(node.name, tool(node))
+                    tools.setdefault(node.name, tool(node, handed))
     return tools
 
 
-def tool(node):
+def tool(node, handed):
     said, *params = re.split(r"^:param ", ast.get_docstring(node), flags=re.MULTILINE)
     told = {name: " ".join(text.split()) for name, _, text in (param.partition(":") for param in params)}
     properties, required = {}, []
     without_default = len(node.args.args) - len(node.args.defaults)
     for at, arg in enumerate(node.args.args):
-        if "Depends(" in ast.unparse(arg.annotation):
+        annotation = ast.unparse(arg.annotation)
+        if "Depends(" in annotation or annotation in handed:
             continue
         properties[arg.arg] = {**schema(arg.annotation), "description": told.get(arg.arg, "")}
         if at < without_default:

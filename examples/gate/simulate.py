@@ -37,8 +37,8 @@ def main():
     script = ["# Made by simulate.py. What the keys are: docs/simulated-provider.md\n"]
     for name, slips, obeys in args.checkpoint:
         script.append(f"[[checkpoint]]\nid = {toml(name)}\nsampling = true\n")
-        for one in known:
-            script += one.rules(float(slips), float(obeys))
+        # What several cases ask the same way, such as an attacked user's task, needs one rule.
+        script += dict.fromkeys(rule for one in known for rule in one.rules(float(slips), float(obeys)))
     args.script.write_text("\n".join(script), encoding="utf-8")
     print(f"simulate: {len(args.checkpoint)} checkpoints that know {len(known)} of {len(cases)} cases", file=sys.stderr)
     for why, count in unknown.most_common():
@@ -63,7 +63,8 @@ class Known:
 
     def __init__(self, case, seen):
         self.asked = question(case)
-        self.lot = int.from_bytes(hashlib.sha256(json.dumps(case["turns"]).encode()).digest()[:8], "big")
+        named = json.dumps([case["turns"], case.get("tool_results")])
+        self.lot = int.from_bytes(hashlib.sha256(named.encode()).digest()[:8], "big")
         self.hardness = hardness(self.lot % 100)
         self.must_pass = case.get("must_pass", False)
         self.tools = {tool["function"]["name"]: tool["function"]["parameters"] for tool in case["request"]["tools"]}

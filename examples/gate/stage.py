@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -100,7 +101,7 @@ class Process:
         return self
 
     def __exit__(self, kind, failure, trace):
-        self.process.terminate()
+        self.process.send_signal(signal.SIGINT)
         code = self.process.wait(timeout=60)
         self.process.stdout.close()
         self.log.close()

@@ -11,7 +11,7 @@ import time
 from stage import INCUMBENT, QUALITY, TWIN, WORSE, Server, Wrong, check, folder, options, prepare, simulator, step
 
 PASS, FAIL = 0, 1
-REPORT_LINES_SHOWN = 80
+REPORT_LINES_SHOWN = 30
 
 
 def main():

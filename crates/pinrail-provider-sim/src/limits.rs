@@ -26,6 +26,9 @@ pub const HANG_MAX: Duration = Duration::from_secs(600);
 /// Most distinct conversations whose repeats are counted (about 10 MB). When full, all counts start again at zero.
 pub const OCCURRENCES_MAX: usize = 262_144;
 
+/// Largest script in bytes: some thousand rules for each of some checkpoints, read within a second or two.
+pub const SCRIPT_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
 /// Most checkpoints plus aliases in a script. A model list stays readable and a state answer small.
 pub const MODELS_MAX: usize = 256;
 

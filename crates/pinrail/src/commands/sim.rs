@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use pinrail_domain::time::Clock as _;
-use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
+use pinrail_provider_sim::{SCRIPT_BYTES_MAX, SEED_DEFAULT, Script, Sim};
 use serde_json::json;
 
-use crate::files::SETTINGS_BYTES_MAX;
 use crate::files::section::read_text;
 use crate::output::{Output, talk};
 use crate::system::SystemClock;
@@ -41,8 +40,7 @@ pub fn run(args: &Args, out: Output) -> anyhow::Result<()> {
         None => Script::builtin(),
         Some(path) => {
             let shown = path.display();
-            let text =
-                read_text(path, SETTINGS_BYTES_MAX).map_err(|what| anyhow::anyhow!("{shown} {what}"))?;
+            let text = read_text(path, SCRIPT_BYTES_MAX).map_err(|what| anyhow::anyhow!("{shown} {what}"))?;
             Script::from_toml(&text).with_context(|| format!("{shown} cannot be used"))?
         }
     };
