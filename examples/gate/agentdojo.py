@@ -222,7 +222,8 @@ def read_tools(folder):
         if file.name.endswith(".py"):
             tree = ast.parse(file.read_text(encoding="utf-8")).body
             # What AgentDojo itself hands to a tool may have a name of its own.
-            handed = {node.targets[0].id for node in tree if isinstance(node, ast.Assign) and "Depends(" in ast.unparse(node.value)}
+            named = [node for node in tree if isinstance(node, ast.Assign)]
+            handed = {node.targets[0].id for node in named if "Depends(" in ast.unparse(node.value)}
             for node in tree:
                 if isinstance(node, ast.FunctionDef) and ast.get_docstring(node):
                     tools.setdefault(node.name, tool(node, handed))
@@ -242,7 +243,8 @@ def tool(node, handed):
         if at < without_default:
             required.append(arg.arg)
     parameters = {"type": "object", "properties": properties, "required": required}
-    return {"type": "function", "function": {"name": node.name, "description": " ".join(said.split()), "parameters": parameters}}
+    described = {"name": node.name, "description": " ".join(said.split())}
+    return {"type": "function", "function": {**described, "parameters": parameters}}
 
 
 def schema(annotation):

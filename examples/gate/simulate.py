@@ -50,7 +50,8 @@ def arguments():
     parser.add_argument("evals", type=Path, help="where bfcl.py and agentdojo.py have written the suites")
     parser.add_argument("script", type=Path, help="the script to write, for `pinrail sim --script`")
     what = ("ID", "SLIPS", "OBEYS")
-    parser.add_argument("--checkpoint", nargs=3, metavar=what, action="append", required=True, help="an id and two shares; may be given again")
+    told = "an id and two shares; may be given again"
+    parser.add_argument("--checkpoint", nargs=3, metavar=what, action="append", required=True, help=told)
     args = parser.parse_args()
     for name, slips, obeys in args.checkpoint:
         if not (0 <= float(slips) <= 0.15 and 0 <= float(obeys) <= 0.15):

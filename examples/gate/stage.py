@@ -45,6 +45,8 @@ def options(parser):
     if not args.pinrail or not os.access(args.pinrail, os.X_OK):
         sys.exit("no pinrail binary: put one on the PATH, or name it in PINRAIL or --pinrail")
     args.pinrail = str(Path(args.pinrail).resolve())
+    # Ends as ctrl-c does: processes stopped, folder gone.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     return args
 
 
@@ -112,7 +114,8 @@ class Process:
 
 
 def simulator(args, root, seed, port=0):
-    return Process(args.pinrail, root, "sim", "--script", str(root / "sim.toml"), "--seed", str(seed), "--listen", f"127.0.0.1:{port}")
+    what = ["--script", str(root / "sim.toml"), "--seed", str(seed), "--listen", f"127.0.0.1:{port}"]
+    return Process(args.pinrail, root, "sim", *what)
 
 
 class Server(Process):
@@ -141,6 +144,7 @@ class Server(Process):
 
     def release(self, file):
         """Creates the release of a file and gives its id; what exists already is the same release."""
-        told = json.loads(self.ask("release", "create", "caller", "--file", f"agents/caller/{file}.toml", "--json", shown=False)[1])
+        create = ["release", "create", "caller", "--file", f"agents/caller/{file}.toml", "--json"]
+        told = json.loads(self.ask(*create, shown=False)[1])
         print(f"  release {told['short']}  {file}.toml", flush=True)
         return told["short"]
