@@ -44,7 +44,7 @@ impl Gates {
         });
     }
 
-    /// Starts what rollouts wait for now.
+    /// Starts what rollouts are waiting for.
     async fn start_waiting(&self, told: &mut Told) {
         let snapshot = self.control().snapshot();
         for deployment in snapshot.world.deployments.values() {

@@ -7,6 +7,7 @@ use crate::cli::Context;
 mod follow;
 mod import;
 mod keygen;
+mod kind;
 mod list;
 mod overrule;
 mod record;

@@ -11,6 +11,7 @@ use pinrail_domain::digest::Digest;
 use pinrail_domain::gate::SuiteKind;
 use pinrail_domain::id::AgentName;
 
+use super::kind::Kind;
 use crate::cli::Context;
 use crate::exit::Usage;
 use crate::files::ARTIFACT_BYTES_MAX;
@@ -53,8 +54,8 @@ pub struct Args {
     #[arg(long)]
     name: Option<String>,
     /// What it is there for: success (when absent), regression or safety
-    #[arg(long, value_name = "KIND", value_parser = kind)]
-    kind: Option<SuiteKind>,
+    #[arg(long, value_name = "KIND")]
+    kind: Option<Kind>,
     /// The score from which on an answer passes, where the tool doesn't say it
     #[arg(long, value_name = "SCORE")]
     pass_at: Option<f64>,
@@ -106,7 +107,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         incumbent_answers: args.incumbent.as_ref().map(|_| arm(last, &args.incumbent_label)),
         suite: args.suite.clone(),
         name: args.name.clone(),
-        kind: args.kind,
+        kind: args.kind.map(SuiteKind::from),
         pass_at: args.pass_at,
         scorer: args.scorer.clone(),
         reason: args.reason.clone(),
@@ -145,14 +146,9 @@ fn told(gate: &ImportedGate) -> String {
     if !gate.listed {
         out += &format!(
             "\nIt counts for a promotion once the agent's settings list its suite. In agents/{}/agent.toml:\n\n\
-             [[gate.suites]]\nname = \"{}\"\nkind = \"{}\"\ndigest = \"{}\"\n",
+             [gate.suites.{}]\nkind = \"{}\"\ndigest = \"{}\"\n",
             gate.agent, gate.suite.name, gate.suite.kind, gate.suite.digest
         );
     }
     out
-}
-
-fn kind(text: &str) -> Result<SuiteKind, String> {
-    let found = SuiteKind::ALL.into_iter().find(|kind| kind.as_str() == text);
-    found.ok_or_else(|| "expected success, regression or safety".to_owned())
 }

@@ -4,6 +4,7 @@ use pinrail_api::deployments::rollout::OverrideGate;
 use pinrail_api::deployments::{Because, Flip};
 use pinrail_domain::gate::SuiteKind;
 
+use super::kind::Kind;
 use crate::cli::Context;
 use crate::commands::deployment::rollout;
 
@@ -26,23 +27,6 @@ pub struct Second {
     /// Why; the ledger keeps it
     #[arg(long, default_value = "")]
     reason: String,
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Kind {
-    Success,
-    Regression,
-    Safety,
-}
-
-impl From<Kind> for SuiteKind {
-    fn from(kind: Kind) -> SuiteKind {
-        match kind {
-            Kind::Success => SuiteKind::Success,
-            Kind::Regression => SuiteKind::Regression,
-            Kind::Safety => SuiteKind::Safety,
-        }
-    }
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use pinrail_gate::read::{self, Fault, Folder, ReadSuite};
 use pinrail_gate::suite::Assertion;
 use serde_json::{Value, json};
 
+use super::kind::Kind;
 use crate::cli::Context;
 use crate::exit;
 use crate::files::project::PROJECT_FILE;
@@ -33,23 +34,6 @@ enum What {
         #[arg(long)]
         kind: Option<Kind>,
     },
-}
-
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Kind {
-    Success,
-    Regression,
-    Safety,
-}
-
-impl From<Kind> for SuiteKind {
-    fn from(kind: Kind) -> SuiteKind {
-        match kind {
-            Kind::Success => SuiteKind::Success,
-            Kind::Regression => SuiteKind::Regression,
-            Kind::Safety => SuiteKind::Safety,
-        }
-    }
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
