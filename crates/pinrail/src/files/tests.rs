@@ -285,7 +285,7 @@ fn what_an_agent_is_held_to_is_read_from_its_files() {
         read,
         serde_json::json!({
             "suites": [
-                { "name": "bought", "kind": "regression", "digest": digest, "better": true },
+                { "name": "bought", "kind": "regression", "digest": digest, "better": true, "imported": true },
                 { "name": "harm", "kind": "safety", "digest": harm, "margin": read["suites"][1]["margin"], "floor": 0.9 },
             ],
             "requires": ["success"], "repeats": 5, "alpha": 0.01, "max_age": "30d", "budget": read["budget"], "concurrency": 4,
