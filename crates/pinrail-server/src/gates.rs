@@ -11,7 +11,7 @@ mod seal;
 mod service;
 mod start;
 
-pub use seal::{KeepFailed, Kept};
+pub use seal::{Elsewhere, KeepFailed, Kept};
 pub use service::{ActRefused, Gates, Looked, Options, Started};
 pub use start::{Of, StartRefused, Wish};
 

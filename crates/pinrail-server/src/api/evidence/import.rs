@@ -21,7 +21,7 @@ use pinrail_store::StoreError;
 use super::{artifact, found};
 use crate::api::releases::named;
 use crate::call::Call;
-use crate::gates::KeepFailed;
+use crate::gates::{Elsewhere, KeepFailed};
 use crate::problem;
 use crate::reply::{self, Answer};
 
@@ -63,8 +63,16 @@ pub async fn import(call: Call) -> Answer {
     };
     let gate = call.control().new_gate_id();
     let about = About { agent: asked.agent.clone(), gate, at: now, source, judge: None, url: None };
-    let kept = call.state.gates.keep(by, &about, &report).await.map_err(keep_failed)?;
+    let gates = &call.state.gates;
+    let kept = gates.keep(by.clone(), &about, &report).await.map_err(keep_failed)?;
     let pin = imported.held.pin.clone();
+    if !kept.committed.replayed {
+        let repeats = imported.rows.iter().map(|row| row.repeat + 1).max().unwrap_or_default();
+        let (suite, answers) = (pin.clone(), imported.rows.len() as u64);
+        gates
+            .list_imported(Elsewhere { about: &about, by: &by, suite, answers, repeats }, &report, &kept)
+            .await;
+    }
     let listed = spec.gate.iter().flat_map(|gate| &gate.suites).any(|suite| suite.digest == pin.digest);
     // Asked again with the same idempotency key, the first import's verdict is the one that is kept.
     let seq = kept.committed.value;

@@ -158,4 +158,12 @@ async fn an_import_asked_for_twice_is_one_verdict() {
         (&json!("fail"), &second["gate"], &second["statement"])
     );
     assert_eq!(world.bench.control.snapshot().world.gates.values().flatten().count(), 1);
+    // It is listed beside those that were run.
+    let listed = world.bench.get("/api/v1/gates").await.ok();
+    let listed = listed["items"].as_array().unwrap();
+    assert_eq!(
+        (listed.len(), &listed[0]["gate"], &listed[0]["status"]),
+        (1, &first["gate"], &json!("finished"))
+    );
+    assert_eq!(listed[0]["ended"]["verdict"], "fail");
 }

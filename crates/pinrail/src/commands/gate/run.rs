@@ -171,7 +171,7 @@ fn told(started: &StartedGate) -> String {
     let budget = money::cost(estimate.budget_nano_usd);
     let budget = if over { format!("more than the budget of {budget}") } else { format!("budget {budget}") };
     format!(
-        "{name}{agent}={} {against}, {}: {} answers to {} cases, {repeats} each; {} k tokens, {cost} ({budget}), some {}\n",
+        "{name}{agent}={} {against}, {}: {} answers to {} cases, {repeats} each; {} k tokens, {cost} ({budget}), some {} at 3 s a call\n",
         candidate.short(),
         suites.join(", "),
         estimate.answers,
