@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::client::{Answer, Broken, Client};
 use crate::node::{Node, copy};
 use crate::seen::{Seen, journal};
-use crate::stage::{CRITICAL, STANDARD, Stage};
+use crate::stage::{CRITICAL, IDLE, STANDARD, Stage};
 
 /// A change of the API, and how often it is found done.
 struct Change {
@@ -133,7 +133,7 @@ fn ledger_changes(stage: &Stage) -> Vec<Change> {
     let because = json!({ "reason": MARK });
     let manifest = json!({ "pinrail": 1, "model": { "provider": "sim", "snapshot": "sim-2-2026-09-01" } });
     let publish = json!({ "agent": STANDARD, "manifest": manifest, "reason": MARK });
-    let now = json!({ "releases": { CRITICAL: releases[1] }, "now": true, "reason": MARK });
+    let now = json!({ "releases": { IDLE: releases[1] }, "now": true, "reason": MARK });
     let canary = json!({ "releases": { CRITICAL: releases[2] }, "weight": 500, "reason": MARK });
     vec![
         change("publish", "POST", "/api/v1/releases".to_owned(), publish, 1),

@@ -8,6 +8,8 @@ use crate::client::Client;
 pub const STANDARD: &str = "desk";
 /// The agent of tier `critical`: its stamps are on disk before the provider is asked.
 pub const CRITICAL: &str = "bank";
+/// An agent of tier `standard` that serves nothing.
+pub const IDLE: &str = "shop";
 
 /// What was put up.
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ impl Stage {
         } else {
             "sim"
         };
-        for agent in [STANDARD, CRITICAL] {
+        for agent in [STANDARD, CRITICAL, IDLE] {
             client.put(&format!("/api/v1/agents/{agent}"), &json!({ "tier": "standard" }));
         }
         let prompts = ["Be brief.\n", "Be kind.\n", "Be exact.\n"];
@@ -83,7 +85,7 @@ fn release(client: &Client, provider: &str, prompt: &str) -> String {
         "prompt": { "system": artifact["digest"] },
     });
     let mut id = String::new();
-    for agent in [STANDARD, CRITICAL] {
+    for agent in [STANDARD, CRITICAL, IDLE] {
         let made = client.post("/api/v1/releases", &json!({ "agent": agent, "manifest": manifest }));
         id = made["release"].as_str().expect("an id").to_owned();
     }
