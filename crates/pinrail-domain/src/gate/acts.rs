@@ -101,7 +101,7 @@ pub fn second(world: &World, id: DeploymentId, by: &Actor) -> Result<Body, Overr
     if !matches!(by, Actor::Key { .. }) {
         return Err(OverrideRefused::NeedsKey { id });
     }
-    let waits = |waiver: &&Waiver| waiver.seconded.is_none();
+    let waits = |waiver: &&Waiver| waiver.is_of_a_key() && waiver.seconded.is_none();
     let waiver =
         deployment.waivers.iter().rev().find(waits).ok_or(OverrideRefused::NothingToSecond { id })?;
     if waiver.by == *by {

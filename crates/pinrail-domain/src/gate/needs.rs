@@ -79,8 +79,8 @@ pub fn missing(
 ) -> Vec<Missing> {
     let waived = |spec: &AgentSpec, agent: &AgentName, incumbent: Option<ReleaseId>| -> BTreeSet<SuiteKind> {
         let counts = |waiver: &&Waiver| {
-            let seconded = !spec.tier.demands().override_needs_second || waiver.seconded.is_some();
-            seconded && waiver.incumbents.get(agent) == Some(&incumbent)
+            let said = !spec.tier.demands().override_needs_second || waiver.is_of_two_keys();
+            said && waiver.incumbents.get(agent) == Some(&incumbent)
         };
         waivers.iter().filter(counts).flat_map(|waiver| waiver.kinds.iter().copied()).collect()
     };
@@ -193,6 +193,20 @@ struct Ask<'a> {
     needs_served: bool,
     max_age: Span,
     now: Timestamp,
+}
+
+impl Waiver {
+    /// Whether somebody's key said it, so that another's can second it.
+    #[must_use]
+    pub fn is_of_a_key(&self) -> bool {
+        matches!(self.by, Actor::Key { .. })
+    }
+
+    /// Whether two keys said it. What was said without one doesn't become two persons' word by one key.
+    #[must_use]
+    pub fn is_of_two_keys(&self) -> bool {
+        self.is_of_a_key() && self.seconded.is_some()
+    }
 }
 
 impl Unmet {

@@ -264,6 +264,27 @@ fn an_override_takes_a_reason_and_two_keys_and_lasts_while_its_incumbent_does() 
     assert!(stage.missing().contains("alone (nothing is active)"));
 }
 
+// I14
+#[test]
+fn what_nobodys_key_overrode_counts_for_nothing_once_the_agent_is_critical() {
+    let mut stage = Stage::new();
+    let requires = SuiteKind::ALL.to_vec();
+    stage.spec(|spec| (spec.tier, spec.gate.as_mut().unwrap().requires) = (Tier::Standard, requires));
+    let id = stage.id;
+    let body =
+        override_gate(&stage.play.world, id, &BTreeSet::new(), &Actor::Open, "why", stage.at()).unwrap();
+    stage.play.append(vec![body]);
+    assert_eq!(stage.missing(), "", "in tier standard one word is enough");
+    stage.spec(|spec| spec.tier = Tier::Critical);
+    assert!(stage.missing().contains("safety"));
+    // Two keys are asked for, and here would be one.
+    let seconded = second(&stage.play.world, id, &key("key_a"));
+    assert_eq!(seconded.unwrap_err(), OverrideRefused::NothingToSecond { id });
+    let overridden = stage.play.world.deployments[&id].waivers[0].seq;
+    stage.play.append_by(key("key_a"), vec![Body::GateOverrideSeconded { deployment: id, overridden }]);
+    assert!(stage.missing().contains("safety"));
+}
+
 // I7
 #[test]
 fn rolling_back_never_asks_for_a_gate() {

@@ -29,16 +29,18 @@ const LOOKED_MAX: usize = 100;
 struct Told(BTreeMap<DeploymentId, String>);
 
 impl Gates {
-    /// Starts gates as rollouts come to their step, until the control plane is gone.
+    /// Starts gates as rollouts come to their step, until the gates are stopped.
     pub fn start_by_themselves(&self) {
         let gates = self.clone();
         let mut heads = self.control().heads();
+        let mut stopping = self.inner.stopping.subscribe();
         tokio::spawn(async move {
             let mut told = Told::default();
-            loop {
+            while !*stopping.borrow() {
                 gates.start_waiting(&mut told).await;
-                if heads.changed().await.is_err() {
-                    return;
+                tokio::select! {
+                    moved = heads.changed() => if moved.is_err() { return },
+                    _ = stopping.changed() => {}
                 }
             }
         });

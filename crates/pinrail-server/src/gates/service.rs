@@ -47,6 +47,8 @@ pub(super) struct Inner {
     pub places: Arc<Semaphore>,
     /// Held while gates are started, so that nothing is started twice.
     starting: tokio::sync::Mutex<()>,
+    /// True once the server goes down: nothing is begun any more.
+    pub stopping: watch::Sender<bool>,
 }
 
 /// A gate that runs or waits for its place.
@@ -109,6 +111,7 @@ impl Gates {
             tasks: Mutex::default(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
             starting: tokio::sync::Mutex::default(),
+            stopping: watch::Sender::new(false),
         };
         Gates { inner: Arc::new(inner) }
     }
@@ -155,6 +158,7 @@ impl Gates {
 
     /// Takes up the gates that ran when the server ended; returns how many.
     pub async fn take_up(&self) -> Result<usize, StoreError> {
+        self.inner.stopping.send_replace(false);
         let filter = GateFilter { status: Some(GateStatus::Running), ..GateFilter::default() };
         let (mut before, mut count) = (None, 0);
         loop {
@@ -247,6 +251,9 @@ impl Gates {
 
     /// Stops asking and waits until what is under way is kept or dropped; the next start takes all of it up.
     pub async fn stop(&self) {
+        self.inner.stopping.send_replace(true);
+        // Whoever is starting one has begun it when this turn comes.
+        drop(self.inner.starting.lock().await);
         for running in self.running().values() {
             running.stop.send_replace(true);
         }
@@ -258,8 +265,11 @@ impl Gates {
         &self.inner.options.control
     }
 
-    /// Has a gate run as a task of its own.
+    /// Has a gate run as a task of its own; while the server goes down, the next start does.
     fn begin(&self, record: GateRecord, retry_errors: bool) {
+        if *self.inner.stopping.borrow() {
+            return;
+        }
         let (told, stop, over) =
             (watch::Sender::new(progress_of(&record)), watch::Sender::new(false), watch::Sender::new(false));
         let orders = Arc::new(Orders {
