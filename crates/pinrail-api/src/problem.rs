@@ -76,6 +76,7 @@ codes! {
     IngestOpen = 409, "ingest_open", "a data job of that name is open";
     WrongKind = 409, "wrong_kind", "the deployment is of another kind";
     NoManifest = 404, "no_manifest", "the deployment has no manifest";
+    Dialled = 503, "dialled", "the dial lets nothing through";
     ManifestPending = 503, "manifest_pending", "the manifest is being worked out";
     Held = 409, "held", "a hold is set";
     NotHeld = 409, "not_held", "there is no hold to lift";

@@ -23,6 +23,8 @@ mod append;
 pub mod commit;
 pub mod contracts;
 pub mod deploy;
+pub mod dial;
+pub mod drift;
 pub mod drill;
 pub mod errors;
 pub mod gates;

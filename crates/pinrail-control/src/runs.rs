@@ -329,8 +329,8 @@ impl Runs {
         let question = Question { tenant, attributes, unit: &unit, bound, parent: inherited };
         let decision = snapshot.routes.resolve(agent, question).map_err(no_route)?;
         let bind = match &key {
-            // An inherited deployment is the parent's, not the session's own choice.
-            Some(key) if decision.via != Via::Parent => {
+            // An inherited deployment is the parent's, and a fallback the dial's: not the session's own choice.
+            Some(key) if !matches!(decision.via, Via::Parent | Via::Dial) => {
                 match self.sessions.bind(key, bound, decision.target.deployment) {
                     Ok(bind) => bind,
                     Err(sessions::Lost) => return Ok(None),
@@ -362,8 +362,10 @@ impl Runs {
 
     fn begun(&self, served: Served, stamp: Arc<Stamp>, call: u32) -> Begun {
         let Served { contract, provider, epoch, demands: _, bodies } = served;
-        let shadow = self.parts.snapshot.load().routes.shadow(&stamp);
-        Begun { stamp, call, epoch, contract, provider, bodies, shadow }
+        let snapshot = self.parts.snapshot.load();
+        let dial = snapshot.routes.dialled_run(&stamp).map(Arc::new);
+        let shadow = snapshot.routes.shadow(&stamp);
+        Begun { stamp, call, epoch, contract, provider, bodies, dial, shadow }
     }
 
     fn new_run_id(&self, at: Timestamp) -> RunId {
@@ -436,6 +438,7 @@ fn no_route(no_route: NoRoute) -> BeginError {
     match no_route {
         NoRoute::NoAgent(agent) => BeginError::NoAgent(agent),
         NoRoute::NothingActive { agent, segment } => BeginError::NothingActive { agent, segment },
+        NoRoute::Dialled(halted) => BeginError::Dialled(halted),
     }
 }
 

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::address;
+use crate::dial::{CANNED_BYTES_MAX, DialSpec, Reply};
+use crate::drift::{DriftAction, DriftSpec};
 use crate::gate::{BadGate, GateSpec};
 use crate::id::{SegmentName, TenantId};
 use crate::provider::is_env_name;
@@ -37,6 +39,15 @@ pub struct AgentSpec {
     /// The evals that its candidates must pass; none: what its tier asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateSpec>,
+    /// What answers when its dial says that the model may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dial: Option<DialSpec>,
+    /// What happens when something that it pins has drifted; none: people are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftSpec>,
+    /// How many of the releases before the active one are kept callable; none: what its tier asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<u32>,
 }
 
 /// Where calls of tools with side effects are reported when the deployment behind them turned out bad.
@@ -105,6 +116,8 @@ pub enum BadAgent {
     Rollout(BadRollout),
     #[error("gate: {0}")]
     Gate(BadGate),
+    #[error("dial.segments names `{0}`, which is no segment of the agent")]
+    DialSegment(SegmentName),
     #[error("{what} is {got}; at most {max} are allowed")]
     TooMany { what: &'static str, got: usize, max: usize },
 }
@@ -123,6 +136,8 @@ pub const ATTRIBUTE_VALUES_MAX: usize = 100;
 pub const DESCRIPTION_BYTES_MAX: usize = 2_000;
 /// Longer than any address that people type.
 pub const URL_BYTES_MAX: usize = 2_000;
+/// Each warm release is probed, so there are not many.
+pub const WARM_MAX: u32 = 20;
 
 impl AgentSpec {
     /// Checks the settings that types alone don't.
@@ -144,6 +159,10 @@ impl AgentSpec {
         if let Some(gate) = &self.gate {
             gate.check().map_err(BadAgent::Gate)?;
         }
+        if let Some(dial) = &self.dial {
+            self.check_dial(dial)?;
+        }
+        at_most("warm", self.warm.unwrap_or(0) as usize, WARM_MAX as usize)?;
         self.compensation.as_ref().map_or(Ok(()), Compensation::check)
     }
 
@@ -151,6 +170,29 @@ impl AgentSpec {
     #[must_use]
     pub fn has_segment(&self, segment: &SegmentName) -> bool {
         segment.as_str() == SegmentName::DEFAULT || self.segments.iter().any(|s| s.name == *segment)
+    }
+
+    /// How many of the releases before the active one are kept callable.
+    #[must_use]
+    pub fn warm(&self) -> u32 {
+        self.warm.unwrap_or(self.tier.demands().warm)
+    }
+
+    /// What happens when something that it pins has drifted.
+    #[must_use]
+    pub fn on_drift(&self) -> DriftAction {
+        self.drift.unwrap_or_default().on_finding
+    }
+
+    fn check_dial(&self, dial: &DialSpec) -> Result<(), BadAgent> {
+        if let Some(unknown) = dial.segments.keys().find(|segment| !self.has_segment(segment)) {
+            return Err(BadAgent::DialSegment(unknown.clone()));
+        }
+        let texts = dial.segments.values().filter_map(|Reply { canned, .. }| canned.as_ref());
+        for text in texts.chain(dial.canned.as_ref()) {
+            at_most("the length of dial.canned in bytes", text.len(), CANNED_BYTES_MAX)?;
+        }
+        Ok(())
     }
 }
 

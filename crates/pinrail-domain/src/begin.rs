@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::agent::Bodies;
+use crate::dial::{Dialled, Halted};
 use crate::id::{AgentName, DeploymentId, Epoch, RunId, SegmentName, SessionId, TenantId};
 use crate::journal::{RunStatus, Stamp};
 use crate::provider::ProviderSpec;
@@ -34,6 +35,8 @@ pub struct Begun {
     pub contract: Arc<Contract>,
     pub provider: Arc<ProviderSpec>,
     pub bodies: Bodies,
+    /// What the dial leaves of this call; none: everything.
+    pub dial: Option<Arc<Dialled>>,
     /// Who answers a copy of this call, once it is answered.
     pub shadow: Option<Target>,
 }
@@ -83,6 +86,8 @@ pub enum BeginError {
     NoAgent(String),
     #[error("agent `{agent}` has no active release in segment `{segment}`")]
     NothingActive { agent: AgentName, segment: SegmentName },
+    #[error(transparent)]
+    Dialled(#[from] Halted),
     /// Also the answer for another tenant's run (I11).
     #[error("there is no run {0}")]
     NoRun(RunId),

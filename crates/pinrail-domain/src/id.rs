@@ -84,6 +84,9 @@ name!(
     /// A model provider, as `pinrail.toml` names it.
     ProviderName, "provider name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
 name!(
+    /// An MCP server, as `pinrail.toml` names it.
+    McpServerName, "MCP server name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
+name!(
     /// A data job, as `deploy open --ingest` names it.
     IngestName, "ingest name", is_slug, "1 to 64 of a-z 0-9 . _ -, starting with a letter or digit");
 name!(
@@ -277,6 +280,12 @@ timed!(
     GateId, "gate_",
     /// A text that is not a gate's id.
     NotAGateId, "not a gate's id: expected `gate_` and 26 characters");
+
+timed!(
+    /// One tool call that waits for a person. A ULID, written `appr_` and 26 characters.
+    ApprovalId, "appr_",
+    /// A text that is not an approval's id.
+    NotAnApprovalId, "not an approval's id: expected `appr_` and 26 characters");
 
 #[cfg(test)]
 mod tests {

@@ -13,13 +13,16 @@ use crate::agent::AgentSpec;
 use crate::assign::Salt;
 use crate::canonical::{self, NotCanonical};
 use crate::deployment::Gate;
+use crate::dial::{Place, Position};
 use crate::digest::Digest;
+use crate::drift::{Sign, Subject};
 use crate::gate::{Judgement, SuiteKind};
 use crate::id::{
-    AgentName, DeploymentId, GateId, IngestName, LedgerSeq, ProviderName, ReleaseId, SegmentName, TenantId,
-    WebhookName,
+    AgentName, DeploymentId, GateId, IngestName, LedgerSeq, McpServerName, ProviderName, ReleaseId,
+    SegmentName, TenantId, WebhookName,
 };
 use crate::key::{Key, KeyId};
+use crate::mcp::McpServerSpec;
 use crate::provider::ProviderSpec;
 use crate::release::Manifest;
 use crate::rollout::progress::Entered;
@@ -209,6 +212,50 @@ pub enum Body {
     WebhookRemoved {
         webhook: WebhookName,
     },
+    /// The dial was turned at a place; at `full` nothing stands there any more.
+    DialSet {
+        place: Place,
+        position: Position,
+        /// At `fallback`: who answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<ReleaseId>,
+        /// At `canned`: what is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    /// Something that is pinned changed behind its pin.
+    DriftFound {
+        subject: Subject,
+        sign: Sign,
+        /// One sentence for people.
+        what: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<Digest>,
+    },
+    /// The entry's actor says that a finding is dealt with.
+    DriftCleared {
+        finding: LedgerSeq,
+    },
+    /// What is known about models changed: the artifact is laid over what Pinrail brings.
+    CatalogueUpdated {
+        catalogue: Digest,
+        /// Where it is from, in words.
+        source: String,
+        added: u64,
+        changed: u64,
+        removed: u64,
+    },
+    /// Nobody needs the release any more: it can't be deployed again.
+    ReleaseRetired {
+        release: ReleaseId,
+    },
+    McpServerPut {
+        server: McpServerName,
+        spec: McpServerSpec,
+    },
+    McpServerRemoved {
+        server: McpServerName,
+    },
 }
 
 impl Body {
@@ -224,7 +271,8 @@ impl Body {
             | Body::DeploymentRolledBack { .. }
             | Body::RolloutStep { .. }
             | Body::RolloutResumed { .. }
-            | Body::WeightSet { .. } => true,
+            | Body::WeightSet { .. }
+            | Body::DialSet { .. } => true,
             Body::ProviderPut { .. }
             | Body::ProviderRemoved { .. }
             | Body::ReleaseCreated { .. }
@@ -241,7 +289,13 @@ impl Body {
             | Body::KeyCreated { .. }
             | Body::KeyRevoked { .. }
             | Body::WebhookPut { .. }
-            | Body::WebhookRemoved { .. } => false,
+            | Body::WebhookRemoved { .. }
+            | Body::DriftFound { .. }
+            | Body::DriftCleared { .. }
+            | Body::CatalogueUpdated { .. }
+            | Body::ReleaseRetired { .. }
+            | Body::McpServerPut { .. }
+            | Body::McpServerRemoved { .. } => false,
         }
     }
 
@@ -274,6 +328,13 @@ impl Body {
             Body::KeyRevoked { .. } => "key_revoked",
             Body::WebhookPut { .. } => "webhook_put",
             Body::WebhookRemoved { .. } => "webhook_removed",
+            Body::DialSet { .. } => "dial_set",
+            Body::DriftFound { .. } => "drift_found",
+            Body::DriftCleared { .. } => "drift_cleared",
+            Body::CatalogueUpdated { .. } => "catalogue_updated",
+            Body::ReleaseRetired { .. } => "release_retired",
+            Body::McpServerPut { .. } => "mcp_server_put",
+            Body::McpServerRemoved { .. } => "mcp_server_removed",
         }
     }
 }

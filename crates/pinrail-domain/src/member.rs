@@ -41,6 +41,8 @@ pub enum Part {
     Commits,
     /// An agent's settings.
     Agents,
+    /// The dial: what of a run's calls is still allowed.
+    Dials,
 }
 
 /// A ledger entry that raised the epoch.
@@ -96,6 +98,7 @@ fn parts(body: &Body) -> BTreeSet<Part> {
         Body::DeploymentPromoted { .. } | Body::DeploymentRolledBack { .. } => {
             [Part::Pointers, Part::Commits].into()
         }
+        Body::DialSet { .. } => [Part::Dials].into(),
         Body::ProviderPut { .. }
         | Body::ProviderRemoved { .. }
         | Body::ReleaseCreated { .. }
@@ -112,7 +115,13 @@ fn parts(body: &Body) -> BTreeSet<Part> {
         | Body::KeyCreated { .. }
         | Body::KeyRevoked { .. }
         | Body::WebhookPut { .. }
-        | Body::WebhookRemoved { .. } => BTreeSet::new(),
+        | Body::WebhookRemoved { .. }
+        | Body::DriftFound { .. }
+        | Body::DriftCleared { .. }
+        | Body::CatalogueUpdated { .. }
+        | Body::ReleaseRetired { .. }
+        | Body::McpServerPut { .. }
+        | Body::McpServerRemoved { .. } => BTreeSet::new(),
     }
 }
 
@@ -142,7 +151,14 @@ fn deployment(body: &Body) -> Option<DeploymentId> {
         | Body::KeyCreated { .. }
         | Body::KeyRevoked { .. }
         | Body::WebhookPut { .. }
-        | Body::WebhookRemoved { .. } => None,
+        | Body::WebhookRemoved { .. }
+        | Body::DialSet { .. }
+        | Body::DriftFound { .. }
+        | Body::DriftCleared { .. }
+        | Body::CatalogueUpdated { .. }
+        | Body::ReleaseRetired { .. }
+        | Body::McpServerPut { .. }
+        | Body::McpServerRemoved { .. } => None,
     }
 }
 
@@ -153,6 +169,7 @@ fn agent(body: &Body) -> Option<&AgentName> {
         | Body::ReleaseCreated { agent, .. }
         | Body::GateJudged { agent, .. }
         | Body::HoldLifted { agent, .. } => Some(agent),
+        Body::DialSet { place, .. } => place.agent.as_ref(),
         Body::ProviderPut { .. }
         | Body::ProviderRemoved { .. }
         | Body::DeploymentOpened { .. }
@@ -172,7 +189,13 @@ fn agent(body: &Body) -> Option<&AgentName> {
         | Body::KeyCreated { .. }
         | Body::KeyRevoked { .. }
         | Body::WebhookPut { .. }
-        | Body::WebhookRemoved { .. } => None,
+        | Body::WebhookRemoved { .. }
+        | Body::DriftFound { .. }
+        | Body::DriftCleared { .. }
+        | Body::CatalogueUpdated { .. }
+        | Body::ReleaseRetired { .. }
+        | Body::McpServerPut { .. }
+        | Body::McpServerRemoved { .. } => None,
     }
 }
 
@@ -242,6 +265,7 @@ impl fmt::Display for Part {
             Part::Pointers => "pointers",
             Part::Commits => "commits",
             Part::Agents => "agents",
+            Part::Dials => "dials",
         })
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::canonical::{self, NotCanonical};
 use crate::digest::Digest;
-use crate::id::{ProviderName, ReleaseId, ToolName};
+use crate::id::{McpServerName, ProviderName, ReleaseId, ToolName};
 
 pub mod diff;
 
@@ -79,6 +79,9 @@ pub struct ToolPin {
     /// Tools that change the world.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub side_effects: BTreeSet<ToolName>,
+    /// Tools of MCP servers: the pin of each server, an artifact.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mcp: BTreeMap<McpServerName, Digest>,
 }
 
 /// What shape of state the release reads and writes.
@@ -216,7 +219,8 @@ impl Manifest {
 
     /// The artifacts that the release cannot run without.
     pub fn artifacts(&self) -> impl Iterator<Item = Digest> + '_ {
-        self.prompt.system.iter().chain(self.tools.schema.iter()).copied()
+        let files = self.prompt.system.iter().chain(self.tools.schema.iter());
+        files.chain(self.tools.mcp.values()).copied()
     }
 }
 

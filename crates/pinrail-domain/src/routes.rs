@@ -1,6 +1,7 @@
 //! Which deployment answers a run: the world compiled for one question, asked on every request.
 //!
 //! In this order (design: resolution), and nothing else decides:
+//! 0. where the dial stands at `fallback`, the release that answers then;
 //! 1. a sub-agent run inherits its parent's deployment when that covers its agent, even if it was rolled back
 //!    since: the parent finishes on what it started with. (The caller
 //!    leaves the parent out once that run has finished and its deployment was rolled back.)
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::{AgentSpec, Segment};
 use crate::assign::{Salt, bucket, on_candidate, shadow_bucket};
 use crate::deployment::{Deployment, Pointer, Status};
+use crate::dial::{self, Answerer, Caller, Dialled, Halted, NoFallback, Position, Settings};
 use crate::id::{AgentName, DeploymentId, Epoch, LedgerSeq, ReleaseId, SegmentName, TenantId};
 use crate::journal::Stamp;
 use crate::share::Share;
@@ -32,6 +34,9 @@ pub struct Routes {
     pub seq: LedgerSeq,
     agents: HashMap<AgentName, AgentRoute>,
     deployments: Shared<BTreeMap<DeploymentId, Arc<Deployment>>>,
+    dials: Shared<Settings>,
+    /// Who answers under each setting at `fallback`.
+    fallbacks: BTreeMap<(LedgerSeq, AgentName, SegmentName), Result<Answerer, NoFallback>>,
 }
 
 /// One agent's routes.
@@ -70,6 +75,8 @@ pub struct Decision<'a> {
     pub via: Via,
     /// Who answers a copy, and the share of requests of which one is made.
     pub shadow: Option<(Target, Share)>,
+    /// What the dial leaves of the run's calls; none: everything.
+    pub dial: Option<Dialled>,
 }
 
 /// Why a run got its deployment. Stored: never rename.
@@ -88,6 +95,8 @@ pub enum Via {
     Shadow,
     /// A gate asks the release, whatever is deployed.
     Gate,
+    /// The dial stands at `fallback`.
+    Dial,
 }
 
 /// Why no deployment answers.
@@ -97,6 +106,8 @@ pub enum NoRoute {
     NoAgent(String),
     #[error("agent `{agent}` has no active release in segment `{segment}`")]
     NothingActive { agent: AgentName, segment: SegmentName },
+    #[error(transparent)]
+    Dialled(#[from] Halted),
 }
 
 #[derive(Debug)]
@@ -133,7 +144,22 @@ impl Routes {
             seq: world.head.seq,
             agents: agents.collect(),
             deployments: world.deployments.clone(),
+            dials: world.dials.clone(),
+            fallbacks: fallbacks(world),
         }
+    }
+
+    /// What the dial leaves of a caller's calls; none: everything.
+    #[must_use]
+    pub fn dialled(&self, caller: Caller<'_>) -> Option<Dialled> {
+        if self.dials.is_empty() { None } else { Dialled::of(&self.dials, caller) }
+    }
+
+    /// What the dial leaves of a run's calls: as of now, whenever it began.
+    #[must_use]
+    pub fn dialled_run(&self, stamp: &Stamp) -> Option<Dialled> {
+        let Stamp { agent, segment, tenant, .. } = stamp;
+        self.dialled(Caller { agent, segment, tenant })
     }
 
     #[must_use]
@@ -154,16 +180,24 @@ impl Routes {
     /// Decides which deployment answers.
     pub fn resolve(&self, agent: &str, question: Question<'_>) -> Result<Decision<'_>, NoRoute> {
         let (agent, route) = self.agent(agent).ok_or_else(|| NoRoute::NoAgent(agent.to_owned()))?;
-        if let Some(decision) = question.parent.and_then(|parent| self.inherit(agent, parent)) {
+        let choice = route.choice(question.tenant, question.attributes);
+        let caller = Caller { agent, segment: &choice.segment, tenant: question.tenant };
+        let dial = self.dialled(caller);
+        if let Some(answerer) = dial.as_ref().and_then(|dial| self.falls_back(caller, &route.spec, dial)) {
+            let Answerer { deployment, release } = answerer?;
+            let target = Target { deployment, release };
+            return Ok(Decision { segment: &choice.segment, target, via: Via::Dial, shadow: None, dial });
+        }
+        if let Some(mut decision) = question.parent.and_then(|parent| self.inherit(agent, parent)) {
+            decision.dial = dial;
             return Ok(decision);
         }
-        let choice = route.choice(question.tenant, question.attributes);
         let (target, via) = choice.decide(question).ok_or_else(|| NoRoute::NothingActive {
             agent: agent.clone(),
             segment: choice.segment.clone(),
         })?;
         let shadow = choice.shadow(target);
-        Ok(Decision { segment: &choice.segment, target, via, shadow })
+        Ok(Decision { segment: &choice.segment, target, via, shadow, dial })
     }
 
     /// Who answers a copy of a call of this run, if anybody does.
@@ -174,7 +208,7 @@ impl Routes {
     /// deployment, nor of a gate's.
     #[must_use]
     pub fn shadow(&self, stamp: &Stamp) -> Option<Target> {
-        if stamp.shadow.is_some() || matches!(stamp.via, Via::Parent | Via::Gate) {
+        if stamp.shadow.is_some() || matches!(stamp.via, Via::Parent | Via::Gate | Via::Dial) {
             return None;
         }
         let (_, route) = self.agent(stamp.agent.as_str())?;
@@ -185,11 +219,29 @@ impl Routes {
         on_candidate(shadow_bucket(salt, stamp.run), share).then_some(target)
     }
 
+    /// Who answers in the place of what is deployed, where the dial says so.
+    fn falls_back(
+        &self,
+        caller: Caller<'_>,
+        spec: &AgentSpec,
+        dial: &Dialled,
+    ) -> Option<Result<Answerer, Halted>> {
+        let (_, setting) = dial.by.as_ref().filter(|_| dial.position == Position::Fallback)?;
+        let answerer = self.fallbacks.get(&(setting.seq, caller.agent.clone(), caller.segment.clone()))?;
+        match answerer {
+            Ok(answerer) => Some(Ok(*answerer)),
+            Err(why) => {
+                let why = Some(format!("and nobody can answer, as {why}"));
+                dial.halted(caller, spec.dial.as_ref(), why).map(Err)
+            }
+        }
+    }
+
     fn inherit(&self, agent: &AgentName, parent: DeploymentId) -> Option<Decision<'_>> {
         let deployment = self.deployments.get(&parent)?;
         let release = *deployment.releases.get(agent)?;
         let target = Target { deployment: parent, release };
-        Some(Decision { segment: &deployment.segment, target, via: Via::Parent, shadow: None })
+        Some(Decision { segment: &deployment.segment, target, via: Via::Parent, shadow: None, dial: None })
     }
 }
 
@@ -272,6 +324,27 @@ fn inherited(world: &World, agent: &AgentName, segment: &SegmentName, default: &
         Status::Promoted { .. } | Status::RolledBack { .. } => Share::NONE,
     };
     Some(Candidate { weight, ..candidate })
+}
+
+/// Who answers under each setting at `fallback`, in every segment that it holds in.
+fn fallbacks(world: &World) -> BTreeMap<(LedgerSeq, AgentName, SegmentName), Result<Answerer, NoFallback>> {
+    let mut fallbacks = BTreeMap::new();
+    let settings = world.dials.iter().filter(|(_, setting)| setting.position == Position::Fallback);
+    for (place, setting) in settings {
+        let agents =
+            world.agents.iter().filter(|(agent, _)| place.agent.as_ref().is_none_or(|named| named == *agent));
+        for (agent, spec) in agents {
+            let segments = spec.segments.iter().map(|segment| segment.name.clone());
+            let segments = segments.chain([SegmentName::default_segment()]);
+            for segment in
+                segments.filter(|segment| place.segment.as_ref().is_none_or(|named| named == segment))
+            {
+                let answerer = dial::fallback(world, agent, &segment, setting.release);
+                fallbacks.insert((setting.seq, agent.clone(), segment), answerer);
+            }
+        }
+    }
+    fallbacks
 }
 
 impl Condition {

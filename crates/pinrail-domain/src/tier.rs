@@ -31,6 +31,8 @@ pub struct Demands {
     pub gate_max_age: Span,
     /// Whether only two keys together may do without a gate, and a gate counts only where the provider says what answered.
     pub override_needs_second: bool,
+    /// How many releases before the active one are kept callable, and probed.
+    pub warm: u32,
 }
 
 /// Whether something is let through.
@@ -75,6 +77,7 @@ impl Tier {
                 gate: &[],
                 gate_max_age: Span::hours(30 * 24),
                 override_needs_second: false,
+                warm: 1,
             },
             Tier::Standard => Demands {
                 floating_models: No,
@@ -83,6 +86,7 @@ impl Tier {
                 gate: &[],
                 gate_max_age: Span::hours(30 * 24),
                 override_needs_second: false,
+                warm: 2,
             },
             Tier::Critical => Demands {
                 floating_models: No,
@@ -91,6 +95,7 @@ impl Tier {
                 gate: &SuiteKind::ALL,
                 gate_max_age: Span::hours(7 * 24),
                 override_needs_second: true,
+                warm: 3,
             },
         }
     }

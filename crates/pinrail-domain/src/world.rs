@@ -10,14 +10,17 @@ use std::sync::Arc;
 
 use crate::agent::AgentSpec;
 use crate::deployment::{Deployment, Pointer};
+use crate::dial::Settings;
 use crate::digest::Digest;
+use crate::drift::Finding;
 use crate::gate::Judged;
 use crate::id::{
-    AgentName, DeploymentId, Epoch, LedgerSeq, ProviderName, ReleaseId, SegmentName, StateSeq, TenantId,
-    WebhookName,
+    AgentName, DeploymentId, Epoch, LedgerSeq, McpServerName, ProviderName, ReleaseId, SegmentName, StateSeq,
+    TenantId, WebhookName,
 };
 use crate::key::{Key, KeyId};
 use crate::ledger::{Body, Broken, Entry, Head};
+use crate::mcp::McpServerSpec;
 use crate::provider::ProviderSpec;
 use crate::release::Manifest;
 use crate::state::Moment;
@@ -28,6 +31,7 @@ use crate::webhook::{Webhook, WebhookSpec};
 mod deployments;
 mod gates;
 mod rollouts;
+pub mod watched;
 
 /// Everything the control plane knows. Cheap to copy: copies share each part until one of them changes it.
 #[derive(Clone, Debug)]
@@ -55,6 +59,13 @@ pub struct World {
     pub webhooks: Shared<BTreeMap<WebhookName, Arc<Webhook>>>,
     /// How gates ended, oldest first.
     pub gates: Shared<BTreeMap<AgentName, Vec<Arc<Judged>>>>,
+    /// Where the dial isn't at `full`.
+    pub dials: Shared<Settings>,
+    /// What drifted and isn't dealt with.
+    pub findings: Shared<BTreeMap<LedgerSeq, Arc<Finding>>>,
+    pub mcp_servers: Shared<BTreeMap<McpServerName, Arc<McpServerSpec>>>,
+    /// What was learnt about models since this build.
+    pub catalogue: Option<CatalogueUpdate>,
 }
 
 /// A part of the world that copies share until one of them changes it: so a change costs what it touches, and
@@ -76,6 +87,18 @@ pub struct Release {
     pub model_override: Option<String>,
     pub created_at: Timestamp,
     pub seq: LedgerSeq,
+    /// Since when nobody may deploy it.
+    pub retired: Option<Timestamp>,
+}
+
+/// What was learnt about models since this build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogueUpdate {
+    pub seq: LedgerSeq,
+    pub at: Timestamp,
+    /// Laid over what Pinrail brings, an artifact.
+    pub catalogue: Digest,
+    pub source: String,
 }
 
 /// A person's or a tenant's content was erased.
@@ -137,6 +160,10 @@ impl Default for World {
             keyed: false,
             webhooks: Shared::default(),
             gates: Shared::default(),
+            dials: Shared::default(),
+            findings: Shared::default(),
+            mcp_servers: Shared::default(),
+            catalogue: None,
         }
     }
 }
@@ -276,6 +303,13 @@ impl World {
             Body::WebhookRemoved { webhook } => {
                 self.webhooks.remove(webhook).ok_or("no such webhook")?;
             }
+            Body::DialSet { .. }
+            | Body::DriftFound { .. }
+            | Body::DriftCleared { .. }
+            | Body::CatalogueUpdated { .. }
+            | Body::ReleaseRetired { .. }
+            | Body::McpServerPut { .. }
+            | Body::McpServerRemoved { .. } => self.watch(entry)?,
         }
         Ok(())
     }
@@ -307,6 +341,7 @@ impl World {
                 model_override: None,
                 created_at: entry.at,
                 seq: entry.seq,
+                retired: None,
             })
         });
         let release = Arc::make_mut(release);

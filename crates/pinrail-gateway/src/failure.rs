@@ -193,6 +193,12 @@ impl From<BeginError> for Failure {
                 &format!("put one in front of it with `pinrail deploy {agent}=RELEASE --now`"),
             )
             .about("model"),
+            BeginError::Dialled(halted) => {
+                let next = "`pinrail dial show` says where it stands, and who may turn it up";
+                ours("dialled", next)
+                    .about("model")
+                    .retry_after(u32::try_from(halted.retry_after_s).unwrap_or(u32::MAX))
+            }
             BeginError::NoRun(_) => {
                 refuse(StatusCode::NOT_FOUND, "run_not_found", "leave the run out to begin a new one")
                     .about("x-pinrail-run")

@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode};
 use pinrail_api::problem::{Code, Problem};
 use pinrail_control::CommitError;
 use pinrail_control::contracts::ContractError;
+use pinrail_domain::dial::Halted;
 use pinrail_domain::id::RunId;
 use pinrail_domain::journal::RunStatus;
 use pinrail_domain::tier::ModelRefused;
@@ -182,6 +183,15 @@ pub fn sequence_moved(detail: String, next: u64) -> Problem {
     Problem::new(Code::SequenceMoved, detail)
         .next_step("read the events you missed, decide again, and append with expected_seq set to `next`")
         .fact("next", next)
+}
+
+/// The problem of a call that the dial doesn't let through.
+pub fn dialled(detail: String, halted: &Halted) -> Problem {
+    Problem::new(Code::Dialled, detail)
+        .next_step("see where it stands, and who may turn it up: `pinrail dial show` (GET /api/v1/dial)")
+        .fact("agent", halted.agent.as_str())
+        .fact("segment", halted.segment.as_str())
+        .fact("position", halted.position.word())
 }
 
 /// The problem of a run that is in the wrong place of its life, with the way on from there.

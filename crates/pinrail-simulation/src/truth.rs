@@ -269,6 +269,11 @@ impl Truth {
             Via::Parent => parent.is_some_and(|parent| parent.stamp.deployment == stamp.deployment),
             // A gate asks what is deployed nowhere.
             Via::Gate => stamp.deployment == DeploymentId(0),
+            // Whatever was promoted and still counts may answer in its place.
+            Via::Dial => self.worlds_of(stamp.epoch).any(|world| {
+                let deployment = world.deployments.get(&stamp.deployment);
+                !world.dials.is_empty() && deployment.is_some_and(|deployment| !deployment.is_rolled_back())
+            }),
             Via::Active | Via::Bucket(_) | Via::Session | Via::Shadow => {
                 self.worlds_of(stamp.epoch).any(points)
             }
@@ -329,7 +334,14 @@ impl Counted {
             | Body::KeyCreated { .. }
             | Body::KeyRevoked { .. }
             | Body::WebhookPut { .. }
-            | Body::WebhookRemoved { .. } => {}
+            | Body::WebhookRemoved { .. }
+            | Body::DialSet { .. }
+            | Body::DriftFound { .. }
+            | Body::DriftCleared { .. }
+            | Body::CatalogueUpdated { .. }
+            | Body::ReleaseRetired { .. }
+            | Body::McpServerPut { .. }
+            | Body::McpServerRemoved { .. } => {}
         }
         self
     }

@@ -169,7 +169,7 @@ impl Observed {
         let assigned = |was_bound| Assigned { epoch: stamp.epoch, was_bound, share };
         let taken = match stamp.via {
             Via::Shadow => self.began_copy(stamp, tools),
-            Via::Active | Via::Gate => Taken::Ignored,
+            Via::Active | Via::Gate | Via::Dial => Taken::Ignored,
             Via::Parent => match stamp.parent {
                 Some(parent) if weights.largest() > Share::NONE => self.began_below(stamp, tools, parent),
                 Some(_) | None => Taken::Ignored,

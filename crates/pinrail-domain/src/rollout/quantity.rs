@@ -55,6 +55,11 @@ impl Span {
     pub const fn hours(hours: u64) -> Span {
         Span { ms: hours * 3_600_000 }
     }
+
+    #[must_use]
+    pub const fn minutes(minutes: u64) -> Span {
+        Span { ms: minutes * 60_000 }
+    }
 }
 
 impl FromStr for Span {

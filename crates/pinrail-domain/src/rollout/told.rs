@@ -147,7 +147,14 @@ pub fn tell<'e>(entry: &'e Entry, of: &Deployment, rollout: Option<&Rollout>) ->
         | Body::KeyCreated { .. }
         | Body::KeyRevoked { .. }
         | Body::WebhookPut { .. }
-        | Body::WebhookRemoved { .. } => return None,
+        | Body::WebhookRemoved { .. }
+        | Body::DialSet { .. }
+        | Body::DriftFound { .. }
+        | Body::DriftCleared { .. }
+        | Body::CatalogueUpdated { .. }
+        | Body::ReleaseRetired { .. }
+        | Body::McpServerPut { .. }
+        | Body::McpServerRemoved { .. } => return None,
     };
     (*deployment == id).then_some(Told { what, evidence })
 }

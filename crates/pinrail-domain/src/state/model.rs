@@ -234,7 +234,14 @@ impl Model {
             | Body::KeyCreated { .. }
             | Body::KeyRevoked { .. }
             | Body::WebhookPut { .. }
-            | Body::WebhookRemoved { .. } => {}
+            | Body::WebhookRemoved { .. }
+            | Body::DialSet { .. }
+            | Body::DriftFound { .. }
+            | Body::DriftCleared { .. }
+            | Body::CatalogueUpdated { .. }
+            | Body::ReleaseRetired { .. }
+            | Body::McpServerPut { .. }
+            | Body::McpServerRemoved { .. } => {}
         }
         self.copy();
     }

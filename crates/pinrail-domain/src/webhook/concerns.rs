@@ -23,12 +23,15 @@ pub struct Concerns {
 }
 
 /// The fields that name the thing that an entry changed, most telling first, each with its place in the API.
-const SUBJECTS: [(&str, &str); 8] = [
+const SUBJECTS: [(&str, &str); 11] = [
     ("deployment", "deployments"),
     ("gate", "gates"),
     ("release", "releases"),
     ("agent", "agents"),
     ("provider", "providers"),
+    ("server", "mcp/servers"),
+    ("finding", "drift"),
+    ("catalogue", "artifacts"),
     ("webhook", "webhooks"),
     ("key", "keys"),
     ("tenant", "tenants"),
@@ -46,6 +49,7 @@ impl Concerns {
         let deployment = number(&fields["deployment"]);
         let mut agents: BTreeSet<AgentName> = list("agents").filter_map(name).collect();
         agents.extend(name(&fields["agent"]));
+        agents.extend(name(&fields["place"]["agent"]));
         let releases = fields["releases"].as_object().into_iter().flat_map(|releases| releases.keys());
         agents.extend(releases.filter_map(|agent| agent.parse().ok()));
         for id in list("deployments").filter_map(number).chain(deployment) {

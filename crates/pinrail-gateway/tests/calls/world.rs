@@ -150,6 +150,7 @@ impl Setup {
             open: Semaphore::new(1_000),
             beginning: Semaphore::new(1_000),
             refusal: Mutex::default(),
+            dial: None,
             shadow: self.shadow,
             copied: Mutex::default(),
             no_shadow: Mutex::default(),
@@ -399,6 +400,7 @@ impl Runs for FakeRuns {
             contract: self.contract.clone(),
             provider: self.provider.lock().unwrap().clone(),
             bodies: self.bodies,
+            dial: None,
             shadow: self.shadow.then_some(CANDIDATE),
         })
     }
@@ -437,6 +439,7 @@ impl Runs for FakeRuns {
             contract: Arc::new(contract),
             provider: Arc::new(spec),
             bodies: self.bodies,
+            dial: None,
             shadow: None,
         })
     }

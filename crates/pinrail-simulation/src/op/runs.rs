@@ -134,6 +134,7 @@ fn begin_failed(error: &BeginError) -> Told {
     match error {
         BeginError::NoAgent(_)
         | BeginError::NothingActive { .. }
+        | BeginError::Dialled(_)
         | BeginError::NoRun(_)
         | BeginError::OtherAgent { .. }
         | BeginError::OtherSession { .. }

@@ -321,6 +321,7 @@ fn via(via: Via) -> String {
         Via::Session => "session".to_owned(),
         Via::Shadow => "a copy of a live request".to_owned(),
         Via::Gate => "a gate".to_owned(),
+        Via::Dial => "the dial's fallback".to_owned(),
         Via::Parent => "parent".to_owned(),
     }
 }

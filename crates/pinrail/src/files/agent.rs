@@ -21,12 +21,16 @@ pub fn read(file: &Section<'_>, suites: &Suites) -> Option<AgentSpec> {
         }),
         rollout: file.get("rollout"),
         gate: suites::gate(file, suites),
+        dial: file.get("dial"),
+        drift: file.get("drift"),
+        warm: file.get("warm"),
     };
     if let Err(bad) = spec.check() {
         let key = match &bad {
             BadAgent::CompensationUrl | BadAgent::CompensationSecret => "compensation",
             BadAgent::Rollout(_) => "rollout",
             BadAgent::Gate(_) => "gate",
+            BadAgent::DialSegment(_) => "dial",
             BadAgent::DefaultListed
             | BadAgent::Duplicate(_)
             | BadAgent::NoCondition(_)

@@ -108,7 +108,7 @@ fn tools_of(
         }
     }
     let schema = read.map(|(file, tools)| keep(artifacts, file, tools.bytes));
-    Some(ToolPin { schema, side_effects })
+    Some(ToolPin { schema, side_effects, mcp: BTreeMap::new() })
 }
 
 fn state(section: &Section<'_>) -> Option<StateContract> {
