@@ -150,7 +150,6 @@ impl Setup {
             open: Semaphore::new(1_000),
             beginning: Semaphore::new(1_000),
             refusal: Mutex::default(),
-            dial: None,
             shadow: self.shadow,
             copied: Mutex::default(),
             no_shadow: Mutex::default(),
