@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 use crate::world::World;
 
 mod acts;
+pub mod border;
 
 pub use acts::{DriftRefused, clear, find};
 

@@ -38,6 +38,7 @@ pub mod paired;
 mod quantile;
 mod rate;
 mod search;
+pub(crate) mod student;
 mod wealth;
 
 #[cfg(test)]
