@@ -12,6 +12,7 @@ pub mod task;
 mod tests;
 mod tools;
 
+use crate::border::Next;
 use crate::draw::Draw;
 use crate::request::{ChatRequest, Format};
 use crate::script::{Checkpoint, Rates};
@@ -72,8 +73,14 @@ impl Answer {
     }
 }
 
-/// Decides the whole answer.
-pub fn answer(request: &ChatRequest, checkpoint: &Checkpoint, rates: &Rates, draw: &Draw) -> Answer {
+/// Decides the whole answer; `next` is what is said to a question of one word.
+pub fn answer(
+    request: &ChatRequest,
+    checkpoint: &Checkpoint,
+    rates: &Rates,
+    draw: &Draw,
+    next: Option<&Next>,
+) -> Answer {
     if draw.happens("refusal", rates.refusal_rate) {
         let refusal = "I'm sorry, but I can't help with that.".to_owned();
         return limited(Said::Refusal(refusal), request.tokens_max);
@@ -85,7 +92,7 @@ pub fn answer(request: &ChatRequest, checkpoint: &Checkpoint, rates: &Rates, dra
     if !calls.is_empty() {
         return limited(Said::Calls(calls), request.tokens_max);
     }
-    let text = formatted(request, prose::text(request, checkpoint, rates, draw));
+    let text = formatted(request, prose::text(request, checkpoint, rates, draw, next));
     let text = stopped(text, &request.stop);
     if draw.happens("content_filter", rates.content_filter_rate) {
         let (kept, _) = tokens::cut(&text, (tokens::count(&text) / 2).min(request.tokens_max));

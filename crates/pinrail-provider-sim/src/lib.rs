@@ -12,6 +12,7 @@
 //! it) and `endpoints::chat` (how it travels).
 
 mod answer;
+mod border;
 mod draw;
 mod endpoints;
 mod failure;

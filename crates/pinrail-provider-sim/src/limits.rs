@@ -41,6 +41,15 @@ pub const MODEL_ID_BYTES_MAX: usize = 128;
 /// Longest wait in milliseconds that a script may ask for per answer start or per token.
 pub const LATENCY_MS_MAX: u64 = 600_000;
 
+/// Largest `wobble` and `distance`, in logits: beyond it every answer is another anyway.
+pub const LOGITS_MAX: f64 = 10.0;
+
+/// Longest message in bytes that is taken for a question of one word.
+pub const ONE_WORD_BYTES_MAX: usize = 200;
+
+/// Most alternatives per token in an answer with log probabilities, as OpenAI has it.
+pub const TOP_LOGPROBS_MAX: u64 = 20;
+
 /// Most texts in one embeddings request, as OpenAI has it.
 pub const EMBEDDED_TEXTS_MAX: usize = 2_048;
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Call, Said};
+use crate::border::Next;
 use crate::tokens;
 
 /// What every part of one answer repeats.
@@ -14,6 +15,14 @@ pub struct Head {
     pub created: u64,
     pub model: String,
     pub fingerprint: String,
+}
+
+/// The probabilities that a request wants to be told.
+pub struct Told {
+    /// How many alternatives per token.
+    pub top: usize,
+    /// Those of the first token, unless it was sure.
+    pub next: Option<Next>,
 }
 
 /// Token counts; cached tokens are always 0, since the simulator has no cache.
@@ -37,7 +46,7 @@ struct Chunk<'a> {
 }
 
 /// Makes the body of a non-streamed answer.
-pub fn completion(head: &Head, answer: &Answer, usage: Usage) -> Value {
+pub fn completion(head: &Head, answer: &Answer, usage: Usage, told: Option<&Told>) -> Value {
     let (text, refusal, calls) = match &answer.said {
         Said::Text(text) => (Some(text), None, None),
         Said::Refusal(text) => (None, Some(text), None),
@@ -51,13 +60,14 @@ pub fn completion(head: &Head, answer: &Answer, usage: Usage) -> Value {
         "id": head.id, "object": "chat.completion", "created": head.created, "model": head.model,
         "system_fingerprint": head.fingerprint, "service_tier": "default", "usage": usage_value(usage),
         "choices": [{
-            "index": 0, "message": message, "logprobs": null, "finish_reason": answer.finish.as_str(),
+            "index": 0, "message": message, "logprobs": logprobs(told, text.map_or("", |text| text.as_str())),
+            "finish_reason": answer.finish.as_str(),
         }],
     })
 }
 
 /// Makes the events of a stream: role, one delta per token, finish reason, usage when asked for, and `[DONE]`.
-pub fn events(head: &Head, answer: &Answer, usage: Option<Usage>) -> Vec<Bytes> {
+pub fn events(head: &Head, answer: &Answer, usage: Option<Usage>, told: Option<&Told>) -> Vec<Bytes> {
     let chunk = |choices: Value, last_usage: Option<Value>| {
         let usage = usage.map(|_| last_usage.unwrap_or(Value::Null));
         event(&Chunk {
@@ -70,12 +80,17 @@ pub fn events(head: &Head, answer: &Answer, usage: Option<Usage>) -> Vec<Bytes> 
             usage,
         })
     };
-    let delta = |delta: Value| chunk(choice(delta, None), None);
+    let delta = |delta: Value| chunk(choice(delta, None, Value::Null), None);
     let mut events = Vec::new();
     match &answer.said {
         Said::Text(text) => {
             events.push(delta(json!({ "role": "assistant", "content": "", "refusal": null })));
-            events.extend(tokens::pieces(text).into_iter().map(|piece| delta(json!({ "content": piece }))));
+            events.extend(tokens::pieces(text).into_iter().enumerate().map(|(at, piece)| {
+                // Only the first token of an answer may have alternatives.
+                let sure = told.map(|told| Told { top: told.top, next: None });
+                let told = if at == 0 { told } else { sure.as_ref() };
+                chunk(choice(json!({ "content": piece }), None, logprobs(told, piece)), None)
+            }));
         }
         Said::Refusal(text) => {
             events.push(delta(json!({ "role": "assistant", "content": null, "refusal": "" })));
@@ -93,7 +108,7 @@ pub fn events(head: &Head, answer: &Answer, usage: Option<Usage>) -> Vec<Bytes> 
             }
         }
     }
-    events.push(chunk(choice(json!({}), Some(answer.finish.as_str())), None));
+    events.push(chunk(choice(json!({}), Some(answer.finish.as_str()), Value::Null), None));
     if let Some(usage) = usage {
         events.push(chunk(json!([]), Some(usage_value(usage))));
     }
@@ -109,8 +124,24 @@ fn event(chunk: &Chunk<'_>) -> Bytes {
     line.into()
 }
 
-fn choice(delta: Value, finish: Option<&str>) -> Value {
-    json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }])
+fn choice(delta: Value, finish: Option<&str>, logprobs: Value) -> Value {
+    json!([{ "index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish }])
+}
+
+/// Tells the probability of each token of a text. Only the first can have had alternatives; all others are sure.
+fn logprobs(told: Option<&Told>, text: &str) -> Value {
+    let Some(told) = told else { return Value::Null };
+    let one = |token: &str, chance: f64| json!({ "token": token, "logprob": chance.max(f64::MIN_POSITIVE).ln(), "bytes": token.as_bytes() });
+    let sure = |token: &str| vec![(token.to_owned(), 1.0)];
+    let content = tokens::pieces(text).into_iter().enumerate().map(|(at, piece)| {
+        let known = told.next.as_ref().filter(|next| at == 0 && next.said.starts_with(piece));
+        let all = known.map_or_else(|| sure(piece), |next| next.chances.clone());
+        let own = all.iter().find(|(token, _)| token == piece).map_or(1.0, |(_, chance)| *chance);
+        let mut said = one(piece, own);
+        said["top_logprobs"] = all.iter().take(told.top).map(|(token, chance)| one(token, *chance)).collect();
+        said
+    });
+    json!({ "content": content.collect::<Vec<Value>>(), "refusal": null })
 }
 
 fn call(call: &Call, arguments: &str) -> Value {

@@ -1,7 +1,7 @@
 //! A chat request as the simulator understands it: checked, and refused in OpenAI's words where it can't be served.
 //!
 //! Fields that change nothing here (`top_p`, `seed`, `user`, `metadata`, …) are accepted and ignored. Fields that would
-//! silently change an answer's shape (`n` above 1, `logprobs`, `functions`) are refused.
+//! silently change an answer's shape (`n` above 1, `functions`) are refused.
 
 mod messages;
 #[cfg(test)]
@@ -14,7 +14,7 @@ pub use messages::{Message, Role};
 
 use crate::draw::feed_json;
 use crate::failure::Failure;
-use crate::limits::{ANSWER_TOKENS_MAX, TOOLS_MAX};
+use crate::limits::{ANSWER_TOKENS_MAX, TOOLS_MAX, TOP_LOGPROBS_MAX};
 use crate::tokens;
 
 /// One `POST /v1/chat/completions`, checked.
@@ -31,6 +31,8 @@ pub struct ChatRequest {
     pub stop: Vec<String>,
     pub temperature: f64,
     pub format: Format,
+    /// How many alternatives per token are wanted with their probabilities; nothing: no probabilities at all.
+    pub logprobs: Option<usize>,
 }
 
 /// A function that the model may call.
@@ -87,6 +89,7 @@ impl ChatRequest {
             stop: read_stop(map.get("stop"))?,
             temperature: read_temperature(&map)?,
             format: read_format(map.get("response_format"))?,
+            logprobs: read_logprobs(&map)?,
         })
     }
 
@@ -138,12 +141,6 @@ fn refuse_unsupported(map: &Map<String, Value>) -> Result<(), Failure> {
     let present = |key: &str| map.get(key).filter(|value| !value.is_null());
     if present("n").is_some_and(|n| n.as_u64() != Some(1)) {
         return Err(Failure::invalid("n", "The simulator gives one choice: leave `n` out or send 1"));
-    }
-    if present("logprobs").is_some_and(|wanted| wanted.as_bool() != Some(false)) {
-        return Err(Failure::invalid(
-            "logprobs",
-            "The simulator has no log probabilities: leave `logprobs` out",
-        ));
     }
     for old in ["functions", "function_call"] {
         if present(old).is_some() {
@@ -199,6 +196,23 @@ fn read_tokens_max(map: &Map<String, Value>) -> Result<usize, Failure> {
         }
     }
     Ok(smallest)
+}
+
+fn read_logprobs(map: &Map<String, Value>) -> Result<Option<usize>, Failure> {
+    let wanted = read_bool(map, "logprobs")?.unwrap_or(false);
+    match map.get("top_logprobs") {
+        None | Some(Value::Null) => Ok(wanted.then_some(0)),
+        Some(_) if !wanted => {
+            Err(Failure::invalid("top_logprobs", "`top_logprobs` only goes with `logprobs: true`"))
+        }
+        Some(top) => match top.as_u64().filter(|top| *top <= TOP_LOGPROBS_MAX) {
+            Some(top) => Ok(Some(usize::try_from(top).unwrap_or(usize::MAX))),
+            None => Err(Failure::invalid(
+                "top_logprobs",
+                format!("`top_logprobs` must be a whole number from 0 to {TOP_LOGPROBS_MAX}"),
+            )),
+        },
+    }
 }
 
 fn read_temperature(map: &Map<String, Value>) -> Result<f64, Failure> {

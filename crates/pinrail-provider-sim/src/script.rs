@@ -72,6 +72,18 @@ pub struct Checkpoint {
     pub sampling: bool,
     #[serde(default)]
     pub policy: Policy,
+    /// Whether it tells the probabilities of its tokens when asked for `logprobs`; if not, it refuses.
+    #[serde(default)]
+    pub logprobs: bool,
+    /// How much its next tokens' logits differ from day to day though nothing was changed (standard deviation).
+    #[serde(default)]
+    pub wobble: f64,
+    /// Another checkpoint that it was made from: its next tokens' logits are that one's and a little.
+    #[serde(default)]
+    pub sibling_of: Option<String>,
+    /// How little: the standard deviation of the difference. 0 is the same in all but the id.
+    #[serde(default)]
+    pub distance: f64,
     /// Rules tried in order before the policy.
     #[serde(default)]
     pub scripted: Vec<Scripted>,
@@ -91,12 +103,15 @@ pub struct Alias {
     /// Answers show the alias instead of the checkpoint that answered, so that only the fingerprint tells.
     #[serde(default)]
     pub mask: bool,
+    /// Answers also show the fingerprint of `checkpoint`, whoever answers, so that nothing but the answers tells.
+    #[serde(default)]
+    pub mask_fingerprint: bool,
     /// Each step happens once, when it is due.
     #[serde(default)]
     pub rotate: Vec<Swap>,
 }
 
-/// When another checkpoint takes over: exactly one of the two conditions is given.
+/// When another checkpoint takes over: exactly one of the three conditions is given.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Swap {
@@ -106,6 +121,9 @@ pub struct Swap {
     /// Due at the first request this long after the simulator's start or reset.
     #[serde(default)]
     pub after_seconds: Option<u64>,
+    /// Due at the first request so many days after that, by the clock that `created` shows.
+    #[serde(default)]
+    pub after_days: Option<u64>,
     pub to: String,
 }
 

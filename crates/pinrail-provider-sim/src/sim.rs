@@ -16,7 +16,7 @@ use crate::limits::{BODY_BYTES_MAX, HANGING_MAX, IN_FLIGHT_MAX};
 use crate::request::ChatRequest;
 use crate::script::Script;
 use crate::world::counters::{Counters, ModelCount};
-use crate::world::{Serving, World};
+use crate::world::{Now, Serving, World};
 
 /// Gives the present time in whole seconds since 1970 for the `created` fields.
 pub type UnixSeconds = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -49,7 +49,8 @@ pub struct Hanging {
 impl Sim {
     /// Starts a simulator in memory; [`Self::router`] makes it reachable.
     pub fn new(script: Script, seed: u64, unix_seconds: UnixSeconds) -> Self {
-        let world = Mutex::new(World::new(&script, Instant::now()));
+        let started = Now { at: Instant::now(), unix_seconds: unix_seconds() };
+        let world = Mutex::new(World::new(&script, started));
         Self { shared: Arc::new(Shared { script, seed, unix_seconds, world }) }
     }
 
@@ -89,6 +90,10 @@ impl Sim {
         (self.shared.unix_seconds)()
     }
 
+    pub(crate) fn now(&self) -> Now {
+        Now { at: Instant::now(), unix_seconds: self.unix_seconds() }
+    }
+
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         // Nothing panics between two related changes of the world, so a poisoned one is still whole.
         self.shared.world.lock().unwrap_or_else(PoisonError::into_inner)
@@ -112,7 +117,7 @@ impl Sim {
 
     /// Counts a request for a model, whatever it asks, and decides who answers it.
     pub(crate) fn admit_to(&self, model: &str, conversation: u64) -> Result<(Serving, InFlight), Failure> {
-        let now = Instant::now();
+        let now = self.now();
         let mut world = self.world();
         if world.counters.in_flight >= IN_FLIGHT_MAX {
             world.counters.overloaded += 1;

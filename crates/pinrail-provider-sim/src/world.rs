@@ -19,9 +19,19 @@ use crate::limits::OCCURRENCES_MAX;
 use crate::script::{Alias, Checkpoint, ErrorStatus, Rate, Rates, Script, Swap};
 use counters::Counters;
 
+/// The moment of a request: by the clock that can't be set, and by the one that `created` shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    pub at: Instant,
+    pub unix_seconds: u64,
+}
+
+/// Seconds of a day.
+pub const DAY_SECONDS: u64 = 86_400;
+
 /// The mutable state behind the endpoints; one lock guards it, never held across a wait.
 pub struct World {
-    started: Instant,
+    started: Now,
     aliases: BTreeMap<String, AliasState>,
     checkpoints: BTreeMap<String, CheckpointState>,
     repeats: HashMap<(String, u64), u64>,
@@ -34,6 +44,8 @@ pub struct Serving {
     /// What the answer's `model` field shows.
     pub shown: String,
     pub checkpoint: Arc<Checkpoint>,
+    /// What the answer's `system_fingerprint` shows.
+    pub fingerprint: String,
     pub rates: Rates,
     pub error_statuses: Vec<ErrorStatus>,
     /// How often this checkpoint was sent this conversation before.
@@ -57,6 +69,13 @@ pub enum UnknownName {
     Rate(String),
 }
 
+/// How long the script has been playing, by both clocks.
+#[derive(Clone, Copy)]
+struct Elapsed {
+    time: Duration,
+    days: u64,
+}
+
 struct AliasState {
     alias: Alias,
     target: String,
@@ -75,7 +94,7 @@ struct CheckpointState {
 
 impl World {
     /// Starts from a script, at the moment from which `after_seconds` counts.
-    pub fn new(script: &Script, started: Instant) -> Self {
+    pub fn new(script: &Script, started: Now) -> Self {
         let alias_state = |alias: &Alias| AliasState {
             alias: alias.clone(),
             target: alias.checkpoint.clone(),
@@ -103,11 +122,11 @@ impl World {
     }
 
     /// Counts a request for this model and decides who answers it; nobody when the id is unknown.
-    pub fn serve(&mut self, model: &str, conversation: u64, now: Instant) -> Option<Serving> {
-        let elapsed = now.duration_since(self.started);
-        let (asked, mask) = match self.aliases.get_mut(model) {
-            Some(state) => (state.next_target(elapsed), state.alias.mask),
-            None => (model.to_owned(), false),
+    pub fn serve(&mut self, model: &str, conversation: u64, now: Now) -> Option<Serving> {
+        let elapsed = Elapsed::between(self.started, now);
+        let (asked, alias) = match self.aliases.get_mut(model) {
+            Some(state) => (state.next_target(elapsed), Some(state.alias.clone())),
+            None => (model.to_owned(), None),
         };
         let state = self.checkpoints.get_mut(&asked)?;
         state.requests += 1;
@@ -121,8 +140,12 @@ impl World {
         let state = self.checkpoints.get(&answered_by).expect("a checked script swaps to known checkpoints");
         self.counters.model(model).requests += 1;
         *self.counters.served.entry(answered_by).or_default() += 1;
+        let shown_as = alias.as_ref().filter(|alias| alias.mask_fingerprint).map(|alias| &alias.checkpoint);
+        let fingerprint =
+            &self.checkpoints.get(shown_as.unwrap_or(&state.checkpoint.id))?.checkpoint.fingerprint;
         Some(Serving {
-            shown: if mask { model.to_owned() } else { asked },
+            shown: if alias.is_some_and(|alias| alias.mask) { model.to_owned() } else { asked },
+            fingerprint: fingerprint.clone(),
             checkpoint: Arc::clone(&state.checkpoint),
             rates: state.rates,
             error_statuses: state.error_statuses.clone(),
@@ -177,7 +200,7 @@ impl World {
     }
 
     /// Goes back to the script; what is still being answered stays counted as such.
-    pub fn reset(&mut self, script: &Script, now: Instant) {
+    pub fn reset(&mut self, script: &Script, now: Now) {
         let counters = Counters {
             in_flight: self.counters.in_flight,
             hanging: self.counters.hanging,
@@ -214,8 +237,17 @@ impl World {
     }
 }
 
+impl Elapsed {
+    fn between(started: Now, now: Now) -> Self {
+        Self {
+            time: now.at.duration_since(started.at),
+            days: now.unix_seconds.saturating_sub(started.unix_seconds) / DAY_SECONDS,
+        }
+    }
+}
+
 impl AliasState {
-    fn next_target(&mut self, elapsed: Duration) -> String {
+    fn next_target(&mut self, elapsed: Elapsed) -> String {
         self.requests += 1;
         for (swap, done) in self.alias.rotate.iter().zip(&mut self.done) {
             if !*done && is_due(swap, self.requests, elapsed) {
@@ -227,7 +259,8 @@ impl AliasState {
     }
 }
 
-fn is_due(swap: &Swap, requests: u64, elapsed: Duration) -> bool {
+fn is_due(swap: &Swap, requests: u64, elapsed: Elapsed) -> bool {
     swap.at_request.is_some_and(|at| requests >= at)
-        || swap.after_seconds.is_some_and(|after| elapsed >= Duration::from_secs(after))
+        || swap.after_seconds.is_some_and(|after| elapsed.time >= Duration::from_secs(after))
+        || swap.after_days.is_some_and(|after| elapsed.days >= after)
 }

@@ -2,13 +2,20 @@
 
 use super::rules::{fitting, last_results};
 use super::task::Task;
+use crate::border::Next;
 use crate::draw::Draw;
 use crate::limits::QUOTE_CHARS_MAX;
 use crate::request::{ChatRequest, Message, Role};
 use crate::script::{Checkpoint, Policy, Rates, Verbosity};
 
 /// Decides the text of an answer that calls no tool.
-pub fn text(request: &ChatRequest, checkpoint: &Checkpoint, rates: &Rates, draw: &Draw) -> String {
+pub fn text(
+    request: &ChatRequest,
+    checkpoint: &Checkpoint,
+    rates: &Rates,
+    draw: &Draw,
+    next: Option<&Next>,
+) -> String {
     let reply = fitting(request, checkpoint, draw).find_map(|rule| rule.reply.as_deref());
     let results = last_results(request);
     if !results.is_empty() {
@@ -16,7 +23,9 @@ pub fn text(request: &ChatRequest, checkpoint: &Checkpoint, rates: &Rates, draw:
     }
     match (reply, &checkpoint.policy) {
         (Some(reply), _) => reply.to_owned(),
-        (None, Policy::Task) => by_task(request, checkpoint, rates, draw),
+        (None, Policy::Task) => {
+            next.map_or_else(|| by_task(request, checkpoint, rates, draw), |next| next.said.clone())
+        }
         (None, Policy::Echo) => request.user_text().to_owned(),
         (None, Policy::Fixed(text)) => text.clone(),
     }

@@ -16,7 +16,7 @@ fn request(extra: Value, user: &str) -> ChatRequest {
 
 fn answer_of(keys: &str, request: &ChatRequest) -> Answer {
     let checkpoint = checkpoint(keys);
-    answer(request, &checkpoint, &checkpoint.rates(), &Draw::new(1, "m", request.conversation(), None))
+    answer(request, &checkpoint, &checkpoint.rates(), &Draw::new(1, "m", request.conversation(), None), None)
 }
 
 fn text_of(keys: &str, request: &ChatRequest) -> String {
@@ -276,7 +276,7 @@ fn accuracy_is_a_share() {
     let right = |left: u64| {
         let request = request(json!({}), &format!("What is {left} + 1?"));
         let draw = Draw::new(5, "m", request.conversation(), None);
-        answer(&request, &checkpoint, &rates, &draw).said == Said::Text((left + 1).to_string())
+        answer(&request, &checkpoint, &rates, &draw, None).said == Said::Text((left + 1).to_string())
     };
     let share = (0..1000).filter(|left| right(*left)).count();
     assert!((660..740).contains(&share), "{share} of 1000 at 0.7");

@@ -15,14 +15,15 @@ use bytes::Bytes;
 
 use super::read_body;
 use crate::answer::answer;
+use crate::border;
 use crate::draw::Draw;
 use crate::failure::Failure;
 use crate::playback::{self, Mishap, Pace};
-use crate::reply::{self, Head, Usage};
+use crate::reply::{self, Head, Told, Usage};
 use crate::request::ChatRequest;
 use crate::script::ErrorStatus;
 use crate::sim::{InFlight, Sim};
-use crate::world::Serving;
+use crate::world::{DAY_SECONDS, Serving};
 
 /// Answers a chat request.
 pub async fn complete(
@@ -48,6 +49,11 @@ async fn respond(
     fate: &Draw,
     in_flight: InFlight,
 ) -> Result<Response, Failure> {
+    if request.logprobs.is_some() && !serving.checkpoint.logprobs {
+        in_flight.finish(|count| count.errors += 1);
+        let message = "This model does not support `logprobs`: leave it out";
+        return Err(Failure::invalid("logprobs", message));
+    }
     let pace = Pace::draw(&serving.checkpoint.latency, fate);
     if fate.happens("hang", serving.rates.hang_rate) {
         in_flight.note(|count| count.hung += 1);
@@ -65,7 +71,7 @@ async fn respond(
     if request.stream {
         return stream(sim, request, serving, fate, in_flight, pace.per_token, garbage);
     }
-    let (head, said, usage) = speak(sim, request, serving, fate);
+    let (head, said, usage, told) = speak(sim, request, serving, fate);
     let tokens = u32::try_from(usage.completion).unwrap_or(u32::MAX);
     playback::wait(pace.per_token * tokens).await;
     in_flight.finish(|count| {
@@ -76,7 +82,7 @@ async fn respond(
         let page = "<html><body><h1>200 Not what you asked for</h1></body></html>\n";
         return Ok(([(header::CONTENT_TYPE, "text/html")], page).into_response());
     }
-    Ok(Json(reply::completion(&head, &said, usage)).into_response())
+    Ok(Json(reply::completion(&head, &said, usage, told.as_ref())).into_response())
 }
 
 fn stream(
@@ -111,8 +117,8 @@ fn stream(
         count.garbage += u64::from(garbage);
         count.hung += u64::from(mishap == Mishap::Stall);
     });
-    let (head, said, usage) = speak(sim, request, serving, fate);
-    let events = reply::events(&head, &said, request.include_usage.then_some(usage));
+    let (head, said, usage, told) = speak(sim, request, serving, fate);
+    let events = reply::events(&head, &said, request.include_usage.then_some(usage), told.as_ref());
     let frames = playback::plan(events, usage.completion, per_token, mishap);
     let body: Body = playback::body(frames, in_flight, hanging);
     let headers =
@@ -125,20 +131,23 @@ fn speak(
     request: &ChatRequest,
     serving: &Serving,
     fate: &Draw,
-) -> (Head, crate::answer::Answer, Usage) {
+) -> (Head, crate::answer::Answer, Usage, Option<Told>) {
     let checkpoint = &serving.checkpoint;
     let sampled = request.temperature > 0.0 || checkpoint.sampling;
     let draw =
         Draw::new(sim.seed(), &checkpoint.id, request.conversation(), sampled.then_some(serving.repeat));
-    let said = answer(request, checkpoint, &serving.rates, &draw);
+    let day = sim.unix_seconds() / DAY_SECONDS;
+    let next = border::next(request, checkpoint, sim.seed(), day, serving.repeat);
+    let said = answer(request, checkpoint, &serving.rates, &draw, next.as_ref());
+    let told = request.logprobs.map(|top| Told { top, next });
     let usage = Usage { prompt: request.prompt_tokens(), completion: said.tokens() };
     let head = Head {
         id: format!("chatcmpl-{}", fate.hex("completion")),
         created: sim.unix_seconds(),
         model: serving.shown.clone(),
-        fingerprint: checkpoint.fingerprint.clone(),
+        fingerprint: serving.fingerprint.clone(),
     };
-    (head, said, usage)
+    (head, said, usage, told)
 }
 
 fn injected(statuses: &[ErrorStatus], fate: &Draw) -> Failure {

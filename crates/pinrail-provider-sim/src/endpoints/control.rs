@@ -10,7 +10,6 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::read_body;
 use crate::failure::Failure;
@@ -72,7 +71,8 @@ pub async fn faults(
 /// Goes back to the script: counters, aliases, swaps, rates, repeats and the start of time.
 pub async fn reset(State(sim): State<Sim>, headers: HeaderMap) -> Result<Json<Value>, Failure> {
     sim.check_key(&headers)?;
-    sim.world().reset(sim.script(), Instant::now());
+    let now = sim.now();
+    sim.world().reset(sim.script(), now);
     Ok(describe(&sim))
 }
 

@@ -21,7 +21,9 @@ fn what_can_not_be_served_is_refused_by_name() {
     let tool = json!([{"type": "function", "function": {"name": "t"}}]);
     check(json!([]), "body");
     check(with(json!({"n": 2})), "n");
-    check(with(json!({"logprobs": true})), "logprobs");
+    check(with(json!({"logprobs": 1})), "logprobs");
+    check(with(json!({"top_logprobs": 2})), "top_logprobs");
+    check(with(json!({"logprobs": true, "top_logprobs": 21})), "top_logprobs");
     check(with(json!({"functions": []})), "functions");
     check(with(json!({"model": ""})), "model");
     check(with(json!({"messages": []})), "messages");

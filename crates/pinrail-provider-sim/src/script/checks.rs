@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Alias, Checkpoint, ErrorStatus, Script, ScriptError, Swap};
-use crate::limits::{LATENCY_MS_MAX, MODEL_ID_BYTES_MAX, MODELS_MAX, RULE_TOOLS_MAX};
+use crate::limits::{LATENCY_MS_MAX, LOGITS_MAX, MODEL_ID_BYTES_MAX, MODELS_MAX, RULE_TOOLS_MAX};
 
 /// Checks the whole script and names the first key that is wrong.
 pub fn check(script: &Script) -> Result<(), ScriptError> {
@@ -62,6 +62,7 @@ fn check_checkpoint(checkpoint: &Checkpoint, known: &BTreeSet<&str>) -> Result<(
         let next = format!("stay at or under {LATENCY_MS_MAX} ms, and from 1 to 100 for tail_factor");
         return Err(invalid(&at("latency"), "out of range", &next));
     }
+    check_logits(checkpoint, known)?;
     for rule in &checkpoint.scripted {
         let key = at(&format!("scripted `{}`", rule.contains));
         if rule.contains.is_empty() {
@@ -86,6 +87,25 @@ fn check_checkpoint(checkpoint: &Checkpoint, known: &BTreeSet<&str>) -> Result<(
     Ok(())
 }
 
+fn check_logits(checkpoint: &Checkpoint, known: &BTreeSet<&str>) -> Result<(), ScriptError> {
+    let at = |key: &str| format!("checkpoint `{}` {key}", checkpoint.id);
+    for (key, value) in [("wobble", checkpoint.wobble), ("distance", checkpoint.distance)] {
+        if !(0.0..=LOGITS_MAX).contains(&value) {
+            return Err(invalid(&at(key), "out of range", &format!("use 0 to {LOGITS_MAX}")));
+        }
+    }
+    match &checkpoint.sibling_of {
+        Some(other) if *other == checkpoint.id => {
+            Err(invalid(&at("sibling_of"), "it is its own sibling", "name another checkpoint"))
+        }
+        Some(other) => check_target(&at("sibling_of"), other, known),
+        None if checkpoint.distance > 0.0 => {
+            Err(invalid(&at("distance"), "it has no sibling", "say `sibling_of` too"))
+        }
+        None => Ok(()),
+    }
+}
+
 fn check_alias(alias: &Alias, known: &BTreeSet<&str>) -> Result<(), ScriptError> {
     let key = format!("alias `{}`", alias.id);
     check_target(&format!("{key} checkpoint"), &alias.checkpoint, known)?;
@@ -93,8 +113,10 @@ fn check_alias(alias: &Alias, known: &BTreeSet<&str>) -> Result<(), ScriptError>
 }
 
 fn check_swap(key: &str, swap: &Swap, known: &BTreeSet<&str>) -> Result<(), ScriptError> {
-    if swap.at_request.is_some() == swap.after_seconds.is_some() {
-        return Err(invalid(key, "it needs exactly one condition", "give `at_request` or `after_seconds`"));
+    let conditions = [swap.at_request, swap.after_seconds, swap.after_days];
+    if conditions.iter().flatten().count() != 1 {
+        let next = "give `at_request`, `after_seconds` or `after_days`";
+        return Err(invalid(key, "it needs exactly one condition", next));
     }
     if swap.at_request == Some(0) {
         return Err(invalid(key, "requests are counted from 1", "use at_request = 1 for the first"));

@@ -21,11 +21,15 @@ rotate = [{ at_request = 2, to = "c" }]
 
 fn world() -> (World, Instant) {
     let now = Instant::now();
-    (World::new(&Script::from_toml(SCRIPT).unwrap(), now), now)
+    (World::new(&Script::from_toml(SCRIPT).unwrap(), on(now)), now)
+}
+
+fn on(at: Instant) -> Now {
+    Now { at, unix_seconds: 0 }
 }
 
 fn ask(world: &mut World, model: &str, now: Instant) -> (String, String) {
-    let serving = world.serve(model, 0, now).unwrap();
+    let serving = world.serve(model, 0, on(now)).unwrap();
     (serving.shown, serving.checkpoint.id.clone())
 }
 
@@ -78,26 +82,26 @@ fn a_change_of_rates_is_whole_or_refused() {
     let half = Rate::new(0.5).unwrap();
     let both = BTreeMap::from([("error_rate".to_owned(), half), ("eror_rate".to_owned(), half)]);
     assert!(world.change_rates(None, &both, None).unwrap_err().to_string().contains("accuracy"));
-    assert_eq!(world.serve("b", 0, now).unwrap().rates.error_rate, Rate::default());
+    assert_eq!(world.serve("b", 0, on(now)).unwrap().rates.error_rate, Rate::default());
     let one = BTreeMap::from([("error_rate".to_owned(), half)]);
     assert!(world.change_rates(Some("latest"), &one, None).is_err(), "rates belong to checkpoints");
     world.change_rates(Some("b"), &one, None).unwrap();
-    assert_eq!(world.serve("b", 0, now).unwrap().rates.error_rate, half);
-    assert_eq!(world.serve("c", 0, now).unwrap().rates.error_rate, Rate::default());
+    assert_eq!(world.serve("b", 0, on(now)).unwrap().rates.error_rate, half);
+    assert_eq!(world.serve("c", 0, on(now)).unwrap().rates.error_rate, Rate::default());
 }
 
 #[test]
 fn repeats_count_per_checkpoint_and_conversation_and_reset_forgets() {
     let (mut world, now) = world();
     let repeat = |world: &mut World, model: &str, conversation: u64| {
-        world.serve(model, conversation, now).unwrap().repeat
+        world.serve(model, conversation, on(now)).unwrap().repeat
     };
     assert_eq!(repeat(&mut world, "b", 1), 0);
     assert_eq!(repeat(&mut world, "b", 2), 0);
     assert_eq!(repeat(&mut world, "b", 1), 1);
     assert_eq!(repeat(&mut world, "c", 1), 0);
     world.counters.in_flight = 2;
-    world.reset(&Script::from_toml(SCRIPT).unwrap(), now);
+    world.reset(&Script::from_toml(SCRIPT).unwrap(), on(now));
     assert_eq!(repeat(&mut world, "b", 1), 0);
     assert_eq!(world.counters.in_flight, 2);
 }

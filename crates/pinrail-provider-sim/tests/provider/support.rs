@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures_util::StreamExt;
-use pinrail_provider_sim::{Script, Sim};
+use pinrail_provider_sim::{Script, Sim, UnixSeconds};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -44,8 +44,16 @@ impl Client {
         Self::of(Script::from_toml(script).unwrap(), seed)
     }
 
+    pub fn scripted_at(script: &str, seed: u64, clock: UnixSeconds) -> Self {
+        Self::at(Script::from_toml(script).unwrap(), seed, clock)
+    }
+
     fn of(script: Script, seed: u64) -> Self {
-        let sim = Sim::new(script, seed, Arc::new(|| NOW));
+        Self::at(script, seed, Arc::new(|| NOW))
+    }
+
+    fn at(script: Script, seed: u64, clock: UnixSeconds) -> Self {
+        let sim = Sim::new(script, seed, clock);
         Self { router: sim.router(), sim, key: None }
     }
 
