@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, watch};
 
 pub mod agents;
 mod append;
+pub mod approvals;
 pub mod commit;
 pub mod contracts;
 pub mod deploy;
@@ -94,6 +95,8 @@ struct Inner {
     observer: Arc<observe::Observer>,
     rollouts: rollouts::Rollouts,
     webhooks: webhooks::Webhooks,
+    /// Counts the calls that were asked about for the first time, and the decisions.
+    approvals: watch::Sender<u64>,
 }
 
 /// Everything that readers see, as of one ledger entry; replaced as a whole.

@@ -117,6 +117,7 @@ impl Control {
                 observer,
                 rollouts: crate::rollouts::Rollouts::default(),
                 webhooks: crate::webhooks::Webhooks::default(),
+                approvals: watch::Sender::new(0),
             }
         });
         crate::state::collect::go_on(&inner);

@@ -117,6 +117,9 @@ impl Control {
                 | Event::Drift { .. }
                 | Event::ToolCall { .. }
                 | Event::ToolResult { .. }
+                | Event::Dialled { .. }
+                | Event::ToolRuled { .. }
+                | Event::ApprovalDecided { .. }
                 | Event::Note { .. }
                 | Event::Score { .. }
                 | Event::Paused { .. }

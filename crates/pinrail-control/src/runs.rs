@@ -229,6 +229,9 @@ impl Runs {
         if !live.is_running() {
             return Err(BeginError::NotRunning { run, status: live.status() });
         }
+        if let Some(halted) = self.parts.snapshot.load().routes.halts(stamp) {
+            return Err(halted.into());
+        }
         if let Some(why) = self.pin_gone(stamp) {
             self.park(&live, &why).await.map_err(journal_error)?;
             return Err(BeginError::PinGone { run, why });
@@ -363,7 +366,7 @@ impl Runs {
     fn begun(&self, served: Served, stamp: Arc<Stamp>, call: u32) -> Begun {
         let Served { contract, provider, epoch, demands: _, bodies } = served;
         let snapshot = self.parts.snapshot.load();
-        let dial = snapshot.routes.dialled_run(&stamp).map(Arc::new);
+        let dial = snapshot.routes.standing(&stamp).map(Arc::new);
         let shadow = snapshot.routes.shadow(&stamp);
         Begun { stamp, call, epoch, contract, provider, bodies, dial, shadow }
     }

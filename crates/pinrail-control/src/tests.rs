@@ -5,6 +5,7 @@ pub(crate) mod bench;
 mod blast;
 mod commit;
 mod deployments;
+mod dial;
 mod journal;
 mod keys;
 mod ledger;

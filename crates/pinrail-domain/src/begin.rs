@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::agent::Bodies;
-use crate::dial::{Dialled, Halted};
-use crate::id::{AgentName, DeploymentId, Epoch, RunId, SegmentName, SessionId, TenantId};
+use crate::dial::{Halted, Ruling, Standing};
+use crate::id::{AgentName, ApprovalId, DeploymentId, Epoch, RunId, SegmentName, SessionId, TenantId};
 use crate::journal::{RunStatus, Stamp};
 use crate::provider::ProviderSpec;
 use crate::release::Contract;
 use crate::rollout::quantity::Usd;
 use crate::routes::Target;
+use crate::time::Timestamp;
 
 /// A model call that wants a run.
 #[derive(Clone, Debug)]
@@ -36,9 +37,29 @@ pub struct Begun {
     pub provider: Arc<ProviderSpec>,
     pub bodies: Bodies,
     /// What the dial leaves of this call; none: everything.
-    pub dial: Option<Arc<Dialled>>,
+    pub dial: Option<Arc<Standing>>,
     /// Who answers a copy of this call, once it is answered.
     pub shadow: Option<Target>,
+}
+
+/// A tool call that an answer wants made and that needs a person's approval.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub stamp: Arc<Stamp>,
+    pub tool: String,
+    /// As the model wrote them.
+    pub arguments: String,
+}
+
+/// What becomes of a tool call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruled {
+    pub ruling: Ruling,
+    pub approval: Option<ApprovalId>,
+    /// Until when somebody may decide, or the call may be made.
+    pub expires_at: Option<Timestamp>,
+    /// Why it isn't simply allowed.
+    pub why: Option<String>,
 }
 
 /// Asks for a run in which a candidate answers a copy of a live call.

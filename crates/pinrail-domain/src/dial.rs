@@ -96,6 +96,10 @@ pub struct DialSpec {
     /// How long a call waits for its approval; none: [`APPROVAL_DEFAULT`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_expires: Option<Span>,
+    /// Whether the agent's clients ask `tools/authorize` before they call a tool with side effects. Answers that call one
+    /// then pass at `supervised`; else Pinrail holds them back itself.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub clients_authorize: bool,
     /// What differs in a segment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub segments: BTreeMap<SegmentName, Reply>,
@@ -119,6 +123,29 @@ pub struct Dialled {
     pub by: Option<(Place, Arc<Setting>)>,
     /// Tools with a setting of their own, each with the most restrictive one.
     pub tools: BTreeMap<ToolName, (Place, Arc<Setting>)>,
+}
+
+/// What the dial leaves of a run's calls, with what its agent's settings say about that.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    pub dialled: Dialled,
+    /// What is said at `canned`.
+    pub canned: Option<String>,
+    /// See [`DialSpec::clients_authorize`].
+    pub clients_authorize: bool,
+}
+
+/// What was decided about one tool call. Stored: never rename.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ruling {
+    Allowed,
+    /// It waits for a person.
+    NeedsApproval,
+    /// A person said no.
+    Denied,
+    /// The dial, or the release, doesn't let it be called at all.
+    Withheld,
 }
 
 /// Who calls, for the dial.
@@ -292,6 +319,30 @@ impl Dialled {
     }
 }
 
+impl Standing {
+    /// What the dial leaves of the calls of one caller.
+    #[must_use]
+    pub fn of(dialled: Dialled, segment: &SegmentName, spec: Option<&DialSpec>) -> Standing {
+        let canned = (dialled.position == Position::Canned).then(|| {
+            let said = dialled.by.as_ref().and_then(|(_, setting)| setting.text.clone());
+            said.unwrap_or_else(|| spec.map_or(CANNED_DEFAULT, |spec| spec.canned(segment)).to_owned())
+        });
+        Standing { dialled, canned, clients_authorize: spec.is_some_and(|spec| spec.clients_authorize) }
+    }
+}
+
+impl Ruling {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Ruling::Allowed => "allowed",
+            Ruling::NeedsApproval => "needs_approval",
+            Ruling::Denied => "denied",
+            Ruling::Withheld => "withheld",
+        }
+    }
+}
+
 impl ToolRule {
     fn stricter(self, other: ToolRule) -> ToolRule {
         match (self, other) {
@@ -357,6 +408,12 @@ impl fmt::Display for Place {
     }
 }
 
+impl fmt::Display for Ruling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl fmt::Display for ToolRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -372,4 +429,8 @@ impl fmt::Display for ToolRule {
 pub struct Answerer {
     pub deployment: DeploymentId,
     pub release: ReleaseId,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

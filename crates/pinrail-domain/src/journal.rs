@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::dial::{Position, Ruling};
 use crate::digest::Digest;
 use crate::id::{
-    AgentName, DeploymentId, Epoch, EventSeq, GateId, ProviderName, ReleaseId, RunId, SegmentName, SessionId,
-    TenantId,
+    AgentName, ApprovalId, DeploymentId, Epoch, EventSeq, GateId, ProviderName, ReleaseId, RunId,
+    SegmentName, SessionId, TenantId,
 };
+use crate::ledger::Actor;
 use crate::routes::Via;
 use crate::time::Timestamp;
 
@@ -114,6 +116,39 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Value::is_null")]
         result: Value,
     },
+    /// The dial took something away from the call.
+    Dialled {
+        call: u32,
+        position: Position,
+        /// Where the setting stands, in words.
+        place: String,
+        /// The tools that the model wasn't offered.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        withheld: Vec<String>,
+    },
+    /// What was decided about a tool call that the model or the caller wants made.
+    ToolRuled {
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The model call in whose answer it stands; none where the caller asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<u32>,
+        ruling: Ruling,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approval: Option<ApprovalId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// A person decided about a tool call. May follow the end.
+    ApprovalDecided {
+        approval: ApprovalId,
+        name: String,
+        approved: bool,
+        by: Actor,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
     /// Whatever else the caller wants on record.
     Note {
         name: String,
@@ -168,6 +203,9 @@ pub struct ModelResponse {
     pub finish_reason: Option<String>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub refusal: bool,
+    /// Nobody was asked: the dial's text answered.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub canned: bool,
     /// Neither a text nor a tool call nor a refusal is in it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub empty: bool,
@@ -281,6 +319,9 @@ impl Event {
             Event::Drift { .. } => "drift",
             Event::ToolCall { .. } => "tool_call",
             Event::ToolResult { .. } => "tool_result",
+            Event::Dialled { .. } => "dialled",
+            Event::ToolRuled { .. } => "tool_ruled",
+            Event::ApprovalDecided { .. } => "approval_decided",
             Event::Note { .. } => "note",
             Event::Score { .. } => "score",
             Event::Compared(_) => "compared",
@@ -321,6 +362,9 @@ impl Event {
             | Event::ModelRetry { .. }
             | Event::ModelFailed { .. }
             | Event::Drift { .. }
+            | Event::Dialled { .. }
+            | Event::ToolRuled { .. }
+            | Event::ApprovalDecided { .. }
             | Event::Compared(_)
             | Event::Paused { .. }
             | Event::Resumed
@@ -346,6 +390,9 @@ impl Event {
             | Event::ModelResponse(_)
             | Event::ModelFailed { .. }
             | Event::Drift { .. }
+            | Event::Dialled { .. }
+            | Event::ToolRuled { .. }
+            | Event::ApprovalDecided { .. }
             | Event::Score { .. }
             | Event::Compared(_)
             | Event::Parked { .. }

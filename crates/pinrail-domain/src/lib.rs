@@ -6,6 +6,7 @@
 
 mod address;
 pub mod agent;
+pub mod approval;
 pub mod assign;
 pub mod begin;
 pub mod canonical;

@@ -1,7 +1,7 @@
 //! Which deployment answers a run: the world compiled for one question, asked on every request.
 //!
 //! In this order (design: resolution), and nothing else decides:
-//! 0. where the dial stands at `fallback`, the release that answers then;
+//! 0. where the dial stands at `off`, nobody; at `fallback`, the release that answers then;
 //! 1. a sub-agent run inherits its parent's deployment when that covers its agent, even if it was rolled back
 //!    since: the parent finishes on what it started with. (The caller
 //!    leaves the parent out once that run has finished and its deployment was rolled back.)
@@ -21,7 +21,9 @@ use serde::{Deserialize, Serialize};
 use crate::agent::{AgentSpec, Segment};
 use crate::assign::{Salt, bucket, on_candidate, shadow_bucket};
 use crate::deployment::{Deployment, Pointer, Status};
-use crate::dial::{self, Answerer, Caller, Dialled, Halted, NoFallback, Position, Settings};
+use crate::dial::{
+    self, Answerer, Caller, DialSpec, Dialled, Halted, NoFallback, Position, Settings, Standing,
+};
 use crate::id::{AgentName, DeploymentId, Epoch, LedgerSeq, ReleaseId, SegmentName, TenantId};
 use crate::journal::Stamp;
 use crate::share::Share;
@@ -137,6 +139,20 @@ impl Routes {
     /// Compiles the world.
     #[must_use]
     pub fn of(world: &World) -> Routes {
+        Routes::with(world, &Settings::new())
+    }
+
+    /// Compiles the world with settings of the dial that aren't in the ledger yet. At each place the more restrictive one
+    /// counts, so that these take away and never give.
+    #[must_use]
+    pub fn with(world: &World, unrecorded: &Settings) -> Routes {
+        let mut dials = world.dials.clone();
+        for (place, setting) in unrecorded {
+            let known = dials.get(place).map(|known| known.position);
+            if known.is_none_or(|known| known < setting.position) {
+                dials.insert(place.clone(), Arc::clone(setting));
+            }
+        }
         let agents =
             world.agents.iter().map(|(agent, spec)| (agent.clone(), AgentRoute::of(world, agent, spec)));
         Routes {
@@ -144,9 +160,15 @@ impl Routes {
             seq: world.head.seq,
             agents: agents.collect(),
             deployments: world.deployments.clone(),
-            dials: world.dials.clone(),
-            fallbacks: fallbacks(world),
+            fallbacks: fallbacks(world, &dials),
+            dials,
         }
+    }
+
+    /// Every place where the dial isn't at `full`, as it is enforced.
+    #[must_use]
+    pub fn dials(&self) -> &Settings {
+        &self.dials
     }
 
     /// What the dial leaves of a caller's calls; none: everything.
@@ -155,11 +177,58 @@ impl Routes {
         if self.dials.is_empty() { None } else { Dialled::of(&self.dials, caller) }
     }
 
-    /// What the dial leaves of a run's calls: as of now, whenever it began.
+    /// What the dial leaves of a run's calls: as of now, whenever it began. By a run that answers a copy or a gate nobody
+    /// is served and nothing is done, so the dial leaves it alone.
     #[must_use]
     pub fn dialled_run(&self, stamp: &Stamp) -> Option<Dialled> {
         let Stamp { agent, segment, tenant, .. } = stamp;
+        if self.dials.is_empty() || stamp.shadow.is_some() || stamp.gate.is_some() {
+            return None;
+        }
         self.dialled(Caller { agent, segment, tenant })
+    }
+
+    /// The same, with what the agent's settings say about it.
+    #[must_use]
+    pub fn standing(&self, stamp: &Stamp) -> Option<Standing> {
+        let dialled = self.dialled_run(stamp)?;
+        Some(Standing::of(dialled, &stamp.segment, self.dial_spec(&stamp.agent)))
+    }
+
+    /// Why a run that has begun may not call its model now: the dial is off, or another release is to answer, to which
+    /// the run can't change (I2).
+    #[must_use]
+    pub fn halts(&self, stamp: &Stamp) -> Option<Halted> {
+        let dialled = self.dialled_run(stamp)?;
+        let Stamp { agent, segment, tenant, .. } = stamp;
+        let caller = Caller { agent, segment, tenant };
+        let spec = self.dial_spec(agent);
+        match dialled.position {
+            Position::Full | Position::Supervised | Position::ReadOnly | Position::Canned => None,
+            Position::Off => dialled.halted(caller, spec, None),
+            Position::Fallback if stamp.via == Via::Dial => None,
+            Position::Fallback => match self.answerer(caller, &dialled)? {
+                Ok(answerer) if answerer.release == stamp.release => None,
+                Ok(answerer) => {
+                    let (run, release) = (stamp.run, stamp.release.short());
+                    let why = format!(
+                        "run {run} is bound to release {release} for life; begin a new run, which release {} answers",
+                        answerer.release.short()
+                    );
+                    dialled.halted(caller, spec, Some(why))
+                }
+                Err(why) => dialled.halted(caller, spec, Some(format!("and nobody can answer, as {why}"))),
+            },
+        }
+    }
+
+    fn dial_spec(&self, agent: &AgentName) -> Option<&DialSpec> {
+        self.agents.get(agent)?.spec.dial.as_ref()
+    }
+
+    fn answerer(&self, caller: Caller<'_>, dialled: &Dialled) -> Option<&Result<Answerer, NoFallback>> {
+        let (_, setting) = dialled.by.as_ref()?;
+        self.fallbacks.get(&(setting.seq, caller.agent.clone(), caller.segment.clone()))
     }
 
     #[must_use]
@@ -183,6 +252,10 @@ impl Routes {
         let choice = route.choice(question.tenant, question.attributes);
         let caller = Caller { agent, segment: &choice.segment, tenant: question.tenant };
         let dial = self.dialled(caller);
+        if let Some(halted) = dial.as_ref().filter(|dial| dial.position == Position::Off) {
+            let halted = halted.halted(caller, route.spec.dial.as_ref(), None);
+            return Err(halted.expect("a dial that is off was turned off by a setting").into());
+        }
         if let Some(answerer) = dial.as_ref().and_then(|dial| self.falls_back(caller, &route.spec, dial)) {
             let Answerer { deployment, release } = answerer?;
             let target = Target { deployment, release };
@@ -226,9 +299,10 @@ impl Routes {
         spec: &AgentSpec,
         dial: &Dialled,
     ) -> Option<Result<Answerer, Halted>> {
-        let (_, setting) = dial.by.as_ref().filter(|_| dial.position == Position::Fallback)?;
-        let answerer = self.fallbacks.get(&(setting.seq, caller.agent.clone(), caller.segment.clone()))?;
-        match answerer {
+        if dial.position != Position::Fallback {
+            return None;
+        }
+        match self.answerer(caller, dial)? {
             Ok(answerer) => Some(Ok(*answerer)),
             Err(why) => {
                 let why = Some(format!("and nobody can answer, as {why}"));
@@ -327,9 +401,12 @@ fn inherited(world: &World, agent: &AgentName, segment: &SegmentName, default: &
 }
 
 /// Who answers under each setting at `fallback`, in every segment that it holds in.
-fn fallbacks(world: &World) -> BTreeMap<(LedgerSeq, AgentName, SegmentName), Result<Answerer, NoFallback>> {
+fn fallbacks(
+    world: &World,
+    dials: &Settings,
+) -> BTreeMap<(LedgerSeq, AgentName, SegmentName), Result<Answerer, NoFallback>> {
     let mut fallbacks = BTreeMap::new();
-    let settings = world.dials.iter().filter(|(_, setting)| setting.position == Position::Fallback);
+    let settings = dials.iter().filter(|(_, setting)| setting.position == Position::Fallback);
     for (place, setting) in settings {
         let agents =
             world.agents.iter().filter(|(agent, _)| place.agent.as_ref().is_none_or(|named| named == *agent));

@@ -19,6 +19,7 @@ use crate::schedule::{Call, Fate, Kind, Schedule};
 use crate::tamper::Tampering;
 use crate::truth::Truth;
 
+mod approvals;
 mod deliveries;
 mod gates;
 mod journal;

@@ -8,6 +8,7 @@
 //! one file for each trait.
 
 mod answers;
+mod approvals;
 mod artifacts;
 mod deliveries;
 mod erase;

@@ -75,6 +75,7 @@ pub(crate) enum Kind {
     Answers,
     Deliveries,
     Gates,
+    Approvals,
     /// Writes nothing.
     Log,
 }
@@ -249,6 +250,7 @@ struct Kinds {
     state: bool,
     deliveries: bool,
     gates: bool,
+    approvals: bool,
 }
 
 impl Kinds {
@@ -264,6 +266,7 @@ impl Kinds {
             Kind::State => self.state = true,
             Kind::Deliveries => self.deliveries = true,
             Kind::Gates => self.gates = true,
+            Kind::Approvals => self.approvals = true,
             Kind::Answers | Kind::Log => {}
         }
         self
@@ -277,6 +280,7 @@ impl Kinds {
             self.state.then_some("state.before_commit"),
             self.deliveries.then_some("deliveries.before_commit"),
             self.gates.then_some("gates.before_commit"),
+            self.approvals.then_some("approvals.before_commit"),
         ];
         points.into_iter().flatten()
     }
@@ -288,6 +292,7 @@ impl Kinds {
             self.state.then_some("state.after_commit"),
             self.deliveries.then_some("deliveries.after_commit"),
             self.gates.then_some("gates.after_commit"),
+            self.approvals.then_some("approvals.after_commit"),
         ];
         points.into_iter().flatten()
     }

@@ -17,6 +17,7 @@ use pinrail_domain::id::{LedgerSeq, StateSeq};
 use crate::Store;
 
 pub mod answers;
+pub mod approvals;
 pub mod artifacts;
 pub mod deliveries;
 pub mod erasure;
@@ -84,6 +85,12 @@ macro_rules! conformance_tests {
             gates::rows_are_written_once_and_read_in_pages
             gates::a_row_that_is_not_settled_gives_way
             gates::the_newest_settled_rows_can_be_reused
+            approvals::a_call_is_asked_for_once
+            approvals::of_many_decisions_one_counts
+            approvals::a_decision_comes_in_time_and_is_answered_once
+            approvals::an_approved_call_is_made_once
+            approvals::approvals_are_listed_newest_first_and_by_filter
+            approvals::erasure_takes_the_arguments
             runs::a_start_is_a_plan_a_summary_and_its_events
             runs::a_run_starts_once
             runs::events_follow_in_order

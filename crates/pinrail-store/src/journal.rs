@@ -229,7 +229,8 @@ pub trait Journal: Send + Sync {
     async fn journal_write(&self, writes: Arc<Vec<Write>>) -> Vec<Result<Written, WriteError>>;
 
     /// Takes the content out of the events that the runs have now, as [`Event::without_content`] says, for good;
-    /// returns how many of the runs had content. Runs that don't exist are passed over.
+    /// returns how many of the runs had content. Runs that don't exist are passed over. The arguments of calls that wait
+    /// for an approval, or did, go with them.
     ///
     /// The one exception to "append-only" (I8), and the ledger says that it happened. Stamps, places, times and
     /// summaries stay. A failure may leave the first of the runs erased and the rest not: ask again. Answers that

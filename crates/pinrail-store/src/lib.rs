@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 pub mod answers;
+pub mod approvals;
 pub mod artifacts;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -22,6 +23,7 @@ pub mod memory;
 pub mod state;
 
 pub use answers::{Answer, AnswerKey, Answers};
+pub use approvals::Approvals;
 pub use artifacts::Artifacts;
 pub use deliveries::Deliveries;
 pub use gates::Gates;
@@ -31,9 +33,9 @@ pub use memory::Memory;
 pub use state::State;
 
 /// Everything that Pinrail keeps.
-pub trait Store: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates {}
+pub trait Store: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals {}
 
-impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates> Store for T {}
+impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals> Store for T {}
 
 /// Why a store couldn't do its work. What was asked for has not happened, unless it is [`Unavailable`].
 ///

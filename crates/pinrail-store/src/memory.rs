@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use pinrail_domain::approval::Approval;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{GateId, LedgerSeq, RunId, StateSeq};
+use pinrail_domain::id::{ApprovalId, GateId, LedgerSeq, RunId, StateSeq};
 use pinrail_domain::ledger::{Entry, Head};
 use pinrail_domain::time::Timestamp;
 
@@ -17,6 +18,7 @@ use crate::journal::SessionKey;
 use crate::ledger::AppendError;
 use crate::{Answer, AnswerKey, Answers, Artifacts, Ledger, StoreError, ledger};
 
+mod approvals;
 mod deliveries;
 mod gates;
 mod journal;
@@ -49,6 +51,7 @@ struct Kept {
     state: state::Records,
     deliveries: BTreeMap<Outlet, deliveries::Delivered>,
     gates: BTreeMap<GateId, gates::Kept>,
+    approvals: BTreeMap<ApprovalId, Approval>,
     failures: VecDeque<(Strike, StoreError)>,
 }
 

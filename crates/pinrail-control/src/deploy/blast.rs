@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use pinrail_domain::canonical;
+use pinrail_domain::dial::Ruling;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{
     AgentName, DeploymentId, EventSeq, ReleaseId, RunId, SessionId, StateSeq, TenantId, ToolName,
@@ -328,6 +329,12 @@ impl Done {
                     *asked.entry(name).or_default() += 1;
                 }
             }
+            // What was held back never reached the client, who so can't have made the call.
+            Event::ToolRuled { name, call: Some(_), ruling, .. } if ruling != Ruling::Allowed => {
+                if let Some(asked) = asked.get_mut(&name) {
+                    *asked = asked.saturating_sub(1);
+                }
+            }
             Event::Compensated { event, .. } => {
                 if let Some(effect) = self.effects.iter_mut().find(|effect| effect.event == event) {
                     effect.compensated_at = Some(at);
@@ -340,6 +347,9 @@ impl Done {
             | Event::ModelFailed { .. }
             | Event::Drift { .. }
             | Event::ToolCall { .. }
+            | Event::Dialled { .. }
+            | Event::ToolRuled { .. }
+            | Event::ApprovalDecided { .. }
             | Event::Note { .. }
             | Event::Score { .. }
             | Event::Compared(_)

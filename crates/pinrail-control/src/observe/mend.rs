@@ -187,6 +187,9 @@ impl Observer {
                     | Event::Drift { .. }
                     | Event::ToolCall { .. }
                     | Event::ToolResult { .. }
+                    | Event::Dialled { .. }
+                    | Event::ToolRuled { .. }
+                    | Event::ApprovalDecided { .. }
                     | Event::Note { .. }
                     | Event::Score { .. }
                     | Event::Compared(_)

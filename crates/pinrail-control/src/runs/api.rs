@@ -11,6 +11,7 @@ use pinrail_domain::journal::{Event, Illegal, Outcome, Recorded, RunStatus, Stam
 use pinrail_domain::key::Tenants;
 use pinrail_domain::release::Contract;
 use pinrail_domain::rollout::spec::is_score_name;
+use pinrail_domain::tier::StampDurability;
 use pinrail_domain::time::Timestamp;
 use pinrail_store::journal::{Append, Run, RunFilter, Write, WriteError, Written};
 use pinrail_store::{Answer, StoreError};
@@ -267,6 +268,31 @@ impl Runs {
         Ok(found.map(|live| Arc::clone(&live.stamp)))
     }
 
+    /// A run's stamp and where it is in its life, if the caller may see the run.
+    pub(crate) async fn status(
+        &self,
+        run: RunId,
+        tenants: &Tenants,
+    ) -> Result<Option<(Arc<Stamp>, RunStatus)>, StoreError> {
+        let found = self.live(run).await?.filter(|live| tenants.contain(&live.stamp.tenant));
+        Ok(found.map(|live| (Arc::clone(&live.stamp), live.status())))
+    }
+
+    /// Journals what was decided about a tool call: on disk on return where the agent's tier wants stamps so.
+    pub(crate) async fn ruled(&self, stamp: &Stamp, event: Event) -> Result<(), WriteError> {
+        let events = vec![(self.parts.clock.now(), event)];
+        let append = Append { run: stamp.run, expected: None, events, answer: None };
+        let snapshot = self.parts.snapshot.load_full();
+        let tier = snapshot.world.agents.get(&stamp.agent).map(|spec| spec.tier).unwrap_or_default();
+        match tier.demands().stamp {
+            StampDurability::Soon => {
+                self.recorder.soon(Write::Append(append)).await;
+                Ok(())
+            }
+            StampDurability::BeforeCall => self.recorder.durably(Write::Append(append)).await.map(drop),
+        }
+    }
+
     /// A run, if the caller may see it.
     pub async fn get(&self, run: RunId, tenants: &Tenants) -> Result<Option<Run>, StoreError> {
         let found = self.stored(run).await?;
@@ -484,6 +510,9 @@ fn moves_run(event: &Event) -> bool {
         | Event::Drift { .. }
         | Event::ToolCall { .. }
         | Event::ToolResult { .. }
+        | Event::Dialled { .. }
+        | Event::ToolRuled { .. }
+        | Event::ApprovalDecided { .. }
         | Event::Note { .. }
         | Event::Score { .. }
         | Event::Compared(_)

@@ -32,6 +32,7 @@ use crate::publish::Publish;
 use crate::runs::{Create, CreateRefused, Created};
 use crate::{By, Control, Idempotency, Options, Recovered};
 
+mod approvals;
 mod deliveries;
 mod gates;
 mod state;

@@ -1,18 +1,22 @@
 //! Turning the dial: who may, where, and to what.
 
+use serde::{Deserialize, Serialize};
+
 use super::{CANNED_BYTES_MAX, Place, Position, SETTINGS_MAX, fallback};
 use crate::id::{AgentName, ReleaseId, SegmentName};
 use crate::ledger::{Actor, Body};
 use crate::world::World;
 
 /// A turn of the dial that somebody asks for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Turn {
     pub place: Place,
     pub position: Position,
     /// At `fallback`: who answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<ReleaseId>,
     /// At `canned`: what is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }
 

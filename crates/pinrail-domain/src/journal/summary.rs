@@ -92,6 +92,9 @@ impl Summary {
             | Event::ModelFailed { .. }
             | Event::ToolCall { .. }
             | Event::ToolResult { .. }
+            | Event::Dialled { .. }
+            | Event::ToolRuled { .. }
+            | Event::ApprovalDecided { .. }
             | Event::Note { .. }
             | Event::Score { .. }
             | Event::Paused { .. }
@@ -121,7 +124,14 @@ impl RunStatus {
         use RunStatus::{Finished, Parked, Paused, Queued, Running};
         match (self, event) {
             (_, Event::Plan { .. }) => None,
-            (status, Event::Compensated { .. } | Event::Score { .. }) => Some(status),
+            // A client acts on a tool call after the answer that has it, and so after a run that was this one answer.
+            (
+                status,
+                Event::Compensated { .. }
+                | Event::Score { .. }
+                | Event::ToolRuled { .. }
+                | Event::ApprovalDecided { .. },
+            ) => Some(status),
             (Finished, _) => None,
             (_, Event::Finished { .. }) => Some(Finished),
             (_, Event::Parked { .. }) => Some(Parked),
@@ -142,6 +152,7 @@ impl RunStatus {
                 | Event::Drift { .. }
                 | Event::ToolCall { .. }
                 | Event::ToolResult { .. }
+                | Event::Dialled { .. }
                 | Event::Compared(_)
                 | Event::Note { .. },
             ) => Some(status),

@@ -20,7 +20,7 @@ use crate::writer::{Kind, Operation};
 /// for (I7).
 const ERASE_ROWS: usize = 256;
 
-/// Takes the content out of the events of runs, then out of the log; tells how many runs had some.
+/// Takes the content out of the events of runs and out of approvals asked for in them, then out of the log; tells how many runs had some.
 pub(super) async fn runs(store: &Sqlite, runs: &[RunId]) -> Result<u64, Failure> {
     let mut erased = 0;
     for run in runs {
@@ -40,6 +40,7 @@ pub(super) async fn runs(store: &Sqlite, runs: &[RunId]) -> Result<u64, Failure>
                     .map_err(Failure)?;
             }
         }
+        had_content |= store.erase_arguments(run).await.map_err(Failure)?;
         erased += u64::from(had_content);
     }
     if !runs.is_empty() {

@@ -118,7 +118,12 @@ impl Journal for Memory {
                 for recorded in &mut *events {
                     recorded.event = recorded.event.clone().without_content();
                 }
-                erased += u64::from(before != events);
+                let mut had_content = before != events;
+                for approval in kept.approvals.values_mut().filter(|approval| approval.run == *id) {
+                    had_content |= approval.arguments.is_some();
+                    *approval = approval.clone().without_content();
+                }
+                erased += u64::from(had_content);
             }
             erased
         })

@@ -43,6 +43,22 @@ fn detail(event: &Event) -> String {
         Event::ToolResult { name, error, result, .. } => {
             format!("{name}{} {}", if *error { " failed:" } else { "" }, json(result))
         }
+        Event::Dialled { call, position, place, withheld } => {
+            let withheld = match withheld.is_empty() {
+                true => String::new(),
+                false => format!(", not offered: {}", withheld.join(", ")),
+            };
+            format!("call {call}: the dial of {place} stands at {position}{withheld}")
+        }
+        Event::ToolRuled { name, ruling, approval, why, .. } => {
+            let approval = approval.map(|approval| format!(" {approval}")).unwrap_or_default();
+            let why = why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{name} {ruling}{approval}{why}")
+        }
+        Event::ApprovalDecided { approval, name, approved, by, reason } => {
+            let said = if *approved { "approved" } else { "denied" };
+            format!("{approval}: {name} {said} by {}: {reason}", pinrail_domain::approval::who(by))
+        }
         Event::Note { name, data } => format!("{name} {}", json(data)),
         Event::Score { name, value, comment } => {
             let comment = comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();

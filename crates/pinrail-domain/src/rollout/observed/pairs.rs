@@ -44,6 +44,9 @@ impl Paired {
             | Event::Drift { .. }
             | Event::ToolCall { .. }
             | Event::ToolResult { .. }
+            | Event::Dialled { .. }
+            | Event::ToolRuled { .. }
+            | Event::ApprovalDecided { .. }
             | Event::Note { .. }
             | Event::Score { .. }
             | Event::Paused { .. }

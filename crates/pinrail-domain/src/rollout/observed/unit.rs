@@ -64,6 +64,8 @@ pub(super) struct Ran {
     pub finished: Option<Outcome>,
     /// The last call failed by the client's doing.
     pub clients_fault: bool,
+    /// The dial's text answered its last call.
+    pub canned: bool,
     /// A copy's answer was compared.
     pub compared: bool,
     /// What its calls took in all; none while no provider said.
@@ -138,6 +140,7 @@ impl Ran {
             next: 1,
             finished: None,
             clients_fault: false,
+            canned: false,
             compared: false,
             tokens: None,
             cost_nano_usd: None,
@@ -150,7 +153,7 @@ impl Ran {
         match event {
             Event::ModelFailed { fault, .. } => self.clients_fault = *fault == FaultOf::Client,
             Event::ModelResponse(response) => {
-                self.clients_fault = false;
+                (self.clients_fault, self.canned) = (false, response.canned);
                 if let Some(usage) = response.usage {
                     let (input, output) = self.tokens.unwrap_or_default();
                     self.tokens = Some((
@@ -171,6 +174,9 @@ impl Ran {
             | Event::Drift { .. }
             | Event::ToolCall { .. }
             | Event::ToolResult { .. }
+            | Event::Dialled { .. }
+            | Event::ToolRuled { .. }
+            | Event::ApprovalDecided { .. }
             | Event::Note { .. }
             | Event::Score { .. }
             | Event::Paused { .. }

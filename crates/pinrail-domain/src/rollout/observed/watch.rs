@@ -146,7 +146,8 @@ impl Tally {
 /// Whether how the run ended says something of who answered it.
 fn is_judged(ran: &Ran) -> bool {
     match ran.finished {
-        Some(Outcome::Ok) => true,
+        // A fixed text says nothing of anybody.
+        Some(Outcome::Ok) => !ran.canned,
         Some(Outcome::Error) => !ran.clients_fault,
         Some(Outcome::Cancelled) | None => false,
     }
@@ -159,7 +160,11 @@ fn is_empty(response: &ModelResponse) -> bool {
 
 fn answered(event: &Event, us: impl Fn(&ModelResponse) -> u64) -> Option<Change> {
     let Event::ModelResponse(response) = event else { return None };
-    (response.ending == Ending::Complete).then(|| Change { n: 1, plus: us(response), minus: 0 })
+    (response.ending == Ending::Complete && !response.canned).then(|| Change {
+        n: 1,
+        plus: us(response),
+        minus: 0,
+    })
 }
 
 fn spent(ran: &Ran, value: Option<u64>) -> Option<Change> {
