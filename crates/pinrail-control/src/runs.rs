@@ -230,7 +230,7 @@ impl Runs {
             return Err(BeginError::NotRunning { run, status: live.status() });
         }
         if let Some(halted) = self.parts.snapshot.load().routes.halts(stamp) {
-            return Err(halted.into());
+            return Err(Box::new(halted).into());
         }
         if let Some(why) = self.pin_gone(stamp) {
             self.park(&live, &why).await.map_err(journal_error)?;

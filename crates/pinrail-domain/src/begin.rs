@@ -108,7 +108,7 @@ pub enum BeginError {
     #[error("agent `{agent}` has no active release in segment `{segment}`")]
     NothingActive { agent: AgentName, segment: SegmentName },
     #[error(transparent)]
-    Dialled(#[from] Halted),
+    Dialled(#[from] Box<Halted>),
     /// Also the answer for another tenant's run (I11).
     #[error("there is no run {0}")]
     NoRun(RunId),

@@ -109,7 +109,7 @@ pub enum NoRoute {
     #[error("agent `{agent}` has no active release in segment `{segment}`")]
     NothingActive { agent: AgentName, segment: SegmentName },
     #[error(transparent)]
-    Dialled(#[from] Halted),
+    Dialled(#[from] Box<Halted>),
 }
 
 #[derive(Debug)]
@@ -254,7 +254,7 @@ impl Routes {
         let dial = self.dialled(caller);
         if let Some(halted) = dial.as_ref().filter(|dial| dial.position == Position::Off) {
             let halted = halted.halted(caller, route.spec.dial.as_ref(), None);
-            return Err(halted.expect("a dial that is off was turned off by a setting").into());
+            return Err(Box::new(halted.expect("a dial that is off was turned off by a setting")).into());
         }
         if let Some(answerer) = dial.as_ref().and_then(|dial| self.falls_back(caller, &route.spec, dial)) {
             let Answerer { deployment, release } = answerer?;
@@ -298,7 +298,7 @@ impl Routes {
         caller: Caller<'_>,
         spec: &AgentSpec,
         dial: &Dialled,
-    ) -> Option<Result<Answerer, Halted>> {
+    ) -> Option<Result<Answerer, Box<Halted>>> {
         if dial.position != Position::Fallback {
             return None;
         }
@@ -306,7 +306,7 @@ impl Routes {
             Ok(answerer) => Some(Ok(*answerer)),
             Err(why) => {
                 let why = Some(format!("and nobody can answer, as {why}"));
-                dial.halted(caller, spec.dial.as_ref(), why).map(Err)
+                dial.halted(caller, spec.dial.as_ref(), why).map(|halted| Err(Box::new(halted)))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What the gateway needs from the rest of Pinrail. The control plane implements it.
 
 use async_trait::async_trait;
-pub use pinrail_domain::begin::{BeginError, Begun, Call, CopyOf, Fate, NoShadow};
+pub use pinrail_domain::begin::{BeginError, Begun, Call, CopyOf, Fate, NoShadow, Ruled, Wanted};
 use pinrail_domain::id::{AgentName, DeploymentId, RunId};
 use pinrail_domain::journal::Event;
 use pinrail_domain::time::Timestamp;
@@ -19,6 +19,10 @@ pub trait Runs: Send + Sync {
 
     /// Counts what became of a copy for a deployment. Live calls do this: it never waits (I13).
     fn copied(&self, deployment: DeploymentId, fate: Fate);
+
+    /// Says what becomes of a tool call that stands in an answer and needs a person's approval. Where that can't be
+    /// found out, it isn't let through.
+    async fn rule_tool(&self, wanted: Wanted) -> Ruled;
 
     /// Journals further events of a run. Waits only while the journal's queue is full; a run's events keep
     /// their order.

@@ -155,6 +155,7 @@ impl Trail {
             fingerprint: observed.fingerprint,
             finish_reason: observed.finish_reason,
             refusal: observed.refusal,
+            canned: false,
             empty,
             tool_calls: observed.tool_calls.into_iter().map(|call| call.name).collect(),
             usage,

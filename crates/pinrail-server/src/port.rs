@@ -5,7 +5,7 @@ use pinrail_control::Control;
 use pinrail_domain::id::{AgentName, DeploymentId, RunId};
 use pinrail_domain::journal::Event;
 use pinrail_domain::time::Timestamp;
-use pinrail_gateway::port::{BeginError, Begun, Call, CopyOf, Fate, NoShadow, Runs};
+use pinrail_gateway::port::{BeginError, Begun, Call, CopyOf, Fate, NoShadow, Ruled, Runs, Wanted};
 
 /// Gives the gateway its runs.
 pub struct Port(pub Control);
@@ -22,6 +22,10 @@ impl Runs for Port {
 
     fn copied(&self, deployment: DeploymentId, fate: Fate) {
         self.0.runs().copied(deployment, fate);
+    }
+
+    async fn rule_tool(&self, wanted: Wanted) -> Ruled {
+        self.0.rule_tool(&wanted).await
     }
 
     async fn record(&self, run: RunId, events: Vec<(Timestamp, Event)>) {

@@ -10,7 +10,8 @@ use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use pinrail_domain::agent::Bodies;
-use pinrail_domain::begin::{BeginError, Begun, Call, CopyOf, Fate, NoShadow};
+use pinrail_domain::begin::{BeginError, Begun, Call, CopyOf, Fate, NoShadow, Ruled, Wanted};
+use pinrail_domain::dial::{Ruling, Standing};
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, ProviderName, ReleaseId, RunId, SegmentName};
 use pinrail_domain::journal::{Event, Stamp};
@@ -53,6 +54,8 @@ pub struct Setup {
     pub sim_base: Option<Uri>,
     /// Whether a candidate answers a copy of every call.
     pub shadow: bool,
+    /// What the dial leaves of every call.
+    pub dial: Option<Standing>,
 }
 
 /// A gateway under test and all that it touches.
@@ -84,6 +87,10 @@ pub struct FakeRuns {
     pub no_shadow: Mutex<Option<NoShadow>>,
     pub fates: Mutex<Vec<Fate>>,
     fated: Notify,
+    dial: Option<Arc<Standing>>,
+    /// What is said of calls that need approval, and which they were.
+    pub ruled: Mutex<Ruled>,
+    pub wanted: Mutex<Vec<Wanted>>,
 }
 
 /// One connection, seen from the provider.
@@ -121,6 +128,7 @@ impl Default for Setup {
             connect: None,
             sim_base: None,
             shadow: false,
+            dial: None,
         }
     }
 }
@@ -155,6 +163,14 @@ impl Setup {
             no_shadow: Mutex::default(),
             fates: Mutex::default(),
             fated: Notify::new(),
+            dial: self.dial.map(Arc::new),
+            ruled: Mutex::new(Ruled {
+                ruling: Ruling::Withheld,
+                approval: None,
+                expires_at: None,
+                why: None,
+            }),
+            wanted: Mutex::default(),
         });
         let (live, connections) = mpsc::unbounded_channel();
         let (candidate, candidates) = mpsc::unbounded_channel();
@@ -399,9 +415,15 @@ impl Runs for FakeRuns {
             contract: self.contract.clone(),
             provider: self.provider.lock().unwrap().clone(),
             bodies: self.bodies,
-            dial: None,
+            dial: self.dial.clone(),
             shadow: self.shadow.then_some(CANDIDATE),
         })
+    }
+
+    async fn rule_tool(&self, wanted: Wanted) -> Ruled {
+        let ruled = self.ruled.lock().unwrap().clone();
+        self.wanted.lock().unwrap().push(wanted);
+        ruled
     }
 
     async fn begin_shadow(&self, copy: CopyOf) -> Result<Begun, NoShadow> {
