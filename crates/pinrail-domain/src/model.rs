@@ -22,6 +22,7 @@ mod newer;
 mod pattern;
 mod price;
 mod served;
+mod snapshots;
 mod suggest;
 #[cfg(test)]
 mod tests;

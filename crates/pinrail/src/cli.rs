@@ -8,8 +8,8 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 use crate::client::{Client, ClientError};
 use crate::commands::{
     agent, apply, bench, completions, context, deploy, deployment, doctor, erase, gate, gc, hold, init, key,
-    ledger, member, memory, model, pointers, provider, readiness, release, run, sim, state, up, vectors,
-    watch, webhook,
+    ledger, member, memory, model, pointers, provider, readiness, release, run, scan, sim, state, up,
+    vectors, watch, webhook,
 };
 use crate::config;
 use crate::exit;
@@ -39,6 +39,7 @@ Exit codes:
   3  the server cannot be reached
   4  verification failed: `ledger verify` found a break, `deployment verify` or `state verify` a difference, `doctor`
      errors, canary texts another embedder, or `readiness` missed an objective
+`scan` has its own: 0 nothing that --fail-on names, 1 something, 3 something could not be read
 `deployment wait` has its own: 0 promoted, 1 rolled back, 2 stopped and asking, 3 not over in time"
 ))]
 pub struct Cli {
@@ -71,6 +72,7 @@ enum Command {
     Up(up::Args),
     Init(init::Args),
     Sim(sim::Args),
+    Scan(scan::Args),
     Apply(apply::Args),
     Release(release::Args),
     Deploy(deploy::Args),
@@ -109,6 +111,7 @@ impl Cli {
             Command::Bench(args) => bench::run(args, globals.output()),
             Command::Init(args) => done(init::run(&args, globals.output())),
             Command::Sim(args) => done(sim::run(&args, globals.output())),
+            Command::Scan(args) => scan::run(&args, globals.output(), now()),
             Command::Model(args) => done(model::run(&args, globals.output(), now())),
             Command::Completions(args) => {
                 done(completions::run(&args, &mut Cli::command(), globals.output()))

@@ -24,6 +24,7 @@ pub mod provider;
 pub mod readiness;
 pub mod release;
 pub mod run;
+pub mod scan;
 pub mod sim;
 pub mod state;
 pub mod state_by;

@@ -7,6 +7,8 @@
 mod gates;
 #[path = "cli/rollouts.rs"]
 mod rollouts;
+#[path = "cli/scan.rs"]
+mod scan;
 #[path = "cli/stub.rs"]
 mod stub;
 

@@ -81,6 +81,9 @@ impl Pattern {
     /// Whether the whole of `text` has this shape.
     pub(super) fn matches(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
+        if !self.fits_the_ends(bytes) {
+            return false;
+        }
         let mut reached = vec![false; bytes.len() + 1];
         reached[0] = true;
         for token in &self.tokens {
@@ -93,6 +96,24 @@ impl Pattern {
             reached = next;
         }
         reached[bytes.len()]
+    }
+
+    /// What can't match is told by its first or last part in nearly every case, without following any reading.
+    fn fits_the_ends(&self, text: &[u8]) -> bool {
+        let begins = match self.tokens.first() {
+            Some(Token::Literal(literal)) => text.starts_with(literal.as_bytes()),
+            Some(first) => !first.lengths(text).is_empty(),
+            None => text.is_empty(),
+        };
+        let tail = |length: usize| text.len().checked_sub(length).map(|start| &text[start..]);
+        begins
+            && match self.tokens.last() {
+                Some(Token::Literal(literal)) => text.ends_with(literal.as_bytes()),
+                Some(Token::Date(shape)) => tail(shape.len()).is_some_and(|end| is_date(shape, end)),
+                Some(Token::ThreeDigits) => tail(3).and_then(digits).is_some(),
+                Some(Token::Any | Token::Word | Token::Name | Token::Digits | Token::Number { .. })
+                | None => true,
+            }
     }
 
     pub(super) fn text(&self) -> &str {
