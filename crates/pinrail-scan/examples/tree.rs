@@ -30,6 +30,7 @@ fn main() {
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         },
         base: std::env::current_dir().unwrap_or_default(),
+        leave_out: BTreeSet::new(),
         catalogue: Catalogue::embedded(),
         now: Timestamp(now),
         within_days: 90,

@@ -41,6 +41,8 @@ pub struct Options<'c> {
     pub walk: Walk,
     /// The folder that paths are told from.
     pub base: PathBuf,
+    /// Files that aren't looked at, as findings tell paths: a baseline names ids without using them.
+    pub leave_out: BTreeSet<String>,
     pub catalogue: &'c Catalogue,
     pub now: Timestamp,
     /// How many days before its end a model counts as retiring.
@@ -98,15 +100,12 @@ pub fn scan(options: &Options<'_>) -> Report {
             if !families.may_be_in(bytes) {
                 return;
             }
-            let file = InFile {
-                options,
-                families: &families,
-                verdicts: &verdicts,
-                path,
-                shown: shown(path, &options.base),
-                language,
-                bytes,
-            };
+            let shown = shown(path, &options.base);
+            if options.leave_out.contains(&shown) {
+                return;
+            }
+            let file =
+                InFile { options, families: &families, verdicts: &verdicts, path, shown, language, bytes };
             let found = file.findings();
             if !found.all.is_empty() || found.less_sure > 0 || found.long_lines > 0 {
                 let _ = send_found.send(Message::Found(found.all, found.less_sure, found.long_lines));

@@ -396,8 +396,12 @@ impl<'t> Reader<'t> {
         let tokens = self.tokens;
         let open = tokens.opener(at)?;
         // `add_argument("--model", default=…)`, `variable "model" { default = … }`, `- name: MODEL` with its value.
-        let said = inside(tokens, open).filter(|other| *other != at && tokens.is_text(*other));
-        if let Some(other) = said.into_iter().find(|other| walk::names_model(tokens, *other)) {
+        let is_call = tokens.is_mark(open, b'(');
+        let said = |other: &usize| {
+            *other != at && tokens.is_text(*other) && (is_call || self.names_its_owner(*other))
+        };
+        if let Some(other) = inside(tokens, open).filter(said).find(|other| walk::names_model(tokens, *other))
+        {
             return Some(tokens.str(other).into_owned());
         }
         let labels = (open.saturating_sub(2)..open)
@@ -409,6 +413,16 @@ impl<'t> Reader<'t> {
         let from = callee(tokens, open).map_or(open, |called| chain_start(tokens, called));
         let key = walk::before(tokens, from).key?;
         walk::names_model(tokens, key).then(|| tokens.str(key).into_owned())
+    }
+
+    /// Whether a text is the value of a key that names what stands around it.
+    fn names_its_owner(&self, at: usize) -> bool {
+        let tokens = self.tokens;
+        let Some(key) = walk::before(tokens, at).key else { return false };
+        matches!(
+            names::plain(&tokens.str(key)).as_str(),
+            "name" | "key" | "var" | "variable" | "env" | "param" | "parameter"
+        )
     }
 
     /// Whether the word in front is `--model`, or the two in front are `ENV MODEL`.

@@ -12,13 +12,14 @@ impl Catalogue {
     }
 
     /// The listed, dated pins of exactly this name that are still served at `now`, in alphabetical order. One means that
-    /// the alias can stand for nothing else that is known.
+    /// the alias can stand for nothing else that is known. Previews are left out: an alias stands for what was released.
     #[must_use]
     pub fn snapshots(&self, provider: &str, id: &str, now: Timestamp) -> Vec<String> {
         let Some(known) = self.providers.get(provider) else { return Vec::new() };
         let (region, plain) = known.split_region(id);
         let served = |pin: &&str| !matches!(self.lifecycle(provider, pin, now), Lifecycle::Retired { .. });
-        known.siblings(plain).filter(served).map(|pin| format!("{region}{pin}")).collect()
+        let released = |pin: &&str| !pin[plain.len()..].contains("preview");
+        known.siblings(plain).filter(released).filter(served).map(|pin| format!("{region}{pin}")).collect()
     }
 }
 

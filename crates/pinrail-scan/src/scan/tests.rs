@@ -21,6 +21,7 @@ fn options(base: &Path) -> Options<'static> {
             threads: 1,
         },
         base: base.to_owned(),
+        leave_out: BTreeSet::new(),
         catalogue: Catalogue::embedded(),
         now: NOW,
         within_days: 30,

@@ -227,6 +227,11 @@ fn options<'c>(
             file_bytes_max: files.max_file_size,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         },
+        leave_out: [&args.known.baseline, &args.known.write_baseline]
+            .into_iter()
+            .flatten()
+            .map(|path| pinrail_scan::scan::shown(path, &base))
+            .collect(),
         base,
         catalogue,
         now,

@@ -40,7 +40,7 @@ fn the_exit_code_says_whether_something_was_found() {
     check(FLOATING, &["--except", "floating,retiring,retired"], 0, "nothing found");
     check(FLOATING, &["--provider", "anthropic"], 0, "nothing found");
     check(PINNED, &["--all", "--verbose"], 0, "pinned-model");
-    check("print('gpt-4.1')", &[], 0, "1 less sure finding is not shown");
+    check("print('gpt-4.1')", &[], 0, "2 less sure findings are not shown");
     check("print('gpt-4.1')", &["--min-confidence", "low"], 1, "low: given to a call");
     check(FLOATING, &["nowhere"], 3, "not read: nowhere");
     check(FLOATING, &["--only", "nothing"], 2, "there is no rule `nothing`");
