@@ -42,7 +42,7 @@ pub struct AgentSpec {
     /// What answers when its dial says that the model may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dial: Option<DialSpec>,
-    /// What happens when something that it pins has drifted; none: people are told.
+    /// What happens when something that it pins has drifted; none: as its tier does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftSpec>,
     /// How many of the releases before the active one are kept callable; none: what its tier asks for.
@@ -181,7 +181,7 @@ impl AgentSpec {
     /// What happens when something that it pins has drifted.
     #[must_use]
     pub fn on_drift(&self) -> DriftAction {
-        self.drift.unwrap_or_default().on_finding
+        self.drift.map_or(self.tier.demands().on_drift, |drift| drift.on_finding)
     }
 
     fn check_dial(&self, dial: &DialSpec) -> Result<(), BadAgent> {

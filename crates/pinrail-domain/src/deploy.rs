@@ -23,6 +23,10 @@ use crate::tier::ModelRefused;
 use crate::time::Timestamp;
 use crate::world::World;
 
+mod landing;
+
+pub use landing::{Landing, PassedOver, landings};
+
 /// A wish to put releases in front of a segment's traffic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Open {
@@ -65,6 +69,8 @@ pub struct TakeBack {
     pub keep_state: bool,
     /// Records of others that were derived from its own, to go with them.
     pub derived: Ranges,
+    /// Where agents return to that don't return to the newest before it ([`landings`]).
+    pub to: BTreeMap<AgentName, DeploymentId>,
     /// What was seen of its rollout.
     pub evidence: Option<Box<Evidence>>,
 }
@@ -90,6 +96,8 @@ pub enum OpenRefused {
     NoRelease { agent: AgentName, release: ReleaseId },
     #[error("provider `{provider}` of release {release} is not registered")]
     NoProvider { release: ReleaseId, provider: crate::id::ProviderName },
+    #[error("release {} of agent `{agent}` was retired at {}", release.short(), at.rfc3339())]
+    Retired { agent: AgentName, release: ReleaseId, at: Timestamp },
     #[error(transparent)]
     Model(#[from] ModelRefused),
     #[error("deployment {candidate} is the candidate of {agent}/{segment}")]
@@ -314,7 +322,7 @@ pub fn open_ingest(
 /// Takes a deployment back, candidate or promoted: one entry (I5, I6, I7).
 pub fn roll_back(world: &World, id: DeploymentId, what: &TakeBack) -> Result<Body, RollBackRefused> {
     let deployment = world.deployments.get(&id).ok_or(RollBackRefused::NoDeployment(id))?;
-    let TakeBack { keep_state, derived, evidence } = what;
+    let TakeBack { keep_state, derived, to, evidence } = what;
     if derived.ranges().len() > DERIVED_RANGES_MAX {
         return Err(RollBackRefused::TooManyDerived { id, records: derived.len() });
     }
@@ -329,6 +337,7 @@ pub fn roll_back(world: &World, id: DeploymentId, what: &TakeBack) -> Result<Bod
         deployment: id,
         keep_state: *keep_state,
         derived: derived.clone(),
+        to: to.clone(),
         evidence: evidence.clone(),
     })
 }
@@ -390,6 +399,9 @@ fn admit(
         .get(&id)
         .filter(|release| release.agents.contains(agent))
         .ok_or_else(|| OpenRefused::NoRelease { agent: agent.clone(), release: id })?;
+    if let Some(at) = release.retired {
+        return Err(OpenRefused::Retired { agent: agent.clone(), release: id, at });
+    }
     let provider = &release.manifest.model.provider;
     if !world.providers.contains_key(provider) {
         return Err(OpenRefused::NoProvider { release: id, provider: provider.clone() });

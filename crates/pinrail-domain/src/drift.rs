@@ -46,6 +46,8 @@ pub enum Sign {
     },
     /// The provider's own list of models says otherwise than the catalogue, or has the model no more.
     Listed { was: String, is: String },
+    /// The provider answers that it has no such model.
+    Gone { said: String },
     /// The server lists other tools than the pin.
     Tools {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -104,7 +106,7 @@ impl Sign {
     #[must_use]
     pub fn is_as(&self, other: &Sign) -> bool {
         match (self, other) {
-            (Sign::Border { .. }, Sign::Border { .. }) => true,
+            (Sign::Border { .. }, Sign::Border { .. }) | (Sign::Gone { .. }, Sign::Gone { .. }) => true,
             (one, other) => one == other,
         }
     }

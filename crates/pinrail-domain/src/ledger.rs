@@ -121,6 +121,9 @@ pub enum Body {
         /// Records of others that were derived from its own and go with them.
         #[serde(default, skip_serializing_if = "Ranges::is_empty")]
         derived: Ranges,
+        /// Where agents return to that don't return to the newest before it: that couldn't be called.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        to: BTreeMap<AgentName, DeploymentId>,
         /// What was seen of its rollout.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         evidence: Option<Box<Evidence>>,

@@ -1,12 +1,20 @@
 //! How much rigour an agent needs, and what each tier demands: one table, [`Tier::demands`].
+//!
+//! Nothing else in the code looks at a tier by its name. docs/tiers.md shows the table as [`table()`] writes it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::drift::DriftAction;
 use crate::gate::SuiteKind;
 use crate::model::Identity;
 use crate::rollout::quantity::Span;
+use crate::rollout::spec::Metric;
+
+mod table;
+
+pub use table::{kinds, table};
 
 /// How much rigour an agent needs. Stored: never rename.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,7 +27,7 @@ pub enum Tier {
 }
 
 /// What a tier demands of an agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Demands {
     pub floating_models: Allowed,
     pub unknown_models: Allowed,
@@ -33,6 +41,46 @@ pub struct Demands {
     pub override_needs_second: bool,
     /// How many releases before the active one are kept callable, and probed.
     pub warm: u32,
+    /// How candidates are proven where the agent's settings say nothing.
+    pub rollout: Proof,
+    /// What is watched of a candidate where the settings say nothing.
+    pub guardrails: &'static [Watched],
+    /// What happens when something that is pinned has drifted, where the settings say nothing.
+    pub on_drift: DriftAction,
+}
+
+/// The steps of a tier's own rollout, in their order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Proof {
+    /// Whether it begins with the gate.
+    pub gate: bool,
+    /// The share of live requests that the candidate answers copies of first, in basis points, and for how many runs.
+    pub shadow: Option<(u64, u64)>,
+    /// Whether the segment `internal`, where the agent has one, gets the candidate before the others.
+    pub internal: bool,
+    pub canaries: &'static [Canary],
+    /// Whether a person has the last word.
+    pub approve: bool,
+}
+
+/// A canary step of a tier's own rollout.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Canary {
+    /// The candidate's share, in basis points.
+    pub bps: u64,
+    /// Runs that it lasts at least.
+    pub min_runs: u64,
+    /// How much wider than their margins the guardrails' bounds may be.
+    pub slack: f64,
+}
+
+/// A guardrail of a tier's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watched {
+    pub metric: Metric,
+    pub quantile: Option<f64>,
+    /// How much worse than the incumbent is tolerable.
+    pub margin: f64,
 }
 
 /// Whether something is let through.
@@ -53,6 +101,33 @@ pub enum StampDurability {
     Soon,
 }
 
+/// The shares that `standard` and `critical` go through.
+const WIDENING: [Canary; 3] = [canary(500, 100, 5.0), canary(2_500, 200, 2.0), canary(5_000, 400, 1.0)];
+
+const fn canary(bps: u64, min_runs: u64, slack: f64) -> Canary {
+    Canary { bps, min_runs, slack }
+}
+
+const fn rate(metric: Metric, margin: f64) -> Watched {
+    Watched { metric, quantile: None, margin }
+}
+
+/// The median of the time until an answer is whole.
+const LATENCY: Watched = Watched { metric: Metric::Latency, quantile: Some(0.5), margin: 0.3 };
+
+/// The rates that are watched, each with this margin.
+const fn rates(margin: f64) -> [Watched; 7] {
+    [
+        rate(Metric::ErrorRate, margin),
+        rate(Metric::RefusalRate, margin),
+        rate(Metric::EmptyRate, margin),
+        rate(Metric::ToolErrorRate, margin),
+        rate(Metric::UnknownToolRate, margin),
+        rate(Metric::DriftRate, margin),
+        LATENCY,
+    ]
+}
+
 /// Why a tier refuses a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.describe())]
@@ -65,6 +140,8 @@ pub struct ModelRefused {
 }
 
 impl Tier {
+    pub const ALL: [Tier; 3] = [Tier::Throwaway, Tier::Standard, Tier::Critical];
+
     /// The one table of what each tier demands.
     #[must_use]
     pub fn demands(self) -> Demands {
@@ -78,6 +155,15 @@ impl Tier {
                 gate_max_age: Span::hours(30 * 24),
                 override_needs_second: false,
                 warm: 1,
+                rollout: Proof {
+                    gate: false,
+                    shadow: None,
+                    internal: false,
+                    canaries: const { &[canary(5_000, 20, 10.0)] },
+                    approve: false,
+                },
+                guardrails: const { &[rate(Metric::ErrorRate, 0.05)] },
+                on_drift: DriftAction::Alert,
             },
             Tier::Standard => Demands {
                 floating_models: No,
@@ -87,6 +173,15 @@ impl Tier {
                 gate_max_age: Span::hours(30 * 24),
                 override_needs_second: false,
                 warm: 2,
+                rollout: Proof {
+                    gate: false,
+                    shadow: None,
+                    internal: true,
+                    canaries: &WIDENING,
+                    approve: false,
+                },
+                guardrails: const { &rates(0.02) },
+                on_drift: DriftAction::Alert,
             },
             Tier::Critical => Demands {
                 floating_models: No,
@@ -96,6 +191,15 @@ impl Tier {
                 gate_max_age: Span::hours(7 * 24),
                 override_needs_second: true,
                 warm: 3,
+                rollout: Proof {
+                    gate: true,
+                    shadow: Some((1_000, 100)),
+                    internal: true,
+                    canaries: const { &[canary(100, 50, 10.0), WIDENING[0], WIDENING[1], WIDENING[2]] },
+                    approve: true,
+                },
+                guardrails: const { &rates(0.01) },
+                on_drift: DriftAction::Freeze,
             },
         }
     }

@@ -217,6 +217,17 @@ impl World {
         self.collected.keys().find(counted).copied()
     }
 
+    /// The deployments that rollbacks of `from` lead `agent` to, one after the other, newest first.
+    pub fn fallbacks<'a>(
+        &'a self,
+        agent: &'a AgentName,
+        from: &Deployment,
+    ) -> impl Iterator<Item = &'a Deployment> + 'a {
+        let deployment = |id| self.deployments.get(&id).map(|deployment| &**deployment);
+        let first = self.fallback(agent, from).and_then(deployment);
+        std::iter::successors(first, move |from| self.fallback(agent, from).and_then(deployment))
+    }
+
     /// Whether anything still points at the release.
     #[must_use]
     pub fn is_live(&self, release: ReleaseId) -> bool {
@@ -259,8 +270,8 @@ impl World {
                 self.promote(entry, *deployment)?;
                 self.keep_evidence(*deployment, evidence.as_deref());
             }
-            Body::DeploymentRolledBack { deployment, keep_state, derived, evidence } => {
-                self.roll_back(entry, *deployment, *keep_state, derived)?;
+            Body::DeploymentRolledBack { deployment, evidence, .. } => {
+                self.roll_back(entry)?;
                 self.keep_evidence(*deployment, evidence.as_deref());
             }
             Body::RolloutStep { .. }

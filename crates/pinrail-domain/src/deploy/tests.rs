@@ -259,7 +259,13 @@ fn pointers_alone_go_back_once_and_the_state_may_follow() {
     let derived = state.derived.clone();
     assert_eq!(
         body,
-        Body::DeploymentRolledBack { deployment: id, keep_state: false, derived, evidence: None }
+        Body::DeploymentRolledBack {
+            deployment: id,
+            keep_state: false,
+            derived,
+            to: BTreeMap::new(),
+            evidence: None
+        }
     );
     play.append(vec![body]);
     assert!(roll_back(&play.world, id, &state).is_err());
@@ -270,9 +276,8 @@ fn a_cascade_that_no_entry_holds_is_refused_with_its_size() {
     let mut play = Play::new();
     let id = ingest(&mut play, "docs").unwrap();
     let every_other = |count: u64| TakeBack {
-        keep_state: false,
-        evidence: None,
         derived: Ranges::of((1..=count).map(|n| crate::id::StateSeq(2 * n))),
+        ..TakeBack::default()
     };
     assert!(roll_back(&play.world, id, &every_other(DERIVED_RANGES_MAX as u64)).is_ok());
     let refusal = roll_back(&play.world, id, &every_other(DERIVED_RANGES_MAX as u64 + 1)).unwrap_err();
@@ -280,11 +285,7 @@ fn a_cascade_that_no_entry_holds_is_refused_with_its_size() {
         "20001 records were derived from what deployment 1 wrote, in more than 20000 separate ranges";
     assert_eq!(refusal.to_string(), expected);
     // In one range, as many as there are.
-    let all = TakeBack {
-        keep_state: false,
-        evidence: None,
-        derived: Ranges::of((1..=90_000).map(crate::id::StateSeq)),
-    };
+    let all = TakeBack { derived: Ranges::of((1..=90_000).map(crate::id::StateSeq)), ..TakeBack::default() };
     assert!(roll_back(&play.world, id, &all).is_ok());
 }
 
@@ -321,4 +322,68 @@ proptest! {
         prop_assert!(!play.world.pointers.values().any(named));
         prop_assert!(!(1..=play::RELEASES).any(|n| play.world.is_live(release_id(n))));
     }
+}
+
+#[test]
+fn a_rollback_can_lead_past_what_cannot_be_called() {
+    let mut play = Play::new();
+    for release in [1, 2, 3] {
+        play.open(&["planner", "executor"], release, "default", Traffic::Now);
+    }
+    let last = play.open(&["planner", "executor"], 4, "default", Traffic::Now);
+    let check = |play: &Play, gone: &[(&str, u32)], expected: &[(&str, Option<u64>, &[u64], bool)]| {
+        let trouble = |of: &AgentName, release: ReleaseId| {
+            let is = |(name, n): &&(&str, u32)| agent(name) == *of && release_id(*n) == release;
+            gone.iter().find(is).map(|_| "it is gone".to_owned())
+        };
+        let found = landings(&play.world, last, trouble);
+        let told: Vec<_> = found
+            .iter()
+            .map(|Landing { agent, to, passed_over, callable }| {
+                let passed: Vec<u64> = passed_over.iter().map(|one| one.deployment.0).collect();
+                (agent.to_string(), to.map(|id| id.0), passed, *callable)
+            })
+            .collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(agent, to, passed, callable)| ((*agent).to_owned(), *to, passed.to_vec(), *callable))
+            .collect();
+        assert_eq!(told, expected, "{gone:?}");
+    };
+    let both = |to, passed: &'static [u64], callable| {
+        [("executor", to, passed, callable), ("planner", to, passed, callable)]
+    };
+    check(&play, &[], &both(Some(3), &[], true));
+    // What moved together comes back together.
+    check(&play, &[("planner", 3)], &both(Some(2), &[3], true));
+    check(&play, &[("planner", 3), ("executor", 2)], &both(Some(1), &[3, 2], true));
+    // Nothing can be called: then as a rollback without this (I7).
+    check(&play, &[("planner", 3), ("executor", 2), ("planner", 1)], &both(Some(3), &[3, 2, 1], false));
+
+    let to = |id: u64| [(agent("planner"), DeploymentId(id)), (agent("executor"), DeploymentId(id))].into();
+    let body = |to| roll_back(&play.world, last, &TakeBack { to, ..TakeBack::default() }).unwrap();
+    for wrong in [0, 4, 9] {
+        assert!(play.clone().try_append(body(to(wrong))).is_err(), "{wrong}");
+    }
+    assert!(play.clone().try_append(body([(agent("writer"), DeploymentId(1))].into())).is_err());
+    let body = body(to(1));
+    let written = serde_json::to_string(&body).unwrap();
+    assert!(written.contains(r#""to":{"executor":1,"planner":1}"#), "{written}");
+    play.append(vec![body]);
+    let active = |play: &Play| play.world.pointer(&agent("planner"), &segment("default")).active;
+    assert_eq!(active(&play), Some(DeploymentId(1)));
+    // What was passed over stays committed: its state counts on.
+    let now = play.world.head.seq;
+    assert!(play.world.commits.is_committed(DeploymentId(2), now));
+    assert!(play.world.commits.is_committed(DeploymentId(3), now));
+}
+
+#[test]
+fn what_is_retired_is_not_deployed_again() {
+    let mut play = Play::new();
+    play.append(vec![Body::ReleaseRetired { release: release_id(1) }]);
+    let refusal = opened(&play, &wish(&["planner"], 1, "default")).unwrap_err();
+    assert!(refusal.starts_with("release "), "{refusal}");
+    assert!(refusal.contains(" of agent `planner` was retired at 20"), "{refusal}");
+    assert_eq!(opened(&play, &wish(&["planner"], 2, "default")), Ok(vec!["deployment_opened"]));
 }

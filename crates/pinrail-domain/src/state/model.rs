@@ -162,7 +162,7 @@ impl Model {
                 let what = TakeBack {
                     keep_state: *keep_state,
                     derived: self.derived(*keep_state, *cascade),
-                    evidence: None,
+                    ..TakeBack::default()
                 };
                 deploy::roll_back(&self.world, id, &what).map_or(Act::Nothing, |body| Act::Append(vec![body]))
             }

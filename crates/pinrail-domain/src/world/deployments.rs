@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use super::{PointerKey, World};
 use crate::deployment::{Deployment, Hold, Status};
-use crate::id::DeploymentId;
+use crate::id::{AgentName, DeploymentId};
 use crate::ledger::{Body, Entry};
 use crate::rollout::{Plan, Rollout, Weights};
 use crate::share::Share;
 use crate::state::Moment;
-use crate::state::view::Ranges;
 
 impl World {
     /// Takes in an opening. Panics for an entry of anything else.
@@ -112,13 +111,13 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn roll_back(
-        &mut self,
-        entry: &Entry,
-        id: DeploymentId,
-        keep_state: bool,
-        derived: &Ranges,
-    ) -> Result<(), String> {
+    /// Takes in a rollback. Panics for an entry of anything else.
+    pub(super) fn roll_back(&mut self, entry: &Entry) -> Result<(), String> {
+        let Body::DeploymentRolledBack { deployment: id, keep_state, derived, to, evidence: _ } = &entry.body
+        else {
+            panic!("entry {} takes nothing back", entry.seq)
+        };
+        let (id, keep_state) = (*id, *keep_state);
         let deployment = self.deployments.get(&id).ok_or("no such deployment")?;
         let was_promoted = match deployment.status {
             Status::Candidate { .. } => false,
@@ -133,9 +132,10 @@ impl World {
         // What was never committed can't go on counting.
         let kept_state = keep_state && was_promoted;
         let mut deployment = Deployment::clone(deployment);
+        self.check_landings(&deployment, to)?;
         let hold = Hold { deployment: id, since: entry.at, seq: entry.seq, why: entry.reason.clone() };
         for key in pointer_keys(&deployment) {
-            let fallback = self.fallback(&key.0, &deployment);
+            let fallback = to.get(&key.0).copied().or_else(|| self.fallback(&key.0, &deployment));
             let Some(pointer) = self.pointers.get_mut(&key) else { continue };
             if pointer.candidate == Some(id) {
                 pointer.candidate = None;
@@ -153,6 +153,23 @@ impl World {
             Arc::make_mut(&mut self.commits).retract(id, seq, derived);
         }
         self.deployments.insert(id, Arc::new(deployment));
+        Ok(())
+    }
+
+    /// Agents return only to what served them before, and only those that the rollback moves.
+    fn check_landings(
+        &self,
+        from: &Deployment,
+        to: &BTreeMap<AgentName, DeploymentId>,
+    ) -> Result<(), String> {
+        for (agent, landing) in to {
+            if self.pointer(agent, &from.segment).active != Some(from.id) {
+                return Err(format!("it doesn't serve {agent}"));
+            }
+            if !self.fallbacks(agent, from).any(|before| before.id == *landing) {
+                return Err(format!("deployment {landing} didn't serve {agent} before it"));
+            }
+        }
         Ok(())
     }
 

@@ -293,6 +293,7 @@ fn an_entry_that_contradicts_the_ones_before_it_is_named_and_changes_nothing() {
         deployment,
         keep_state: false,
         derived: Ranges::default(),
+        to: BTreeMap::new(),
         evidence: None,
     };
     check(&play, rolled_back(gone), &contradicts("deployment_rolled_back", "it is rolled back"));

@@ -1,83 +1,63 @@
-//! What a tier's agents go through where their settings say nothing.
+//! What a tier's agents go through where their settings say nothing: the tier's own table, as steps and guardrails.
 
 use super::super::quantity::{Margin, Percent, Span};
-use super::super::spec::{GuardrailSpec, Measure, Metric, OnBreach};
+use super::super::spec::{GuardrailSpec, OnBreach};
 use super::{INTERNAL, Step};
 use crate::agent::AgentSpec;
 use crate::id::SegmentName;
 use crate::share::Share;
-use crate::tier::Tier;
+use crate::tier::{Canary, Proof, Tier, Watched};
+
+/// Long enough for a weekend.
+const DEADLINE: Span = Span::hours(72);
 
 pub(super) fn steps(spec: &AgentSpec, segment: &SegmentName) -> Vec<Step> {
-    let canary = |bps: u64, min_runs, slack| Step::Canary {
-        percent: Percent(Share::from_bps(bps).expect("written below, all within 100 %")),
+    let Proof { gate, shadow, internal, canaries, approve } = spec.tier.demands().rollout;
+    let canary = |Canary { bps, min_runs, slack }: Canary, segments| Step::Canary {
+        percent: percent(bps),
         min_runs,
-        segments: Vec::new(),
-        deadline: Span::hours(72),
+        segments,
+        deadline: DEADLINE,
         slack,
     };
-    let internal = spec.segments.iter().find(|known| known.name.as_str() == INTERNAL);
-    // Another segment's deployment has no say over the internal one's traffic.
-    let internal = internal.filter(|_| segment.as_str() == SegmentName::DEFAULT).map(|known| Step::Canary {
-        percent: Percent(Share::from_bps(5_000).expect("a half")),
-        min_runs: 50,
-        segments: vec![known.name.clone()],
-        deadline: Span::hours(72),
-        slack: 10.0,
+    let shadow = shadow.map(|(bps, min_runs)| Step::Shadow {
+        percent: percent(bps),
+        min_runs,
+        max_divergence: None,
+        budget: None,
+        deadline: DEADLINE,
     });
-    let widening = || [canary(500, 100, 5.0), canary(2_500, 200, 2.0), canary(5_000, 400, 1.0)];
-    match spec.tier {
-        Tier::Throwaway => vec![canary(5_000, 20, 10.0)],
-        Tier::Standard => internal.into_iter().chain(widening()).collect(),
-        Tier::Critical => {
-            let shadow = Step::Shadow {
-                percent: Percent(Share::from_bps(1_000).expect("a tenth")),
-                min_runs: 100,
-                max_divergence: None,
-                budget: None,
-                deadline: Span::hours(72),
-            };
-            let first = [canary(100, 50, 10.0)];
-            let before = [Step::Gate, shadow].into_iter().chain(internal).chain(first);
-            before.chain(widening()).chain([Step::Approve { by: Vec::new() }]).collect()
-        }
-    }
+    let own = spec.segments.iter().find(|known| internal && known.name.as_str() == INTERNAL);
+    // Another segment's deployment has no say over the internal one's traffic.
+    let own = own.filter(|_| segment.as_str() == SegmentName::DEFAULT);
+    let own = own.map(|known| canary(INTERNAL_FIRST, vec![known.name.clone()]));
+    gate.then_some(Step::Gate)
+        .into_iter()
+        .chain(shadow)
+        .chain(own)
+        .chain(canaries.iter().map(|step| canary(*step, Vec::new())))
+        .chain(approve.then(|| Step::Approve { by: Vec::new() }))
+        .collect()
 }
 
+/// Half of the internal traffic: those are the people who say so when it is worse.
+const INTERNAL_FIRST: Canary = Canary { bps: 5_000, min_runs: 50, slack: 10.0 };
+
 pub(super) fn guardrails(tier: Tier) -> Vec<GuardrailSpec> {
-    let guardrail = |metric, margin, quantile| GuardrailSpec {
-        metric,
+    let guardrail = |Watched { metric, quantile, margin }: &Watched| GuardrailSpec {
+        metric: metric.clone(),
         name: None,
         direction: None,
-        quantile,
-        margin: Some(Margin(margin)),
+        quantile: *quantile,
+        margin: Some(Margin(*margin)),
         alpha: None,
         on_breach: OnBreach::Rollback,
         min_samples: None,
         prometheus: None,
     };
-    let standard = || {
-        vec![
-            guardrail(Metric::ErrorRate, 0.02, None),
-            guardrail(Metric::RefusalRate, 0.02, None),
-            guardrail(Metric::EmptyRate, 0.02, None),
-            guardrail(Metric::ToolErrorRate, 0.02, None),
-            guardrail(Metric::UnknownToolRate, 0.02, None),
-            guardrail(Metric::DriftRate, 0.02, None),
-            guardrail(Metric::Latency, 0.3, Some(0.5)),
-        ]
-    };
-    match tier {
-        Tier::Throwaway => vec![guardrail(Metric::ErrorRate, 0.05, None)],
-        Tier::Standard => standard(),
-        Tier::Critical => {
-            let mut all = standard();
-            for guardrail in &mut all {
-                if guardrail.metric.measure() == Measure::Rate {
-                    guardrail.margin = Some(Margin(0.01));
-                }
-            }
-            all
-        }
-    }
+    tier.demands().guardrails.iter().map(guardrail).collect()
+}
+
+fn percent(bps: u64) -> Percent {
+    Percent(Share::from_bps(bps).expect("the table's shares are all within 100 %"))
 }

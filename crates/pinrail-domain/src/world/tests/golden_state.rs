@@ -235,7 +235,7 @@ fn ingest(teller: &mut Teller, name: &str) -> DeploymentId {
 }
 
 fn back(teller: &mut Teller, id: DeploymentId, keep_state: bool, derived: Ranges) {
-    let body =
-        deploy::roll_back(&teller.world, id, &TakeBack { keep_state, derived, evidence: None }).unwrap();
+    let body = deploy::roll_back(&teller.world, id, &TakeBack { keep_state, derived, ..TakeBack::default() })
+        .unwrap();
     teller.tell("it was wrong", vec![body]);
 }

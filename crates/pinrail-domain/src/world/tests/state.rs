@@ -15,7 +15,7 @@ fn ingest(play: &mut Play, name: &str) -> DeploymentId {
 }
 
 fn back(deployment: DeploymentId, keep_state: bool, derived: Ranges) -> Body {
-    Body::DeploymentRolledBack { deployment, keep_state, derived, evidence: None }
+    Body::DeploymentRolledBack { deployment, keep_state, derived, to: BTreeMap::new(), evidence: None }
 }
 
 fn committed_now(play: &Play, id: DeploymentId) -> bool {
