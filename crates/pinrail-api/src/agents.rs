@@ -4,8 +4,10 @@
 //! parameter `reason`.
 
 use pinrail_domain::agent::AgentSpec;
+use pinrail_domain::explain::Demand;
 use pinrail_domain::id::{AgentName, ProviderName};
 use pinrail_domain::provider::ProviderSpec;
+use pinrail_domain::tier::Tier;
 use serde::{Deserialize, Serialize};
 
 /// An agent and its settings.
@@ -20,6 +22,16 @@ pub struct Agent {
 pub struct Provider {
     pub provider: ProviderName,
     pub spec: ProviderSpec,
+}
+
+/// What an agent's tier demands of it: `GET /api/v1/agents/{agent}/explain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    pub agent: AgentName,
+    pub tier: Tier,
+    /// Whether nothing is missing.
+    pub met: bool,
+    pub demands: Vec<Demand>,
 }
 
 /// What a put or delete did.

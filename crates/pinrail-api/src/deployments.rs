@@ -127,6 +127,12 @@ pub struct Flip {
     /// Records of others that a cascade took along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_along: Option<u64>,
+    /// What a rollback to what can be called passed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<back::PassedOver>,
+    /// The agents for which nothing was found that can be called: they went where any rollback leads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncallable: Vec<AgentName>,
 }
 
 /// Keys that a deployment and others wrote without seeing each other.

@@ -30,6 +30,7 @@ pub mod spaces;
 pub mod state;
 pub mod status;
 pub mod vectors;
+pub mod warm;
 pub mod webhooks;
 
 /// A page of a list.

@@ -70,6 +70,7 @@ codes! {
     NoRoute = 404, "no_route", "there is no such address";
     MethodNotAllowed = 405, "method_not_allowed", "the address does not take this method";
     NothingActive = 409, "nothing_active", "nothing is deployed there";
+    Retired = 409, "retired", "the release is retired";
     ModelRefused = 409, "model_refused", "the tier refuses the model";
     CandidateExists = 409, "candidate_exists", "another candidate is in the way";
     AlreadyActive = 409, "already_active", "nothing would change";

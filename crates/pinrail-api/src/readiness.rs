@@ -3,6 +3,8 @@
 use pinrail_domain::id::Epoch;
 use serde::{Deserialize, Serialize};
 
+use crate::warm::WarmRelease;
+
 /// All indicators, as of one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {
@@ -10,6 +12,9 @@ pub struct Readiness {
     pub ready: bool,
     pub epoch: Epoch,
     pub indicators: Vec<Indicator>,
+    /// What serves and what a rollback may return to, with what its newest probe came to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warm: Vec<WarmRelease>,
 }
 
 /// One thing that a rollback depends on.

@@ -72,6 +72,23 @@ pub struct Bumped {
     pub to: Option<String>,
 }
 
+/// A release that nobody needs any more: `POST /api/v1/releases/{release}/retire`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retire {
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// A release that can't be deployed any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    pub release: ReleaseId,
+    pub short: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
 /// A release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Release {
@@ -87,4 +104,7 @@ pub struct Release {
     pub live: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_override: Option<String>,
+    /// Since when nobody may deploy it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired: Option<Timestamp>,
 }

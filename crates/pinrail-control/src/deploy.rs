@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::assign::Salt;
 use pinrail_domain::deploy::{
-    self, Grounds, IngestRefused, NotHeld, Open, OpenRefused, PromoteRefused, RollBackRefused, TakeBack,
-    WeightRefused,
+    self, Grounds, IngestRefused, Landing, NotHeld, Open, OpenRefused, PromoteRefused, RollBackRefused,
+    TakeBack, WeightRefused, landings,
 };
-use pinrail_domain::id::{AgentName, DeploymentId, Epoch, IngestName, LedgerSeq, SegmentName};
+use pinrail_domain::id::{AgentName, DeploymentId, Epoch, IngestName, LedgerSeq, ReleaseId, SegmentName};
 use pinrail_domain::rollout::plan::BadRollout;
 use pinrail_domain::rollout::{Plan, RolloutSpec};
 use pinrail_domain::share::Share;
@@ -18,6 +18,7 @@ use pinrail_store::journal::{OpenRuns, Run, RunFilter};
 use serde::{Deserialize, Serialize};
 
 use crate::contracts::ContractError;
+use crate::readiness::Surroundings;
 use crate::{By, CommitError, Committed, Control};
 
 pub mod blast;
@@ -48,6 +49,21 @@ pub struct Flipped {
     /// Keys that a promoted deployment and others wrote without seeing each other, as of just before.
     #[serde(default, skip_serializing_if = "Conflicts::is_empty")]
     pub conflicts: Conflicts,
+    /// What a rollback to what can be called passed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
+    /// The agents for which nothing was found that can be called: they went where any rollback leads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncallable: Vec<AgentName>,
+}
+
+/// A deployment that a rollback didn't return to. It stays committed, with what it wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    pub agent: AgentName,
+    pub deployment: DeploymentId,
+    pub release: ReleaseId,
+    pub why: String,
 }
 
 /// Why a deployment isn't opened.
@@ -164,6 +180,38 @@ impl Control {
         Ok(done)
     }
 
+    /// Takes a deployment back to the newest before it that can be called, as far as is known here without asking anybody:
+    /// one ledger append, too, and never blocked: where nothing can be called, it leads where any rollback does (I5, I7).
+    pub async fn roll_back_to_callable(
+        &self,
+        by: By,
+        id: DeploymentId,
+        what: TakeBack,
+        around: &Surroundings,
+    ) -> Result<Committed<Flipped>, CommitError<RollBackRefused>> {
+        let what = TakeBack { evidence: what.evidence.or_else(|| self.seen(id)), ..what };
+        let decide = |world: &World| {
+            let landings = self.landings(world, id, around);
+            let what = TakeBack { to: chosen(&landings), ..what.clone() };
+            Ok((vec![deploy::roll_back(world, id, &what)?], landings))
+        };
+        let report = |world: &World, landings: Vec<Landing>| {
+            let (passed_over, uncallable) = told(landings);
+            Flipped { passed_over, uncallable, ..flipped(world, id) }
+        };
+        let done = self.commit(by, decide, report).await?;
+        if !done.replayed {
+            self.inner.flips.note(id, done.took_us);
+        }
+        Ok(done)
+    }
+
+    /// Where taking a deployment back leads, when it may only lead to what can be called.
+    #[must_use]
+    pub fn landings(&self, world: &World, id: DeploymentId, around: &Surroundings) -> Vec<Landing> {
+        landings(world, id, |_, release| self.trouble(world, around, release))
+    }
+
     /// Sets a candidate's share of traffic.
     pub async fn set_weight(
         &self,
@@ -264,5 +312,28 @@ pub(crate) fn flipped(world: &World, id: DeploymentId) -> Flipped {
         active: deployment.releases.keys().map(active).collect(),
         ingest: deployment.ingest.clone(),
         conflicts: Conflicts::default(),
+        passed_over: Vec::new(),
+        uncallable: Vec::new(),
     }
+}
+
+/// Where agents go that don't go to the newest before: only where that one can't be called and an older one can.
+pub(crate) fn chosen(landings: &[Landing]) -> BTreeMap<AgentName, DeploymentId> {
+    let chosen = landings.iter().filter(|landing| landing.callable && !landing.passed_over.is_empty());
+    chosen.filter_map(|landing| Some((landing.agent.clone(), landing.to?))).collect()
+}
+
+/// What is told of landings: what was passed over, and for whom nothing can be called.
+#[must_use]
+pub fn told(landings: Vec<Landing>) -> (Vec<PassedOver>, Vec<AgentName>) {
+    let (mut passed, mut uncallable) = (Vec::new(), Vec::new());
+    for Landing { agent, passed_over, callable, to: _ } in landings {
+        if !callable {
+            uncallable.push(agent.clone());
+        }
+        passed.extend(passed_over.into_iter().map(|deploy::PassedOver { deployment, release, why }| {
+            PassedOver { agent: agent.clone(), deployment, release, why }
+        }));
+    }
+    (passed, uncallable)
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use pinrail_domain::id::{Epoch, LedgerSeq};
 use pinrail_domain::ledger::Head;
-use pinrail_domain::model::Catalogue;
+use pinrail_domain::model::{Catalogue, Layers};
 use pinrail_domain::routes::Routes;
 use pinrail_domain::time::{Clock, Entropy};
 use pinrail_domain::world::World;
@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, watch};
 pub mod agents;
 mod append;
 pub mod approvals;
+pub mod catalogue;
 pub mod commit;
 pub mod contracts;
 pub mod deploy;
@@ -28,6 +29,7 @@ pub mod dial;
 pub mod drift;
 pub mod drill;
 pub mod errors;
+mod explain;
 pub mod gates;
 pub mod keys;
 pub mod ledger;
@@ -39,10 +41,12 @@ pub mod pairs;
 pub mod proof;
 pub mod publish;
 pub mod readiness;
+pub mod retire;
 pub mod rollouts;
 pub mod runs;
 pub mod state;
 mod tasks;
+pub mod warm;
 pub mod webhooks;
 
 pub use commit::{By, CommitError, Committed, Idempotency};
@@ -58,7 +62,8 @@ pub struct Options {
     pub store: Arc<dyn Store>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
-    pub catalogue: Arc<Catalogue>,
+    /// What is known about models beside what the ledger says.
+    pub catalogue: Layers,
     /// Where indexes of vectors are kept between starts; none builds them anew each time.
     pub vectors_folder: Option<PathBuf>,
 }
@@ -73,7 +78,8 @@ struct Inner {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    catalogue: Arc<Catalogue>,
+    catalogue: catalogue::Known,
+    probes: warm::Probes,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Held while one change is decided and appended, so that decisions don't race each other.
     committing: Arc<Mutex<()>>,
@@ -132,9 +138,10 @@ impl Control {
         &self.inner.states
     }
 
+    /// What is known about models now.
     #[must_use]
-    pub fn catalogue(&self) -> &Catalogue {
-        &self.inner.catalogue
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.inner.catalogue.now()
     }
 
     /// The releases' contracts, loaded as needed.

@@ -12,15 +12,18 @@ use pinrail_domain::member::Change;
 use pinrail_domain::time::{Clock, Timestamp};
 use pinrail_domain::world::{Corrupt, World};
 use pinrail_store::journal::{Append, RunFilter, Write, WriteError};
+use pinrail_store::sightings::{Sighting, SightingKind};
 use pinrail_store::{Store, StoreError};
 use tokio::sync::{Mutex, watch};
 
 use crate::append::READ_ENTRIES;
+use crate::catalogue::Known;
 use crate::contracts::Contracts;
 use crate::members::{EPOCHS_KEPT, Members};
 use crate::observe::Observer;
 use crate::runs::{QUEUE_MAX, Runs};
 use crate::state::States;
+use crate::warm::Probes;
 use crate::{Control, Inner, Options, Snapshot, tasks};
 
 /// What opening found and mended.
@@ -69,6 +72,8 @@ impl Control {
         let entries = world.head.seq.0;
         let CutOff { closed, left } = close_cut_off_calls(&*store, &*clock).await?;
 
+        let catalogue = Known::open(&*store, catalogue, &world).await;
+        let probes = Probes::read(seen(&*store, SightingKind::Probe).await);
         let (epoch, _) = watch::channel(world.epoch);
         let (heads, _) = watch::channel(world.head.seq);
         let members = Members::open(Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
@@ -80,7 +85,7 @@ impl Control {
             store: Arc::clone(&store),
             snapshot: Arc::clone(&snapshot),
             contracts: Arc::clone(&contracts),
-            catalogue: Arc::clone(&catalogue),
+            catalogue: catalogue.handle(),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
         })
@@ -101,6 +106,7 @@ impl Control {
                 clock,
                 entropy,
                 catalogue,
+                probes,
                 snapshot,
                 committing: Arc::new(Mutex::new(())),
                 behind: AtomicBool::new(false),
@@ -123,6 +129,7 @@ impl Control {
         crate::state::collect::go_on(&inner);
         tasks::spawn(crate::state::erase::go_on(Arc::clone(&inner)));
         tasks::spawn(forget_old_answers(Arc::downgrade(&inner)));
+        tasks::spawn(crate::catalogue::follow(Arc::downgrade(&inner)));
         tasks::spawn(load_live_releases(Arc::clone(&inner)));
         tasks::spawn(crate::proof::manifests::keep(Arc::downgrade(&inner)));
         for run in left {
@@ -130,6 +137,14 @@ impl Control {
         }
         Ok((Control { inner }, Recovered { entries, calls_closed: closed }))
     }
+}
+
+/// What an earlier process saw. What can't be read is looked at again.
+async fn seen(store: &dyn Store, kind: SightingKind) -> Vec<Sighting> {
+    store.sighting_list(kind).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, ?kind, "what was seen of providers cannot be read; it is looked at again");
+        Vec::new()
+    })
 }
 
 /// Loads what pointers name, so that no first call waits for the store, and what can't be loaded is said now.

@@ -74,7 +74,7 @@ impl Control {
     pub fn judge(&self, world: &World, manifest: &Manifest) -> Identity {
         let provider = world.providers.get(&manifest.model.provider);
         let catalogue = provider.map_or("", |provider| provider.catalogue.as_str());
-        self.inner.catalogue.judge(catalogue, &manifest.model.snapshot)
+        self.catalogue().judge(catalogue, &manifest.model.snapshot)
     }
 
     /// Creates a release for an agent; an existing one is left as it is.

@@ -61,7 +61,7 @@ pub(crate) struct Parts {
     pub store: Arc<dyn Store>,
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub contracts: Arc<Contracts>,
-    pub catalogue: Arc<Catalogue>,
+    pub catalogue: Arc<ArcSwap<Catalogue>>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub observer: Arc<Observer>,
@@ -381,7 +381,7 @@ impl Runs {
     fn pin_gone(&self, stamp: &Stamp) -> Option<String> {
         let snapshot = self.parts.snapshot.load();
         let catalogue = &snapshot.world.providers.get(&stamp.provider)?.catalogue;
-        match self.parts.catalogue.lifecycle(catalogue, &stamp.snapshot, self.parts.clock.now()) {
+        match self.parts.catalogue.load().lifecycle(catalogue, &stamp.snapshot, self.parts.clock.now()) {
             Lifecycle::Retired { .. } => Some(format!(
                 "the catalogue says that {} retired model `{}`; deploy a release with another pin",
                 stamp.provider, stamp.snapshot

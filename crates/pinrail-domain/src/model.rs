@@ -17,6 +17,7 @@ mod catalogue;
 mod date;
 mod file;
 mod judge;
+mod layers;
 mod lifecycle;
 mod newer;
 mod pattern;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use catalogue::{CATALOGUE_BYTES_MAX, Catalogue, CatalogueError, FORMAT_VERSION};
 pub use judge::{ID_BYTES_MAX, Identity};
+pub use layers::Layers;
 pub use lifecycle::{Lifecycle, RETIRING_SOON_DAYS};
 pub use newer::Newer;
 pub use price::{NanoUsd, Price, Tokens};

@@ -31,7 +31,7 @@ pub enum Need {
     Dial { place: String },
     /// It judges the gates of another agent.
     Judge { agent: AgentName, of: AgentName },
-    /// Runs go on in a deployment that holds it; they, or runs that they start, may call it.
+    /// Runs go on in a deployment that holds it (0: gates' runs); they, or runs that they start, may call it.
     Runs { deployment: DeploymentId, open: u64 },
 }
 
@@ -141,6 +141,7 @@ impl fmt::Display for Need {
             Need::Fallback { agent } => write!(f, "{agent} names it as what answers at `fallback`"),
             Need::Dial { place } => write!(f, "the dial of {place} stands at `fallback` with it"),
             Need::Judge { agent, of } => write!(f, "as what {agent} runs, it judges the gates of {of}"),
+            Need::Runs { deployment: DeploymentId(0), open } => write!(f, "gates ask it in {open} runs"),
             Need::Runs { deployment, open } => write!(f, "{open} runs are open in deployment {deployment}"),
         }
     }

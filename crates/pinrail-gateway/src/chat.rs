@@ -102,7 +102,7 @@ pub fn ready(
     let part = provider.catalogue.as_str();
     let prepared: Arc<Prepared> = shared
         .releases
-        .get(contract, &shared.catalogue, part, &shared.limits)
+        .get(contract, &shared.catalogue.load(), part, &shared.limits)
         .map_err(|unusable| release_unusable(&unusable))?;
     let upstream = shared.upstreams.get(&stamp.provider, provider)?;
     let credential = upstream.credential(&*shared.secrets)?;

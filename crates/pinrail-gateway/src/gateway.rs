@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::{Method, Request, Response, StatusCode, Uri};
 use pinrail_domain::journal::FaultOf;
 use pinrail_domain::key::Tenants;
@@ -28,8 +29,8 @@ pub struct Options {
     pub runs: Arc<dyn Runs>,
     pub secrets: Arc<dyn Secrets>,
     pub clock: Arc<dyn Clock>,
-    /// Prices, and which served names are the pinned model's.
-    pub catalogue: Arc<Catalogue>,
+    /// Prices, and which served names are the pinned model's; what is put in here holds from the next call on.
+    pub catalogue: Arc<ArcSwap<Catalogue>>,
     /// Where `sim:` leads, up to and with `/v1`; none where no simulated provider runs.
     pub sim_base: Option<Uri>,
     pub limits: Limits,
@@ -46,7 +47,7 @@ pub struct Shared {
     pub runs: Arc<dyn Runs>,
     pub secrets: Arc<dyn Secrets>,
     pub clock: Arc<dyn Clock>,
-    pub catalogue: Arc<Catalogue>,
+    pub catalogue: Arc<ArcSwap<Catalogue>>,
     pub limits: Limits,
     pub releases: PreparedReleases,
     pub upstreams: Upstreams,

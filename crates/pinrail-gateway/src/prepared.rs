@@ -27,8 +27,9 @@ pub struct Prepared {
     /// Only in verify mode.
     pinned_tools: Option<PinnedTools>,
     mode: PromptMode,
-    /// The part of the catalogue that `price` was read from.
-    catalogue: String,
+    /// What `price` was read from: another catalogue, or another part of it, may have another.
+    catalogue: Arc<Catalogue>,
+    part: String,
     pub price: Option<Price>,
 }
 
@@ -67,7 +68,7 @@ struct Map {
 impl Prepared {
     fn new(
         contract: &Contract,
-        catalogue: &Catalogue,
+        catalogue: &Arc<Catalogue>,
         part: &str,
         limits: &Limits,
     ) -> Result<Prepared, Unusable> {
@@ -94,7 +95,8 @@ impl Prepared {
             tools,
             pinned_tools,
             mode,
-            catalogue: part.to_owned(),
+            catalogue: Arc::clone(catalogue),
+            part: part.to_owned(),
             price: catalogue.price(part, &model.snapshot),
         })
     }
@@ -146,12 +148,14 @@ impl PreparedReleases {
     pub fn get(
         &self,
         contract: &Contract,
-        catalogue: &Catalogue,
+        catalogue: &Arc<Catalogue>,
         part: &str,
         limits: &Limits,
     ) -> Result<Arc<Prepared>, Unusable> {
         let known = self.map.load().entries.get(&contract.id).map(|(_, prepared)| Arc::clone(prepared));
-        if let Some(prepared) = known.filter(|prepared| prepared.catalogue == part) {
+        let fits =
+            |prepared: &Arc<Prepared>| prepared.part == part && Arc::ptr_eq(&prepared.catalogue, catalogue);
+        if let Some(prepared) = known.filter(fits) {
             return Ok(prepared);
         }
         let prepared = Arc::new(Prepared::new(contract, catalogue, part, limits)?);
@@ -188,8 +192,9 @@ mod tests {
     #[test]
     fn releases_are_prepared_once_and_the_oldest_goes_first() {
         let releases = PreparedReleases::new(2);
+        let catalogue = Arc::new(Catalogue::embedded().clone());
         let get = |name: &str, part: &str| {
-            releases.get(&contract(name), Catalogue::embedded(), part, &Limits::default()).unwrap()
+            releases.get(&contract(name), &catalogue, part, &Limits::default()).unwrap()
         };
         let (a, b) = (get("a", "openai"), get("b", "openai"));
         assert!(Arc::ptr_eq(&a, &get("a", "openai")) && a.price.is_some());
@@ -198,6 +203,17 @@ mod tests {
         assert!(!Arc::ptr_eq(&a, &get("a", "openai")));
         // Another part of the catalogue has other prices.
         assert!(get("a", "sim").price.is_none());
+        // So may another catalogue: prices follow it.
+        let dearer = r#"version = 1
+            as_of = "2026-11-20"
+            [[providers.openai.groups]]
+            source = "a test"
+            as_of = "2026-11-20"
+            models = [{ id = "gpt-4o-2024-08-06", price = { input = 9.0, output = 9.0 } }]"#;
+        let dearer =
+            Catalogue::overlaid(Catalogue::embedded().clone(), Catalogue::from_toml(dearer).unwrap());
+        let dearer = releases.get(&contract("a"), &Arc::new(dearer), "openai", &Limits::default()).unwrap();
+        assert_ne!(dearer.price, a.price);
         assert_eq!(releases.map.load().entries.len(), 2);
     }
 }

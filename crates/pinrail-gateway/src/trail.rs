@@ -126,7 +126,7 @@ impl Trail {
         let drift = self.drift(&observed);
         let price = match &drift {
             Some(Event::Drift { served, .. }) => {
-                self.shared.catalogue.price(&self.begun.provider.catalogue, served).or(self.price)
+                self.shared.catalogue.load().price(&self.begun.provider.catalogue, served).or(self.price)
             }
             Some(_) | None => self.price,
         };
@@ -205,7 +205,7 @@ impl Trail {
     fn drift(&self, observed: &Observed) -> Option<Event> {
         let served = observed.served_model.as_deref()?;
         let pinned = &self.begun.stamp.snapshot;
-        match self.shared.catalogue.served_matches(&self.begun.provider.catalogue, pinned, served) {
+        match self.shared.catalogue.load().served_matches(&self.begun.provider.catalogue, pinned, served) {
             Served::Different => Some(Event::Drift {
                 call: self.begun.call,
                 pinned: pinned.clone(),

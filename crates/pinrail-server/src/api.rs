@@ -27,5 +27,6 @@ pub mod runs;
 pub mod state;
 pub mod status;
 pub mod vectors;
+pub mod warm;
 pub mod watch;
 pub mod webhooks;

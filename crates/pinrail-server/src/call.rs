@@ -10,6 +10,7 @@ use http::header::HeaderName;
 use http::request::Parts;
 use pinrail_api::problem::{Code, Problem};
 use pinrail_control::keys::Caller;
+use pinrail_control::readiness::Surroundings;
 use pinrail_control::{By, Control, Idempotency};
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{Generation, IdempotencyKey, TenantId};
@@ -86,6 +87,13 @@ impl Call {
     /// The body as JSON where there may be none.
     pub fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
         if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+
+    /// What the control plane can't know by itself.
+    pub fn surroundings(&self) -> Surroundings {
+        let missing = (self.state.missing_keys)();
+        let keyless_providers = missing.into_iter().filter_map(|key| key.provider.parse().ok()).collect();
+        Surroundings { keyless_providers }
     }
 
     /// Who changes something, and why.

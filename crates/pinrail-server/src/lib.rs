@@ -38,6 +38,7 @@ mod state_call;
 #[cfg(test)]
 mod testing;
 mod unread;
+pub mod warm;
 
 pub use limits::Limits;
 pub use lists::ModelLists;

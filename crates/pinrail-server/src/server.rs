@@ -19,6 +19,7 @@ use crate::in_flight::InFlight;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
 use crate::state::State;
+use crate::warm::Warm;
 use crate::{connections, openapi, routes};
 
 /// What a server is made of.
@@ -26,6 +27,8 @@ pub struct Options {
     pub control: Control,
     pub gateway: Gateway,
     pub gates: Gates,
+    /// Probes the warm set.
+    pub warm: Warm,
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     /// Pinrail's version, for `/healthz` and `/api/v1/status`.
@@ -57,13 +60,14 @@ pub struct Server {
 impl Server {
     #[must_use]
     pub fn new(options: Options) -> Server {
-        let Options { control, gateway, gates, clock, limits, version, missing_keys, outbound, lists } =
+        let Options { control, gateway, gates, warm, clock, limits, version, missing_keys, outbound, lists } =
             options;
         let state = Arc::new(State {
             openapi: Bytes::from(openapi::document(&version)),
             control,
             clock,
             gates,
+            warm,
             version,
             missing_keys,
             outbound,

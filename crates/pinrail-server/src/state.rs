@@ -12,12 +12,15 @@ use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
 use crate::server::MissingKeys;
+use crate::warm::Warm;
 
 /// What every endpoint may use.
 pub struct State {
     pub control: Control,
     pub clock: Arc<dyn Clock>,
     pub gates: Gates,
+    /// Probes the warm set.
+    pub warm: Warm,
     pub limits: Limits,
     pub version: String,
     pub missing_keys: MissingKeys,

@@ -13,7 +13,7 @@ use pinrail_control::Control;
 use pinrail_domain::begin::Call as ModelCall;
 use pinrail_domain::id::{RunId, TenantId};
 use pinrail_domain::journal::Event;
-use pinrail_domain::model::Catalogue;
+use pinrail_domain::model::Layers;
 use pinrail_domain::time::{Clock, Entropy, Ticks, Timestamp};
 use pinrail_store::Memory;
 use serde_json::{Value, json};
@@ -24,10 +24,13 @@ use crate::api::watch::EVENT_STREAM;
 use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::state::State;
+use crate::warm::Warm;
 use crate::{gates, openapi, routes};
 
+mod direct;
 mod scripted;
 
+pub use direct::Direct;
 pub use scripted::Scripted;
 
 /// A server without a listener, over the memory store.
@@ -39,6 +42,8 @@ pub struct Bench {
     pub clock: Arc<TestClock>,
     /// What gates ask.
     pub models: Arc<Scripted>,
+    /// What answers calls outside of runs.
+    pub calls: Arc<Direct>,
     router: Router,
     lists: Arc<Lists>,
     bearer: Option<String>,
@@ -134,10 +139,20 @@ pub async fn control(memory: &Arc<Memory>, clock: &Arc<TestClock>) -> Control {
         store: Arc::clone(memory) as Arc<dyn pinrail_store::Store>,
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         entropy: Arc::new(Counting::new()),
-        catalogue: Arc::new(Catalogue::embedded().clone()),
+        catalogue: Layers::embedded(None),
         vectors_folder: None,
     };
     Control::open(options).await.unwrap().0
+}
+
+/// Probes over scripted calls.
+pub fn warm(control: &Control, clock: &Arc<TestClock>, calls: &Arc<Direct>) -> Warm {
+    Warm::new(crate::warm::Options {
+        control: control.clone(),
+        calls: Arc::clone(calls) as _,
+        clock: Arc::clone(clock) as _,
+        every_ms: crate::warm::EVERY_MS,
+    })
 }
 
 /// Gates over scripted models.
@@ -163,9 +178,11 @@ impl Bench {
         let missing = MissingKey { provider: "openai".to_owned(), key_env: "OPENAI_API_KEY".to_owned() };
         let models = Arc::new(Scripted::default());
         let gates = Gates::new(gate_options(&control, &clock, &models));
+        let calls = Arc::new(Direct::default());
         let state = Arc::new(State {
             control: control.clone(),
             gates,
+            warm: warm(&control, &clock, &calls),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             limits,
             version: "0.0.0-test".to_owned(),
@@ -179,7 +196,7 @@ impl Bench {
             openapi: Bytes::from(openapi::document("0.0.0-test")),
         });
         let router = routes::router(Arc::clone(&state));
-        Bench { control, memory, state, clock, models, router, lists, bearer: None, tenant: None }
+        Bench { control, memory, state, clock, models, calls, router, lists, bearer: None, tenant: None }
     }
 
     /// The same server, asked with a key.

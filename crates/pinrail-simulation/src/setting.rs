@@ -1,7 +1,7 @@
 //! The stage: which agents, tenants, sessions, spaces and releases there are. Few, so that things meet.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use pinrail_domain::agent::{AgentSpec, Segment};
 use pinrail_domain::assign::Salt;
@@ -10,7 +10,7 @@ use pinrail_domain::digest::Digest;
 use pinrail_domain::gate::{ALPHA, GateSpec, Judgement, Source, SuiteJudged, SuiteKind, SuitePin};
 use pinrail_domain::id::{AgentName, DeploymentId, ReleaseId, SegmentName, SessionId, TenantId};
 use pinrail_domain::ledger::{Actor, Body, Draft, Entry, Head};
-use pinrail_domain::model::Catalogue;
+use pinrail_domain::model::{Catalogue, Layers};
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Manifest;
 use pinrail_domain::rollout::Plan;
@@ -22,7 +22,7 @@ use serde_json::json;
 
 /// The names of everything.
 pub(crate) struct Setting {
-    pub catalogue: Arc<Catalogue>,
+    pub catalogue: Layers,
     pub agents: Vec<AgentName>,
     pub tenants: Vec<TenantId>,
     pub sessions: Vec<SessionId>,
@@ -78,7 +78,7 @@ impl Setting {
             evidence: None,
         });
         Setting {
-            catalogue: Arc::new(catalogue()),
+            catalogue: Layers::of(catalogue()),
             agents,
             tenants,
             sessions: ["s0", "s1", "s2"].map(name).into(),

@@ -23,6 +23,7 @@ mod approvals;
 mod deliveries;
 mod gates;
 mod journal;
+mod sightings;
 mod state;
 
 /// The store that breaks.

@@ -39,3 +39,13 @@ BEGIN SELECT RAISE(ABORT, 'an approval is decided once'); END;
 CREATE TRIGGER approvals_used BEFORE UPDATE OF used ON approvals WHEN old.used = 1 AND new.used = 0
 BEGIN SELECT RAISE(ABORT, 'an approval is used once'); END;
 CREATE TRIGGER approvals_whole BEFORE DELETE ON approvals BEGIN SELECT RAISE(ABORT, 'approvals are kept'); END;
+
+-- What was last seen of model providers: losing a row costs another look.
+CREATE TABLE sightings (
+    -- 0: a model, by a call; 1: a provider's list of models.
+    kind     INTEGER NOT NULL,
+    subject  TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (kind, subject)
+) STRICT, WITHOUT ROWID;

@@ -18,6 +18,7 @@ mod journal;
 mod ledger;
 mod open;
 mod reader;
+mod sightings;
 mod state;
 mod writer;
 

@@ -76,6 +76,7 @@ pub(crate) enum Kind {
     Deliveries,
     Gates,
     Approvals,
+    Sightings,
     /// Writes nothing.
     Log,
 }
@@ -267,7 +268,7 @@ impl Kinds {
             Kind::Deliveries => self.deliveries = true,
             Kind::Gates => self.gates = true,
             Kind::Approvals => self.approvals = true,
-            Kind::Answers | Kind::Log => {}
+            Kind::Answers | Kind::Sightings | Kind::Log => {}
         }
         self
     }

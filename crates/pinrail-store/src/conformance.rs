@@ -30,6 +30,7 @@ pub mod records;
 pub mod runs;
 pub mod sample;
 pub mod sessions;
+pub mod sightings;
 pub mod state;
 pub mod uses;
 pub mod views;
@@ -91,6 +92,8 @@ macro_rules! conformance_tests {
             approvals::an_approved_call_is_made_once
             approvals::approvals_are_listed_newest_first_and_by_filter
             approvals::erasure_takes_the_arguments
+            sightings::the_newest_sighting_of_a_subject_stays
+            sightings::old_sightings_are_forgotten_by_kind
             runs::a_start_is_a_plan_a_summary_and_its_events
             runs::a_run_starts_once
             runs::events_follow_in_order

@@ -20,6 +20,7 @@ pub mod gates;
 pub mod journal;
 pub mod ledger;
 pub mod memory;
+pub mod sightings;
 pub mod state;
 
 pub use answers::{Answer, AnswerKey, Answers};
@@ -30,12 +31,16 @@ pub use gates::Gates;
 pub use journal::Journal;
 pub use ledger::Ledger;
 pub use memory::Memory;
+pub use sightings::Sightings;
 pub use state::State;
 
 /// Everything that Pinrail keeps.
-pub trait Store: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals {}
+pub trait Store:
+    Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals + Sightings
+{
+}
 
-impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals> Store for T {}
+impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals + Sightings> Store for T {}
 
 /// Why a store couldn't do its work. What was asked for has not happened, unless it is [`Unavailable`].
 ///

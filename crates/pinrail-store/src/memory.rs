@@ -16,12 +16,14 @@ use pinrail_domain::time::Timestamp;
 use crate::deliveries::Outlet;
 use crate::journal::SessionKey;
 use crate::ledger::AppendError;
+use crate::sightings::{Sighting, SightingKind};
 use crate::{Answer, AnswerKey, Answers, Artifacts, Ledger, StoreError, ledger};
 
 mod approvals;
 mod deliveries;
 mod gates;
 mod journal;
+mod sightings;
 mod state;
 
 /// A store that forgets everything when it is dropped.
@@ -52,6 +54,7 @@ struct Kept {
     deliveries: BTreeMap<Outlet, deliveries::Delivered>,
     gates: BTreeMap<GateId, gates::Kept>,
     approvals: BTreeMap<ApprovalId, Approval>,
+    sightings: BTreeMap<(SightingKind, String), Sighting>,
     failures: VecDeque<(Strike, StoreError)>,
 }
 

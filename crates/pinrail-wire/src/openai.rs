@@ -6,6 +6,7 @@
 mod error;
 mod models;
 mod observe;
+mod probe;
 mod request;
 mod rewrite;
 mod stream;
@@ -15,6 +16,7 @@ mod verify;
 pub use error::{ProviderError, error_body, parse_error, stream_error_event};
 pub use models::{ModelEntry, ModelsError, When, models_list, parse_models};
 pub use observe::{AnswerError, Observed, ToolCall, Usage, observe_answer, observe_answer_text};
+pub use probe::{TokenLimit, other_limit, probe_request, ran_out_of_tokens, token_limit};
 pub use request::{ChatRequest, Message, RequestError};
 pub use rewrite::{Edit, PARAMS_RESERVED};
 pub use stream::{Ending, Finished, Gathered, Limits, StreamObserver};

@@ -9,7 +9,7 @@ use crate::client::{Client, ClientError};
 use crate::commands::{
     agent, apply, bench, completions, context, deploy, deployment, doctor, erase, gate, gc, hold, init, key,
     ledger, member, memory, model, pointers, provider, readiness, release, run, scan, sim, state, up,
-    vectors, watch, webhook,
+    vectors, warm, watch, webhook,
 };
 use crate::config;
 use crate::exit;
@@ -34,11 +34,11 @@ Run `pinrail --help` for the environment and the exit codes.")]
 
 Exit codes:
   0  done
-  1  refused or failed: the server said no, or a file cannot be used
+  1  refused or failed: the server said no, or a file cannot be used; `agent explain` found something missing
   2  the arguments make no sense
   3  the server cannot be reached
   4  verification failed: `ledger verify` found a break, `deployment verify` or `state verify` a difference, `doctor`
-     errors, canary texts another embedder, or `readiness` missed an objective
+     errors, canary texts another embedder, `warm` a release that cannot be called, or `readiness` missed an objective
 `scan` has its own: 0 nothing that --fail-on names, 1 something, 3 something could not be read
 `deployment wait` has its own: 0 promoted, 1 rolled back, 2 stopped and asking, 3 not over in time"
 ))]
@@ -95,6 +95,7 @@ enum Command {
     Member(member::Args),
     Watch(watch::Args),
     Webhook(webhook::Args),
+    Warm(warm::Args),
     Readiness(readiness::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
@@ -125,7 +126,8 @@ impl Cli {
             Command::Hold(args) => done(hold::run(args, &globals.context()?)),
             Command::Run(args) => done(run::run(args, &globals.context()?)),
             Command::Vectors(args) => verdict(vectors::run(&args, &globals.context()?)),
-            Command::Agent(args) => done(agent::run(&args, &globals.context()?)),
+            Command::Agent(args) => agent::run(&args, &globals.context()?),
+            Command::Warm(args) => verdict(warm::run(&args, &globals.context()?)),
             Command::Provider(args) => done(provider::run(&args, &globals.context()?)),
             Command::Key(args) => done(key::run(args, &globals.context()?)),
             Command::Memory(args) => done(memory::run(args, &globals.context()?)),

@@ -30,5 +30,6 @@ pub mod state;
 pub mod state_by;
 pub mod up;
 pub mod vectors;
+pub mod warm;
 pub mod watch;
 pub mod webhook;

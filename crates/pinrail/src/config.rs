@@ -31,6 +31,10 @@ pub struct Settings {
     pub gate: pinrail_server::gates::Settings,
     /// The embedded catalogue with the user's own laid over it.
     pub catalogue: Catalogue,
+    /// What the user's own file says.
+    pub own_catalogue: Option<Catalogue>,
+    /// `[warm] every`: how often each model of the warm set is probed, in milliseconds.
+    pub warm_every_ms: Option<u64>,
     /// Whether there is a `pinrail.toml` at all.
     pub has_file: bool,
 }
@@ -47,6 +51,8 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
         aborted_kept_ms: project.aborted_kept_ms,
         gate: project.gate,
         catalogue: project.catalogue,
+        own_catalogue: project.own_catalogue,
+        warm_every_ms: project.warm_every_ms,
         has_file: project.has_file,
     })
 }

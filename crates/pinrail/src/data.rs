@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use pinrail_control::{Control, Recovered};
-use pinrail_domain::model::Catalogue;
+use pinrail_domain::model::Layers;
 use pinrail_store::{NoProbe, Probe};
 use pinrail_store_sqlite::Sqlite;
 
@@ -20,7 +20,6 @@ pub use lock::{Lock, LockError};
 pub struct Data {
     pub control: Control,
     pub clock: Arc<SystemClock>,
-    pub catalogue: Arc<Catalogue>,
     pub recovered: Recovered,
 }
 
@@ -38,7 +37,6 @@ impl Data {
     /// Opens the store and recovers what a crash left. Needs a tokio runtime.
     pub async fn open(lock: &Lock, settings: &Settings) -> anyhow::Result<Data> {
         let clock = Arc::new(SystemClock::start());
-        let catalogue = Arc::new(settings.catalogue.clone());
         let store = Sqlite::open(pinrail_store_sqlite::Options {
             probe: probe()?,
             size_bytes_max: settings.store_bytes_max,
@@ -49,14 +47,14 @@ impl Data {
             store: Arc::new(store),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
-            catalogue: Arc::clone(&catalogue),
+            catalogue: Layers::embedded(settings.own_catalogue.clone()),
             vectors_folder: Some(lock.folder().join("vectors")),
         };
         let (control, recovered) = Control::open(options).await?;
         if let Some(ms) = settings.aborted_kept_ms {
             control.keep_aborted_for(ms);
         }
-        Ok(Data { control, clock, catalogue, recovered })
+        Ok(Data { control, clock, recovered })
     }
 }
 

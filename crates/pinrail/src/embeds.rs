@@ -9,6 +9,7 @@ use pinrail_domain::provider::{Format, ProviderSpec, SIM_URL};
 use pinrail_domain::release::Embedder;
 use pinrail_gateway::port::Secrets as _;
 use pinrail_server::ModelLists;
+use pinrail_server::warm::{Answered, DirectCalls, NotAnswered};
 use serde::Deserialize;
 use serde_json::json;
 use ureq::Agent;
@@ -26,6 +27,8 @@ pub struct Providers {
 const ANSWER: Duration = Duration::from_secs(60);
 /// A hundred vectors of the widest model, written out.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// One token takes a provider seconds, also when it thinks first.
+const PROBE_ANSWER: Duration = Duration::from_secs(60);
 /// The longest public list of models has some hundred entries.
 const LIST_BYTES_MAX: u64 = 4 << 20;
 /// What of a refusal is told.
@@ -98,6 +101,21 @@ impl Providers {
         let body = answer.body_mut().with_config().limit(LIST_BYTES_MAX);
         body.read_to_vec().map_err(|error| error.to_string())
     }
+
+    fn chat(&self, provider: &ProviderSpec, body: &[u8]) -> Result<Answered, NotAnswered> {
+        let mut request = self.agent.post(format!("{}/chat/completions", self.base(provider)));
+        if let Some(key) = bearer(provider).map_err(NotAnswered::Here)? {
+            request = request.header("authorization", key);
+        }
+        let wait = Duration::from_millis(provider.timeouts.first_byte_ms).min(PROBE_ANSWER);
+        let request = request.config().timeout_global(Some(wait)).build();
+        let there = |error: ureq::Error| NotAnswered::There(error.to_string());
+        let sent = request.header("content-type", "application/json").send(body);
+        let mut answer = sent.map_err(there)?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(LIST_BYTES_MAX).read_to_vec().map_err(there)?;
+        Ok(Answered { status, body })
+    }
 }
 
 /// The header that shows a provider's key; none where it asks for no key.
@@ -105,6 +123,15 @@ fn bearer(provider: &ProviderSpec) -> Result<Option<String>, String> {
     let Some(name) = &provider.key_env else { return Ok(None) };
     let key = EnvSecrets.secret(name).ok_or_else(|| format!("environment variable {name} is not set"))?;
     Ok(Some(format!("Bearer {key}")))
+}
+
+#[async_trait]
+impl DirectCalls for Providers {
+    async fn chat(&self, provider: &ProviderSpec, body: Vec<u8>) -> Result<Answered, NotAnswered> {
+        let (providers, provider) = (self.clone(), provider.clone());
+        let chat = tokio::task::spawn_blocking(move || providers.chat(&provider, &body)).await;
+        chat.map_err(|error| NotAnswered::Here(error.to_string()))?
+    }
 }
 
 #[async_trait]

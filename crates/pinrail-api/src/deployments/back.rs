@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pinrail_domain::id::{AgentName, DeploymentId};
+use pinrail_domain::id::{AgentName, DeploymentId, ReleaseId};
 use pinrail_domain::state::Layer;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct RollBack {
     /// Also take along what others derived from the deployment's writes.
     #[serde(default)]
     pub cascade: bool,
+    /// Return to the newest release that can be called, as far as is known, and pass over what can't.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub callable: bool,
     /// Change nothing, and say what would happen: a [`Plan`].
     #[serde(default)]
     pub dry_run: bool,
@@ -45,9 +48,24 @@ pub struct Plan {
     pub reach: super::blast::Reach,
     /// Calls that no rollback takes back.
     pub side_effects: super::blast::Effects,
+    /// What a rollback to what can be called would pass over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<PassedOver>,
+    /// The agents for which nothing can be called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncallable: Vec<AgentName>,
     /// What the limits left out of the last two, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cut: Vec<String>,
+}
+
+/// A deployment that a rollback doesn't return to, as it can't be called. It stays committed, with what it wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    pub agent: AgentName,
+    pub deployment: DeploymentId,
+    pub release: ReleaseId,
+    pub why: String,
 }
 
 /// Records of one layer that a rollback hides.

@@ -13,7 +13,9 @@ use pinrail_store::StoreError;
 use pinrail_store::journal::OpenRuns;
 
 use super::derived::{Found, TAINTED_MAX};
+use super::{PassedOver, chosen, told};
 use crate::Control;
+use crate::readiness::Surroundings;
 
 /// What goes back, as somebody asks for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,10 @@ pub struct Plan {
     pub taken_along: BTreeMap<DeploymentId, u64>,
     /// Runs that finish on the deployment's stamp.
     pub open: OpenRuns,
+    /// What a rollback to what can be called would pass over.
+    pub passed_over: Vec<PassedOver>,
+    /// The agents for which nothing can be called.
+    pub uncallable: Vec<AgentName>,
 }
 
 /// What a rollback hides in a layer.
@@ -76,11 +82,16 @@ impl Control {
         } else {
             Ranges::default()
         };
-        Ok(TakeBack { keep_state, derived, evidence: None })
+        Ok(TakeBack { keep_state, derived, ..TakeBack::default() })
     }
 
-    /// What taking the deployment back would do now.
-    pub async fn plan_back(&self, id: DeploymentId, extent: Extent) -> Result<Plan, PlanRefused> {
+    /// What taking the deployment back would do now; `callable`: when it may only lead to what can be called, around here.
+    pub async fn plan_back(
+        &self,
+        id: DeploymentId,
+        extent: Extent,
+        callable: Option<&Surroundings>,
+    ) -> Result<Plan, PlanRefused> {
         self.check_back(id, extent.keep_state)?;
         let snapshot = self.snapshot();
         let world = &snapshot.world;
@@ -90,7 +101,16 @@ impl Control {
             layers: BTreeMap::new(),
             taken_along: BTreeMap::new(),
             open: self.drain_of(id).await?.open,
+            passed_over: Vec::new(),
+            uncallable: Vec::new(),
         };
+        if let Some(around) = callable {
+            let landings = self.landings(world, id, around);
+            for (agent, to) in chosen(&landings) {
+                plan.pointers.insert(agent, Some(to));
+            }
+            (plan.passed_over, plan.uncallable) = told(landings);
+        }
         // What was never committed can't go on counting: its state goes whatever was asked for.
         let keeps = extent.keep_state && world.commits.span(id).committed.is_some();
         if !keeps {

@@ -1,13 +1,14 @@
 //! Whether a rollback would lead to something that answers.
 //!
-//! A target is callable when its release loads, its provider is registered and has its key, and the catalogue doesn't
-//! say that the model is retired. Whether the provider really answers, only a call can tell.
+//! A target is callable when its release loads, its provider is registered and has its key, the catalogue doesn't
+//! say that the model is retired, and its newest probe was answered ([`crate::warm`]). One that wasn't probed yet counts as
+//! callable, and the row says how many there are.
 
 use std::collections::BTreeSet;
 
 use pinrail_domain::deployment::Pointer;
 use pinrail_domain::id::{AgentName, DeploymentId};
-use pinrail_domain::model::Lifecycle;
+use pinrail_domain::warm::Callable;
 use pinrail_domain::world::World;
 
 use super::{Seen, Surroundings};
@@ -16,6 +17,7 @@ use crate::{Control, Snapshot};
 pub async fn look(control: &Control, around: &Surroundings) -> Seen {
     let snapshot = control.snapshot();
     let (mut why, mut good, mut checked) = (Vec::new(), 0, BTreeSet::new());
+    let mut unprobed = 0;
     for ((agent, segment), pointer) in snapshot.world.pointers.iter() {
         for (serving, target) in rollbacks(&snapshot.world, agent, pointer) {
             let Some(target) = target else {
@@ -28,20 +30,28 @@ pub async fn look(control: &Control, around: &Surroundings) -> Seen {
                 continue;
             }
             match trouble(control, around, &snapshot, agent, target).await {
-                Some(trouble) => {
+                Judged::No(trouble) => {
                     why.push(format!("{agent}/{segment}: deployment {target}, behind {serving}: {trouble}"));
                 }
-                None => good += 1,
+                Judged::Unprobed => {
+                    good += 1;
+                    unprobed += 1;
+                }
+                Judged::Yes => good += 1,
             }
         }
     }
     match (good, why.len()) {
         (0, 0) => Seen::unknown("nothing is deployed"),
+        (_, 0) if unprobed > 0 => {
+            Seen::met(format!("{good} targets, as far as is known callable; {unprobed} not probed yet"))
+        }
         (_, 0) => Seen::met(format!("{good} targets, all callable")),
         (_, bad) => Seen::missed(
             format!("{bad} of {} rollbacks would lead to nothing that answers", good + bad),
             why,
-            "deploy a release that can be called before the next one, so that there is something to return to",
+            "`pinrail warm probe` asks again; `pinrail deployment rollback ID --to-callable` passes over what cannot be called; \
+             else deploy a release that can be called before the next one, so that there is something to return to",
         ),
     }
 }
@@ -62,34 +72,31 @@ fn rollbacks(
     all
 }
 
-/// Why a deployment couldn't answer for an agent.
+/// Whether a deployment could answer for an agent.
+enum Judged {
+    Yes,
+    Unprobed,
+    /// Why not.
+    No(String),
+}
+
 async fn trouble(
     control: &Control,
     around: &Surroundings,
     snapshot: &Snapshot,
     agent: &AgentName,
     deployment: DeploymentId,
-) -> Option<String> {
+) -> Judged {
     let world = &snapshot.world;
-    let release = *world.deployments.get(&deployment)?.releases.get(agent)?;
-    let short = release.short();
-    let contract = match control.contracts().get(release).await {
-        Ok(contract) => contract,
-        Err(error) => return Some(format!("its release {short} cannot be loaded: {error}")),
-    };
-    let model = &contract.manifest.model;
-    let Some(provider) = world.providers.get(&model.provider) else {
-        return Some(format!("provider {} of its release {short} is not registered", model.provider));
-    };
-    if around.keyless_providers.contains(&model.provider) {
-        return Some(format!("the key of provider {} is not set where the server runs", model.provider));
+    let release = world.deployments.get(&deployment).and_then(|of| of.releases.get(agent).copied());
+    let Some(release) = release else { return Judged::No("it holds no release of the agent".to_owned()) };
+    if let Err(error) = control.contracts().get(release).await {
+        return Judged::No(format!("its release {} cannot be loaded: {error}", release.short()));
     }
-    let now = control.inner.clock.now();
-    match control.catalogue().lifecycle(&provider.catalogue, &model.snapshot, now) {
-        Lifecycle::Retired { .. } => Some(format!("{} has retired model {}", model.provider, model.snapshot)),
-        Lifecycle::Active
-        | Lifecycle::Deprecated { .. }
-        | Lifecycle::RetiringSoon { .. }
-        | Lifecycle::Unlisted => None,
+    let (callable, why) = control.callable(world, around, release);
+    match callable {
+        Callable::Yes => Judged::Yes,
+        Callable::Unknown => Judged::Unprobed,
+        Callable::Failing | Callable::Refused | Callable::Gone => Judged::No(why.unwrap_or_default()),
     }
 }

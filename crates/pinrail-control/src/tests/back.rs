@@ -121,7 +121,7 @@ async fn a_cascade_takes_along_what_was_derived() {
     remember(&bench, &unaware, &session("n"), "something else", false).await;
 
     let extent = Extent { cascade: true, ..Extent::default() };
-    let plan = bench.control.plan_back(two, extent).await.unwrap();
+    let plan = bench.control.plan_back(two, extent, None).await.unwrap();
     assert_eq!(plan.layers[&Layer::Context].puts, 1);
     assert_eq!(plan.layers[&Layer::Memory].taken_along, 2);
     assert_eq!(plan.taken_along, [(three, 2)].into());

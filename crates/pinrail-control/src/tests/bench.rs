@@ -16,7 +16,7 @@ use pinrail_domain::id::{
 use pinrail_domain::journal::{Event, Outcome, Recorded};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::ledger::{Actor, Entry, Head};
-use pinrail_domain::model::Catalogue;
+use pinrail_domain::model::{Catalogue, Layers};
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Manifest;
 use pinrail_domain::share::Share;
@@ -35,6 +35,7 @@ use crate::{By, Control, Idempotency, Options, Recovered};
 mod approvals;
 mod deliveries;
 mod gates;
+mod sightings;
 mod state;
 
 /// 2026-11-20, long before any date in the catalogue below.
@@ -404,7 +405,7 @@ pub async fn open_in(
 ) -> Result<(Control, Recovered), crate::OpenError> {
     let (store, clock, entropy) = (Arc::clone(store), Arc::clone(clock), Arc::clone(entropy));
     let vectors_folder = vectors_folder.map(Path::to_owned);
-    Control::open(Options { store, clock, entropy, catalogue: Arc::new(catalogue()), vectors_folder }).await
+    Control::open(Options { store, clock, entropy, catalogue: Layers::of(catalogue()), vectors_folder }).await
 }
 
 fn unplugged() -> StoreError {

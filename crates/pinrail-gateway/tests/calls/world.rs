@@ -179,7 +179,7 @@ impl Setup {
             runs: runs.clone(),
             secrets: Arc::new(Secret(self.secret)),
             clock: Arc::new(PausedClock(Instant::now())),
-            catalogue: Arc::new(Catalogue::embedded().clone()),
+            catalogue: Arc::new(arc_swap::ArcSwap::from_pointee(Catalogue::embedded().clone())),
             sim_base: self.sim_base,
             limits: self.limits,
         };

@@ -10,6 +10,7 @@ use crate::problem;
 
 pub mod bump;
 pub mod delete;
+pub mod explain;
 pub mod get;
 pub mod list;
 pub mod put;

@@ -42,7 +42,18 @@ async fn flip(call: &Call, done: Committed<Flipped>) -> Answer {
 }
 
 async fn flipped(call: &Call, done: Committed<Flipped>) -> Flip {
-    let Flipped { deployment, state, segment, epoch, seq, active, ingest, conflicts } = done.value;
+    let Flipped {
+        deployment,
+        state,
+        segment,
+        epoch,
+        seq,
+        active,
+        ingest,
+        conflicts,
+        passed_over,
+        uncallable,
+    } = done.value;
     let drain = call.control().drain_of(deployment).await;
     if let Err(error) = &drain {
         tracing::warn!(error = %problem::chain(error), %deployment, "the open runs cannot be counted");
@@ -60,7 +71,14 @@ async fn flipped(call: &Call, done: Committed<Flipped>) -> Flip {
         open_runs: drain.map(|drain| open_runs(drain.open)).unwrap_or_default(),
         conflicts: Some(conflicts).filter(|found| !found.is_empty()).map(in_conflict),
         taken_along: None,
+        passed_over: passed_over.into_iter().map(passed).collect(),
+        uncallable,
     }
+}
+
+fn passed(over: pinrail_control::deploy::PassedOver) -> pinrail_api::deployments::back::PassedOver {
+    let pinrail_control::deploy::PassedOver { agent, deployment, release, why } = over;
+    pinrail_api::deployments::back::PassedOver { agent, deployment, release, why }
 }
 
 fn in_conflict(found: conflicts::Conflicts) -> Conflicts {

@@ -1,20 +1,21 @@
 //! `GET /api/v1/readiness`: could everything be taken back right now?
 
 use pinrail_api::readiness::{Indicator, Met, Readiness};
-use pinrail_control::readiness::{self, Surroundings};
+use pinrail_control::readiness;
 
+use super::warm;
 use crate::call::Call;
 use crate::reply::{self, Answer};
 
 pub async fn show(call: Call) -> Answer {
-    let missing = (call.state.missing_keys)();
-    let keyless_providers = missing.into_iter().filter_map(|key| key.provider.parse().ok()).collect();
-    let indicators = call.control().readiness(&Surroundings { keyless_providers }).await;
+    let around = call.surroundings();
+    let indicators = call.control().readiness(&around).await;
     let missed = |indicator: &readiness::Indicator| indicator.seen.met == readiness::Met::No;
     reply::json(&Readiness {
         ready: !indicators.iter().any(missed),
         epoch: call.control().snapshot().world.epoch,
         indicators: indicators.into_iter().map(shown).collect(),
+        warm: call.control().warm_set(&around, None).into_iter().map(warm::shown).collect(),
     })
 }
 

@@ -15,6 +15,7 @@ pub mod diff;
 pub mod get;
 pub mod list;
 pub mod post;
+pub mod retire;
 
 /// With fewer digits, a second release is likely to have the same: of a thousand, one in 17 at six.
 const PREFIX_DIGITS_MIN: usize = 6;
@@ -73,5 +74,6 @@ fn shown(control: &Control, world: &World, release: &Release) -> pinrail_api::re
         manifest: (*release.manifest).clone(),
         live: world.is_live(release.id),
         model_override: release.model_override.clone(),
+        retired: release.retired,
     }
 }

@@ -69,6 +69,7 @@ pub static ROUTES: &[Route] = &[
 
     route!(GET "/api/v1/agents", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Agent", api::agents::list::list, "Lists the agents by name"),
     route!(GET "/api/v1/agents/{agent}", READ, Takes::Nothing, [] => "Agent", api::agents::get::show, "Shows an agent"),
+    route!(GET "/api/v1/agents/{agent}/explain", READ, Takes::Nothing, [] => "Explained", api::agents::explain::explain, "Says what the agent's tier demands, what of that is met, and what is missing"),
     route!(PUT "/api/v1/agents/{agent}", DEPLOY, Takes::Json("AgentSpec"), [REASON] => "Changed", api::agents::put::put, "Makes an agent's settings what the body says"),
     route!(POST "/api/v1/agents/{agent}/bump", DEPLOY, Takes::JsonOrNothing("Bump"), [] => "Bumped", api::agents::bump::bump, "Makes the release that pins a newer snapshot and differs in nothing else"),
     route!(DELETE "/api/v1/agents/{agent}", DEPLOY, Takes::Nothing, [REASON] => "Changed", api::agents::delete::remove, "Removes an agent that nothing serves"),
@@ -81,6 +82,7 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/releases", DEPLOY, Takes::Json("CreateRelease"), [] => "ReleaseCreated", api::releases::post::create, "Creates a release; the same content gives the same id"),
     route!(GET "/api/v1/releases", READ, Takes::Nothing, [("agent", "only releases of this agent"), BEFORE, LIMIT] => "Page of Release", api::releases::list::list, "Lists the releases, newest first"),
     route!(GET "/api/v1/releases/{release}", READ, Takes::Nothing, [] => "Release", api::releases::get::show, "Shows a release; 6 or more digits of its id do"),
+    route!(POST "/api/v1/releases/{release}/retire", DEPLOY, Takes::JsonOrNothing("Retire"), [] => "Retired", api::releases::retire::retire, "Says that nobody needs a release any more: it can't be deployed again"),
     route!(GET "/api/v1/releases/{release}/diff/{other}", READ, Takes::Nothing, [] => "Diff", api::releases::diff::show, "Says what changes from the first release to the second"),
 
     route!(POST "/api/v1/deployments", DEPLOY, Takes::Json("OpenDeployment"), [] => "Flip", api::deployments::post::open, "Puts releases in front of traffic, all of it or a share"),
@@ -155,6 +157,8 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/v1/watch", SEE_RUNS, Takes::Nothing, [("after", "the newest epoch that the caller knows; Last-Event-ID comes first")] => "text/event-stream", api::watch::follow, "Follows the epoch, as server-sent events"),
     route!(GET "/api/v1/epochs/{epoch}", READ, Takes::Nothing, [] => "EpochReport", api::epochs::show, "Says who acknowledged an epoch, and how fast"),
     route!(GET "/api/v1/readiness", READ, Takes::Nothing, [] => "Readiness", api::readiness::show, "Says whether everything could be taken back right now"),
+    route!(GET "/api/v1/warm", READ, Takes::Nothing, [("agent", "only this agent's")] => "WarmSet", api::warm::list, "Lists what serves and what a rollback may return to, with what its newest probe came to"),
+    route!(POST "/api/v1/warm/probe", DEPLOY, Takes::JsonOrNothing("ProbeNow"), [] => "WarmSet", api::warm::probe, "Calls each model of the warm set once, now"),
 
     route!(GET "/api/v1/ledger", READ, Takes::Nothing, [("after", "the sequence number before the first entry; 0 when absent"), LIMIT, ("format", "jsonl: all entries after `after`, one per line, as a stream")] => "Page of Entry", api::ledger::get::read, "Reads the ledger, oldest first"),
     route!(GET "/api/v1/ledger/verify", READ, Takes::Nothing, [] => "Verification", api::ledger::verify::verify, "Checks the whole chain as it is stored"),

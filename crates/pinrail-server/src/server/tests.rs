@@ -35,7 +35,7 @@ async fn start(limits: Limits) -> Running {
         runs: Arc::new(crate::Port(control.clone())),
         secrets: Arc::new(Nothing),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
-        catalogue: Arc::new(pinrail_domain::model::Catalogue::embedded().clone()),
+        catalogue: control.catalogue_handle(),
         sim_base: None,
         limits: pinrail_gateway::Limits::default(),
     });
@@ -44,6 +44,7 @@ async fn start(limits: Limits) -> Running {
     let server = Server::new(Options {
         control: control.clone(),
         gates,
+        warm: testing::warm(&control, &clock, &Arc::default()),
         gateway,
         clock,
         limits,

@@ -68,7 +68,7 @@ impl World {
             store: Arc::clone(&self.store) as Arc<dyn pinrail_store::Store>,
             clock: Arc::clone(&self.clock) as Arc<dyn pinrail_domain::time::Clock>,
             entropy: Arc::clone(&self.entropy) as Arc<dyn pinrail_domain::time::Entropy>,
-            catalogue: Arc::clone(&SETTING.catalogue),
+            catalogue: SETTING.catalogue.clone(),
             vectors_folder: None,
         };
         let opening = tokio::spawn(Control::open(options));

@@ -3,6 +3,9 @@
 use pinrail_api::drills::{Drill, HoldDrill};
 use pinrail_api::readiness::{Indicator, Met, Readiness};
 
+use pinrail_domain::time::Timestamp;
+
+use super::warm;
 use crate::cli::Context;
 use crate::output::table::table;
 use crate::output::time;
@@ -27,7 +30,7 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<bool> {
         return drill(context);
     }
     let reply = context.client.get::<Readiness>("/api/v1/readiness")?;
-    context.out.reply(&reply, show)?;
+    context.out.reply(&reply, |readiness| show(readiness, context.now))?;
     Ok(reply.value.ready)
 }
 
@@ -46,7 +49,7 @@ fn drill(context: &Context) -> anyhow::Result<bool> {
     Ok(reply.value.went_well)
 }
 
-fn show(readiness: &Readiness) -> String {
+fn show(readiness: &Readiness, now: Timestamp) -> String {
     let missed = readiness.indicators.iter().filter(|indicator| indicator.met == Met::No).count();
     let mut text = match missed {
         0 => format!("ready: everything could be taken back now (epoch {})\n", readiness.epoch),
@@ -56,6 +59,9 @@ fn show(readiness: &Readiness) -> String {
     for wanted in [Met::No, Met::Unknown, Met::Yes] {
         let matching = readiness.indicators.iter().filter(|indicator| indicator.met == wanted);
         matching.for_each(|indicator| text.push_str(&lines(indicator)));
+    }
+    if !readiness.warm.is_empty() {
+        text.push_str(&format!("\n{}\n", warm::show(&readiness.warm, now)));
     }
     text
 }
@@ -93,7 +99,9 @@ mod tests {
         };
         let indicators =
             vec![indicator("a", Met::Yes), indicator("b", Met::Unknown), indicator("c", Met::No)];
-        let shown = show(&Readiness { ready: false, epoch: Default::default(), indicators });
+        let warm = Vec::new();
+        let shown =
+            show(&Readiness { ready: false, epoch: Default::default(), indicators, warm }, Timestamp(0));
         assert_eq!(
             shown,
             "NOT READY: 1 objective is missed (epoch 0)\n\

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use pinrail_api::Page;
 use pinrail_api::artifacts::Artifact;
-use pinrail_api::releases::{CreateRelease, Release, ReleaseCreated};
+use pinrail_api::releases::{CreateRelease, Release, ReleaseCreated, Retire, Retired};
 use pinrail_domain::id::AgentName;
 use pinrail_domain::release::diff::Diff;
 
@@ -25,6 +25,7 @@ mod bump;
   pinrail release create support --file try.toml --reason 'shorter answers'
   pinrail release list --agent support
   pinrail release diff 4f1c22 9ab01d
+  pinrail release retire 4f1c22 --reason 'its model ends'     refused while anything needs it
 
 Release ids may be cut to 6 or more hex digits. The same content has the same id on every machine.")]
 pub struct Args {
@@ -53,6 +54,14 @@ enum What {
         /// The next page, as the page before names it
         #[arg(long, value_name = "SEQ")]
         before: Option<u64>,
+    },
+    /// Say that nobody needs a release any more: it can't be deployed again
+    Retire {
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        id: String,
+        /// Why; the ledger keeps it
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Show what changes from release A to release B
     Diff {
@@ -101,6 +110,13 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             let reply = context.client.get::<Page<Release>>(&path)?;
             context.out.reply(&reply, |page| {
                 with_next(list(&page.items, context), "--before", page.next.as_ref())
+            })?;
+        }
+        What::Retire { id, reason } => {
+            let path = format!("/api/v1/releases/{}/retire", escape(&id));
+            let reply = context.client.post::<Retired>(&path, &Retire { reason })?;
+            context.out.reply(&reply, |retired| {
+                format!("{} is retired since {}", retired.short, time::both(context.now, retired.at))
             })?;
         }
         What::Diff { a, b } => {
@@ -168,6 +184,7 @@ fn show(release: &Release, context: &Context) -> String {
         ("override", release.model_override.clone()),
         ("created", Some(time::both(context.now, release.created_at))),
         ("serves", Some(if release.live { "yes".to_owned() } else { "no".to_owned() })),
+        ("retired", release.retired.map(|at| time::both(context.now, at))),
     ]);
     let manifest = serde_json::to_string_pretty(&release.manifest).unwrap_or_default();
     format!("{head}manifest\n{manifest}")
@@ -181,7 +198,7 @@ fn list(releases: &[Release], context: &Context) -> String {
             agents,
             release.manifest.model.snapshot.clone(),
             release.identity.clone(),
-            or_dash(release.live.then_some("yes")),
+            or_dash(release.retired.map(|_| "retired").or(release.live.then_some("yes"))),
             time::relative(context.now, release.created_at),
         ]
     });

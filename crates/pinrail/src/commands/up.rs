@@ -19,6 +19,7 @@ use pinrail_gateway::Gateway;
 use pinrail_gateway::port::Secrets as _;
 use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
 use pinrail_server::gates::{self, Gates, models::GatewayModels};
+use pinrail_server::warm::Warm;
 use pinrail_server::{MissingKeys, Server};
 use tokio::net::TcpListener;
 
@@ -83,13 +84,14 @@ struct Up {
     control: Control,
     gateway: Gateway,
     gates: Gates,
+    warm: Warm,
     clock: Arc<SystemClock>,
     lists: Arc<Providers>,
 }
 
 impl Up {
     async fn open(lock: &Lock, settings: &Settings) -> anyhow::Result<Up> {
-        let Data { control, clock, catalogue, recovered } = Data::open(lock, settings).await?;
+        let Data { control, clock, recovered } = Data::open(lock, settings).await?;
         if recovered.entries > 0 {
             tracing::info!(
                 ledger_entries = recovered.entries,
@@ -106,7 +108,7 @@ impl Up {
             runs: Arc::new(pinrail_server::Port(control.clone())),
             secrets: Arc::new(EnvSecrets),
             clock: Arc::clone(&clock) as _,
-            catalogue,
+            catalogue: control.catalogue_handle(),
             sim_base: Some(sim),
             limits: pinrail_gateway::Limits::default(),
         });
@@ -124,7 +126,13 @@ impl Up {
             python: settings.gate.python.clone(),
             signing_key: signing_key(settings)?,
         });
-        Ok(Up { control, gateway, gates, clock, lists: providers })
+        let warm = Warm::new(pinrail_server::warm::Options {
+            control: control.clone(),
+            calls: Arc::clone(&providers) as _,
+            clock: Arc::clone(&clock) as _,
+            every_ms: settings.warm_every_ms.unwrap_or(pinrail_server::warm::EVERY_MS),
+        });
+        Ok(Up { control, gateway, gates, warm, clock, lists: providers })
     }
 
     async fn serve(self, listen: &str, data: &Path) -> anyhow::Result<ExitCode> {
@@ -164,6 +172,8 @@ impl Up {
             tracing::info!(gates = taken_up, "went on with gates of an earlier run");
         }
         gates.start_by_themselves();
+        let warm = self.warm.clone();
+        warm.probe_by_itself();
         let outbound: Arc<dyn Outbound> = Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets)));
         let webhooks = control.deliver_webhooks(Arc::clone(&outbound));
         let server = Server::new(pinrail_server::Options {
@@ -173,6 +183,7 @@ impl Up {
             control: self.control,
             gateway: self.gateway,
             gates: self.gates,
+            warm: self.warm,
             clock: self.clock,
             limits: pinrail_server::Limits::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -185,6 +196,7 @@ impl Up {
             );
         }
         gates.stop().await;
+        warm.stop().await;
         gateway.stop_copies().await;
         gateway.drained().await;
         webhooks.stop().await;

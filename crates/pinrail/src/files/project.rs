@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::id::{AgentName, ProviderName, WebhookName};
-use pinrail_domain::model::{CATALOGUE_BYTES_MAX, Catalogue};
+use pinrail_domain::model::{CATALOGUE_BYTES_MAX, Catalogue, Layers};
 use pinrail_domain::provider::{ProviderSpec, Timeouts};
 use pinrail_domain::webhook::WebhookSpec;
+use pinrail_server::warm::{EVERY_MS_MAX, EVERY_MS_MIN};
 
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
@@ -33,6 +34,10 @@ pub struct Project {
     /// How the server runs gates.
     pub gate: pinrail_server::gates::Settings,
     pub catalogue: Catalogue,
+    /// What the user's own file says, alone.
+    pub own_catalogue: Option<Catalogue>,
+    /// How often each model of the warm set is probed, in milliseconds.
+    pub warm_every_ms: Option<u64>,
     pub providers: BTreeMap<ProviderName, ProviderSpec>,
     pub webhooks: BTreeMap<WebhookName, WebhookSpec>,
     pub agents: BTreeMap<AgentName, Agent>,
@@ -84,6 +89,8 @@ impl Project {
                 aborted_kept_ms: None,
                 gate: pinrail_server::gates::Settings::default(),
                 catalogue: Catalogue::embedded().clone(),
+                own_catalogue: None,
+                warm_every_ms: None,
                 providers: BTreeMap::new(),
                 webhooks: BTreeMap::new(),
                 agents: BTreeMap::new(),
@@ -95,7 +102,9 @@ impl Project {
             let store_bytes_max = file.table("store", store_bytes_max);
             let aborted_kept_ms = file.table("state", aborted_kept_ms);
             let gate = file.table("gate", gate::read).unwrap_or_default();
-            let catalogue = catalogue(file, dir);
+            let own_catalogue = own_catalogue(file, dir);
+            let catalogue = Layers::embedded(own_catalogue.clone()).with(None);
+            let warm_every_ms = file.table("warm", warm_every_ms);
             let providers = file.each("providers", |name, section| provider(name, section, &catalogue));
             let webhooks = file.each("webhooks", webhook::read);
             webhook::check_count(file, webhooks.len());
@@ -105,6 +114,8 @@ impl Project {
                 aborted_kept_ms,
                 gate,
                 catalogue,
+                own_catalogue,
+                warm_every_ms,
                 providers: providers.into_iter().collect(),
                 webhooks: webhooks.into_iter().collect(),
                 agents: BTreeMap::new(),
@@ -139,17 +150,25 @@ fn aborted_kept_ms(state: &Section<'_>) -> Option<u64> {
     ms
 }
 
-fn catalogue(file: &Section<'_>, dir: &Path) -> Catalogue {
-    let embedded = Catalogue::embedded().clone();
-    let Some(named) = file.get::<PathBuf>("catalogue") else { return embedded };
+fn warm_every_ms(warm: &Section<'_>) -> Option<u64> {
+    let text: String = warm.get("every")?;
+    let ms = time::span_ms(&text).filter(|ms| (EVERY_MS_MIN..=EVERY_MS_MAX).contains(ms));
+    if ms.is_none() {
+        warm.refuse("every", "must be a span of time from \"1m\" to \"7d\"");
+    }
+    ms
+}
+
+fn own_catalogue(file: &Section<'_>, dir: &Path) -> Option<Catalogue> {
+    let named = file.get::<PathBuf>("catalogue")?;
     let text = read_text(&dir.join(&named), CATALOGUE_BYTES_MAX as u64);
     match text
         .and_then(|text| Catalogue::from_toml(&text).map_err(|error| format!("cannot be used: {error}")))
     {
-        Ok(own) => Catalogue::overlaid(embedded, own),
+        Ok(own) => Some(own),
         Err(what) => {
             file.refuse("catalogue", &format!("names {}, which {what}", named.display()));
-            embedded
+            None
         }
     }
 }

@@ -196,6 +196,11 @@ fn refused(refused: DeployRefused) -> Problem {
                  /api/v1/releases?agent={agent})"
             )),
         OpenRefused::NoProvider { release: _, provider } => no_provider(&provider),
+        OpenRefused::Retired { agent, release, at: _ } => Problem::new(Code::Retired, detail)
+            .next_step(format!(
+                "deploy another: `pinrail release list --agent {agent}` (GET /api/v1/releases?agent={agent})"
+            ))
+            .fact("release", release.to_string()),
         OpenRefused::Model(refused) => problem::model(&refused),
         OpenRefused::CandidateInTheWay { agent, segment, candidate } => {
             Problem::new(Code::CandidateExists, detail)

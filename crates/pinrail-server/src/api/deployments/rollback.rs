@@ -7,21 +7,21 @@ use pinrail_domain::deploy::{self, RollBackRefused};
 use pinrail_domain::id::DeploymentId;
 
 use super::blast_radius::{effects, reach};
-use super::{flipped, id, no_deployment, open_runs};
+use super::{flipped, id, no_deployment, open_runs, passed};
 use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
 
 pub async fn roll_back(call: Call) -> Answer {
     let id = id(&call)?;
-    let RollBack { reason, keep_state, cascade, dry_run } = call.json()?;
+    let RollBack { reason, keep_state, cascade, callable, dry_run } = call.json()?;
     if keep_state && cascade {
         return Err(Problem::new(Code::BadRequest, "what stays cannot take anything along")
             .next_step("leave out `keep_state` (--keep-state) or `cascade` (--cascade)"));
     }
     let extent = Extent { keep_state, cascade };
     if dry_run {
-        return plan(&call, id, extent).await;
+        return plan(&call, id, extent, callable).await;
     }
     if reason.trim().is_empty() {
         return Err(Problem::new(
@@ -39,7 +39,11 @@ pub async fn roll_back(call: Call) -> Answer {
         Err(error) => return Err(cannot_plan(error)),
     };
     let taken_along = what.derived.len();
-    let done = call.control().roll_back(by, id, what).await;
+    let done = if callable {
+        call.control().roll_back_to_callable(by, id, what, &call.surroundings()).await
+    } else {
+        call.control().roll_back(by, id, what).await
+    };
     let done = done.map_err(|error| problem::commit(error, refused))?;
     let replayed = done.replayed;
     let mut flip = flipped(&call, done).await;
@@ -47,9 +51,10 @@ pub async fn roll_back(call: Call) -> Answer {
     reply::changed(replayed, &flip)
 }
 
-async fn plan(call: &Call, id: DeploymentId, extent: Extent) -> Answer {
+async fn plan(call: &Call, id: DeploymentId, extent: Extent, callable: bool) -> Answer {
     let control = call.control();
-    let plan = control.plan_back(id, extent).await.map_err(cannot_plan)?;
+    let around = callable.then(|| call.surroundings());
+    let plan = control.plan_back(id, extent, around.as_ref()).await.map_err(cannot_plan)?;
     let report = control.report(id).await.map_err(|error| problem::store(&error))?;
     let report = report.ok_or_else(|| no_deployment(id))?;
     let snapshot = control.snapshot();
@@ -65,6 +70,8 @@ async fn plan(call: &Call, id: DeploymentId, extent: Extent) -> Answer {
         open_runs: open_runs(plan.open),
         reach: reach(report.counts),
         side_effects: effects(report.effects),
+        passed_over: plan.passed_over.into_iter().map(passed).collect(),
+        uncallable: plan.uncallable,
         cut: report.cut,
     })
 }

@@ -8,7 +8,7 @@ use pinrail_control::{By, Control, Options};
 use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::deploy::{Open, TakeBack, Traffic};
 use pinrail_domain::id::{AgentName, ProviderName, ReleaseId, SegmentName};
-use pinrail_domain::model::Catalogue;
+use pinrail_domain::model::Layers;
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Manifest;
 use pinrail_domain::share::Share;
@@ -84,7 +84,7 @@ pub async fn open(folder: &std::path::Path) -> anyhow::Result<Control> {
         store: Arc::new(store),
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(OsEntropy),
-        catalogue: Arc::new(Catalogue::embedded().clone()),
+        catalogue: Layers::embedded(None),
         vectors_folder: None,
     };
     Ok(Control::open(options).await?.0)

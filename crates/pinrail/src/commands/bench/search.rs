@@ -11,7 +11,7 @@ use pinrail_control::state::{Reader, States, WriteAs};
 use pinrail_control::{By, Control, Options};
 use pinrail_domain::deploy::TakeBack;
 use pinrail_domain::id::TenantId;
-use pinrail_domain::model::Catalogue;
+use pinrail_domain::model::Layers;
 use pinrail_domain::state::StateKey;
 use pinrail_domain::state::bits::Bits;
 use pinrail_store_sqlite::Sqlite;
@@ -266,7 +266,7 @@ async fn open(folder: &std::path::Path) -> anyhow::Result<Control> {
         store: Arc::new(store),
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(OsEntropy),
-        catalogue: Arc::new(Catalogue::embedded().clone()),
+        catalogue: Layers::embedded(None),
         vectors_folder: Some(folder.join("vectors")),
     };
     Ok(Control::open(options).await?.0)

@@ -1,7 +1,8 @@
 //! `pinrail deployment rollback`.
 
 use pinrail_api::deployments::Flip;
-use pinrail_api::deployments::back::{Hides, Plan, RollBack};
+use pinrail_api::deployments::back::{Hides, PassedOver, Plan, RollBack};
+use pinrail_domain::id::AgentName;
 
 use super::{or_nothing, runs, show_flip, total};
 use crate::cli::Context;
@@ -12,6 +13,7 @@ use crate::exit::Usage;
   pinrail deployment rollback 3 --reason 'wrong refunds'
   pinrail deployment rollback 3 --cascade --dry-run
   pinrail deployment rollback 3 --cascade --reason 'and all that was concluded from it'
+  pinrail deployment rollback 3 --to-callable --reason 'and the one before is gone at the provider'
   pinrail deployment rollback 3 --keep-state --reason 'slow, but right'
 
 A rollback is one entry in the ledger, however much was written, and nothing blocks it. Nothing is deleted: what it hides
@@ -27,15 +29,19 @@ pub struct Args {
     /// Take along what others derived from its writes
     #[arg(long)]
     cascade: bool,
+    /// Return to the newest release that can be called, as far as is known, and pass over what cannot
+    #[arg(long)]
+    to_callable: bool,
     /// Change nothing, and say what would be hidden, who is affected and what stays done
     #[arg(long)]
     dry_run: bool,
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let Args { id, reason, keep_state, cascade, dry_run } = args;
+    let Args { id, reason, keep_state, cascade, to_callable, dry_run } = args;
     let path = format!("/api/v1/deployments/{id}/rollback");
-    let body = RollBack { reason: reason.unwrap_or_default(), keep_state, cascade, dry_run };
+    let body =
+        RollBack { reason: reason.unwrap_or_default(), keep_state, cascade, callable: to_callable, dry_run };
     if dry_run {
         let reply = context.client.post::<Plan>(&path, &body)?;
         return Ok(context.out.reply(&reply, show)?);
@@ -46,7 +52,15 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         );
     }
     let reply = context.client.post::<Flip>(&path, &body)?;
-    Ok(context.out.reply(&reply, |flip| show_flip(flip, None))?)
+    let show = |flip: &Flip| {
+        let over = passed_over(&flip.passed_over, &flip.uncallable, false);
+        if over.is_empty() {
+            show_flip(flip, None)
+        } else {
+            format!("{}\n{}", show_flip(flip, None), over.trim_end())
+        }
+    };
+    Ok(context.out.reply(&reply, show)?)
 }
 
 fn show(plan: &Plan) -> String {
@@ -55,6 +69,7 @@ fn show(plan: &Plan) -> String {
     for (agent, to) in &plan.pointers {
         text.push_str(&format!("  serve {agent} from {}\n", or_nothing(*to)));
     }
+    text.push_str(&passed_over(&plan.passed_over, &plan.uncallable, true));
     if total(plan.open_runs) > 0 {
         text.push_str(&format!("  let {} finish on its stamp\n", runs(plan.open_runs)));
     }
@@ -72,6 +87,29 @@ fn show(plan: &Plan) -> String {
     text.push_str(&super::blast::reach(plan.reach));
     text.push_str(&super::blast::effects(&plan.side_effects, id.0));
     text.push_str(&super::blast::cut(&plan.cut));
+    text
+}
+
+/// What a rollback to what can be called passes over, and why; a line each.
+fn passed_over(passed: &[PassedOver], uncallable: &[AgentName], would: bool) -> String {
+    let mut text = String::new();
+    for PassedOver { agent, deployment, release, why } in passed {
+        let short = release.short();
+        let line = if uncallable.contains(agent) {
+            format!("deployment {deployment} ({agent}={short}) cannot be called: {why}")
+        } else {
+            format!(
+                "{} deployment {deployment} ({agent}={short}): {why}",
+                if would { "pass over" } else { "passed over" }
+            )
+        };
+        text.push_str(&format!("  {line}\n"));
+    }
+    for agent in uncallable {
+        text.push_str(&format!(
+            "  nothing that {agent} served before can be called: it goes where any rollback leads\n"
+        ));
+    }
     text
 }
 
