@@ -40,7 +40,10 @@ pub trait Store:
 {
 }
 
-impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals + Sightings> Store for T {}
+impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals + Sightings> Store
+    for T
+{
+}
 
 /// Why a store couldn't do its work. What was asked for has not happened, unless it is [`Unavailable`].
 ///
