@@ -31,11 +31,13 @@ pub struct Candidate {
     pub form: Form,
 }
 
+/// Makes the form of what is named.
+type Named = fn(String) -> Form;
+
 /// How ids stand inside of longer strings, each with the group that holds the id.
-static EMBEDDED: LazyLock<Vec<(Regex, fn(String) -> Form)>> = LazyLock::new(|| {
+static EMBEDDED: LazyLock<Vec<(Regex, Named)>> = LazyLock::new(|| {
     let shape = |text: &str| Regex::new(text).expect("a shape is a regular expression");
-    let (flag, body, url): (fn(String) -> Form, fn(String) -> Form, fn(String) -> Form) =
-        (|_| Form::Flag, |_| Form::Body, |_| Form::Url);
+    let (flag, body, url): (Named, Named, Named) = (|_| Form::Flag, |_| Form::Body, |_| Form::Url);
     vec![
         (
             shape(

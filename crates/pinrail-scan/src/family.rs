@@ -149,7 +149,7 @@ static SHAPES: LazyLock<Vec<(Family, Regex)>> = LazyLock::new(|| {
 
 /// Ids that other things are called by, too.
 static WEAK: LazyLock<Regex> = LazyLock::new(|| {
-    let text = r"^(?:o[1-9]|whisper-1|tts-1.*|dall-e-.*|sim-\d+|command-[a-z]+|(?:davinci|babbage)-\d+|claude-(?:code|desktop|cli|agent|app|plugin)-.*|imagen-.*|veo-.*)$";
+    let text = r"^(?:o[1-9]|whisper-1|tts-1.*|dall-e-.*|sim-\d+|command-[a-z]+|(?:davinci|babbage)-\d+|claude-(?:code|desktop|cli|agent|app|plugin)-.*|imagen-.*|veo-.*|chatgpt-[a-z-]+)$";
     Regex::new(text).expect("a shape is a regular expression")
 });
 
@@ -175,6 +175,8 @@ const PREFIXES: &[(&str, Option<&str>)] = &[
     ("vertexai", Some("vertex")),
     ("vertex", Some("vertex")),
     ("google-vertex", Some("vertex")),
+    ("google_vertex", Some("vertex")),
+    ("anthropic-beta", Some("anthropic")),
     ("google_vertexai", Some("vertex")),
     ("gemini", Some("gemini")),
     ("google", Some("gemini")),

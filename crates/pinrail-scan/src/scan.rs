@@ -144,7 +144,10 @@ pub fn shown(path: &Path, base: &Path) -> String {
 
 /// What was judged: the same few ids come again and again.
 #[derive(Default)]
-struct Verdicts(Mutex<HashMap<(String, Option<&'static str>), Arc<Verdict>>>);
+struct Verdicts(Mutex<HashMap<Asked, Arc<Verdict>>>);
+
+/// An id, and the provider that the place names.
+type Asked = (String, Option<&'static str>);
 
 impl Verdicts {
     fn get(

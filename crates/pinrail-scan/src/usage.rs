@@ -183,6 +183,13 @@ impl<'t> Reader<'t> {
             return low("one of the names that a type allows");
         }
         let open = tokens.opener(at);
+        let indexed = open.filter(|open| tokens.is_mark(*open, b'[')).and_then(|open| callee(tokens, open));
+        if indexed.is_some_and(|name| tokens.bytes(name) == b"Literal") {
+            return low("one of the names that a type allows");
+        }
+        if before.key.is_some_and(|key| tokens.is_text(key) && (self.is_id)(key)) {
+            return low("what a table says of another id");
+        }
         if let Some(open) = open.filter(|open| before.key.is_none() && self.ids_in(*open) >= LIST_IDS_MIN) {
             let is_lookup = tokens.is_mark(open, b'(');
             return low(if is_lookup { "one of several ids in a call" } else { "one of a list of models" });
@@ -252,6 +259,15 @@ impl<'t> Reader<'t> {
         if let Some(line) = self.given_as_model(key) {
             return high(format!("`{written}` is given as a model in line {line}"));
         }
+        let called = tokens
+            .opener(at)
+            .filter(|open| tokens.is_mark(*open, b'('))
+            .and_then(|open| callee(tokens, open));
+        if let Some(called) = called.filter(|_| plain == "id").map(|called| tokens.str(called))
+            && names::call(&called) == Call::Uses
+        {
+            return high(format!("the `{written}` given to `{called}`"));
+        }
         if names::is_value(&plain)
             && let Some(owner) = self.owner_names_model(at)
         {
@@ -307,7 +323,13 @@ impl<'t> Reader<'t> {
         }
         match named {
             Some(name) if names::is_near_model(&names::plain(&name)) => {
-                medium(format!("in the list `{name}`"))
+                // Settings and arguments list what is used; a variable of a program mostly lists what there is.
+                let is_given = tokens.opener(open).is_some() || self.is_settings();
+                if is_given {
+                    medium(format!("in the list `{name}`"))
+                } else {
+                    low("in a list that a program keeps")
+                }
             }
             Some(_) | None => None,
         }
@@ -385,6 +407,18 @@ impl<'t> Reader<'t> {
         })
         .take(CONSTANTS_MIN)
         .count()
+    }
+
+    fn is_settings(&self) -> bool {
+        matches!(
+            self.language,
+            Language::Yaml
+                | Language::Json
+                | Language::Toml
+                | Language::Lines
+                | Language::Terraform
+                | Language::Shell
+        )
     }
 
     fn is_plain_block(&self, at: usize) -> bool {
@@ -467,7 +501,7 @@ impl<'t> Reader<'t> {
         let mut given = BTreeMap::new();
         for at in 2..tokens.all.len() {
             let signed = tokens.is_mark(at - 1, b'=') || tokens.is_mark(at - 1, b':');
-            let called = tokens.is_mark(at - 1, b'(');
+            let called = tokens.is_mark(at - 1, b'(') && !tokens.is_mark(at + 1, b'=');
             if !tokens.is_name(at) || !(signed || called) {
                 continue;
             }

@@ -255,84 +255,88 @@ pub fn call(name: &str) -> Call {
 /// Whether a call only counts or prices tokens, whatever its arguments are called.
 #[must_use]
 pub fn counts(plain: &str) -> bool {
-    const PARTS: [&str; 6] =
-        ["tokencount", "counttoken", "numtokens", "encodingfor", "tiktoken", "completioncost"];
+    const PARTS: [&str; 7] =
+        ["tokenizer", "tokencount", "counttoken", "numtokens", "encodingfor", "tiktoken", "completioncost"];
     PARTS.iter().any(|part| plain.contains(part))
 }
 
+/// Parts of the names of calls that count, compare, print or look up.
+const TALKING_PARTS: [&str; 24] = [
+    "token",
+    "encoding",
+    "count",
+    "price",
+    "pricing",
+    "cost",
+    "assert",
+    "expect",
+    "startswith",
+    "endswith",
+    "contains",
+    "includes",
+    "equals",
+    "matches",
+    "supports",
+    "parametrize",
+    "mock",
+    "error",
+    "exception",
+    "warn",
+    "indexof",
+    "replace",
+    "regex",
+    "tobe",
+];
+
+/// Whole names of such calls.
+const TALKS: [&str; 40] = [
+    "print",
+    "println",
+    "printf",
+    "log",
+    "info",
+    "debug",
+    "fail",
+    "skip",
+    "describe",
+    "it",
+    "test",
+    "todo",
+    "get",
+    "pop",
+    "index",
+    "find",
+    "filter",
+    "has",
+    "delete",
+    "split",
+    "join",
+    "strip",
+    "len",
+    "str",
+    "set",
+    "frozenset",
+    "of",
+    "match",
+    "search",
+    "literal",
+    "in",
+    "not",
+    "is",
+    "eq",
+    "equal",
+    "includeslower",
+    "write",
+    "echo",
+    "enum",
+    "union",
+];
+
 fn talks(plain: &str, name: &str) -> bool {
-    const PARTS: [&str; 24] = [
-        "token",
-        "encoding",
-        "count",
-        "price",
-        "pricing",
-        "cost",
-        "assert",
-        "expect",
-        "startswith",
-        "endswith",
-        "contains",
-        "includes",
-        "equals",
-        "matches",
-        "supports",
-        "parametrize",
-        "mock",
-        "error",
-        "exception",
-        "warn",
-        "indexof",
-        "replace",
-        "regex",
-        "tobe",
-    ];
-    const WHOLE: [&str; 40] = [
-        "print",
-        "println",
-        "printf",
-        "log",
-        "info",
-        "debug",
-        "fail",
-        "skip",
-        "describe",
-        "it",
-        "test",
-        "todo",
-        "get",
-        "pop",
-        "index",
-        "find",
-        "filter",
-        "has",
-        "delete",
-        "split",
-        "join",
-        "strip",
-        "len",
-        "str",
-        "set",
-        "frozenset",
-        "of",
-        "match",
-        "search",
-        "literal",
-        "in",
-        "not",
-        "is",
-        "eq",
-        "equal",
-        "includeslower",
-        "write",
-        "echo",
-        "enum",
-        "union",
-    ];
     let is_question =
         ["is_", "has_", "supports", "test_", "can_", "check_"].iter().any(|verb| name.starts_with(verb))
             || (["is", "has", "can"].iter().any(|verb| {
                 name.strip_prefix(verb).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
             }));
-    is_question || WHOLE.contains(&plain) || PARTS.iter().any(|part| plain.contains(part))
+    is_question || TALKS.contains(&plain) || TALKING_PARTS.iter().any(|part| plain.contains(part))
 }

@@ -53,6 +53,8 @@ fn python() {
     check("def default_model():\n    return 'gpt-4o'", "high: what `default_model` returns");
     check("run(['aider', '--model', 'gpt-4o'])", "high: given to a command's model option");
     check("requests.post(url, json={'model': 'gpt-4o'})", "high: the value of `model`");
+    check("if x is None:\n    self.model = 'gpt-4o'", "high: the value of `model`");
+    check("m = OpenAIChat(id='gpt-4o')", "high openai: the `id` given to `OpenAIChat`");
     check("x = 'gpt-4o'", "medium: the value of `x`");
     check("foo('gpt-4o')", "medium: an argument of `foo`");
     check("foo('o1')", "low: an argument of `foo`, and other things");
@@ -62,7 +64,12 @@ fn python() {
     check("model.startswith('gpt-4o')", "low: given to a call that");
     check("M = {'gpt-4o': 128000}", "low: a key of a table");
     check("M = ['gpt-4o', 'gpt-4', 'gpt-4.1']", "low: one of a list of models");
-    check("M = Literal['gpt-4o', 'gpt-4']", "low");
+    check("M = Literal['gpt-4o', 'gpt-4']", "low: one of the names that a type allows");
+    check("MODELS = ['gpt-4o']", "low: in a list that a program keeps");
+    check("run(models=['gpt-4o'])", "medium: in the list `models`");
+    check("x = {'gpt-4': 1}\ny = {'a': {'b': 'gpt-4o'}}", "low: a key of a table");
+    check("def get_tokenizer(model_name='gpt-4o'): pass", "low: given to a call that counts");
+    check("backend = 'chatgpt-codex'", "low: the value of `backend`");
     check("tiktoken.encoding_for_model('gpt-4o')", "low: given to a call that counts");
     check("token_counter(model='gpt-4o', messages=m)", "low: given to a call that counts or prices");
     check("Field(examples=[{'model': 'gpt-4o'}])", "low: an example for readers");

@@ -172,9 +172,8 @@ fn ends_statement(tokens: &Tokens<'_>, here: usize) -> bool {
     if tokens.opener(here + 1).is_some_and(|open| !tokens.is_mark(open, b'{')) {
         return false;
     }
-    let goes_on = |kind: Kind| matches!(kind, Kind::Mark(mark) if b".|?=:+&(,[{".contains(&mark));
-    !goes_on(tokens.all[here].kind)
-        && !(goes_on(next.kind) && !matches!(next.kind, Kind::Mark(b'(' | b'[' | b'{')))
+    let goes_on = |kind: Kind, marks: &[u8]| matches!(kind, Kind::Mark(mark) if marks.contains(&mark));
+    !goes_on(tokens.all[here].kind, b".|?=:+&(,[{") && !goes_on(next.kind, b".|?=:+&,")
 }
 
 fn touches(tokens: &Tokens<'_>, at: usize, mark: u8) -> bool {
@@ -212,8 +211,9 @@ fn key_before(tokens: &Tokens<'_>, sign: usize) -> Option<usize> {
             // `model: str = …`, `model?: string = …`.
             Kind::Mark(b':') if here + 1 != sign => {
                 let mut owner = here.checked_sub(1)?;
-                // Ruby's `:model => …` is a name with a sign in front.
-                if tokens.all[owner].end < tokens.all[here].start {
+                // Ruby's `:model => …` is a name with a sign in front, and what ends a line opens a block.
+                let opens_block = tokens.breaks(tokens.all[here].end, tokens.all[here + 1].start);
+                if tokens.all[owner].end < tokens.all[here].start || opens_block {
                     return nearest;
                 }
                 if tokens.is_mark(owner, b'?') {
