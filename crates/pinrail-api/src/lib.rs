@@ -12,6 +12,7 @@ pub mod agents;
 pub mod artifacts;
 pub mod context;
 pub mod deployments;
+pub mod drift;
 pub mod drills;
 pub mod erasures;
 pub mod evidence;

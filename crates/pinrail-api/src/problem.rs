@@ -76,6 +76,7 @@ codes! {
     AlreadyActive = 409, "already_active", "nothing would change";
     IngestOpen = 409, "ingest_open", "a data job of that name is open";
     WrongKind = 409, "wrong_kind", "the deployment is of another kind";
+    DriftOff = 409, "drift_off", "models aren't watched here";
     NoManifest = 404, "no_manifest", "the deployment has no manifest";
     Dialled = 503, "dialled", "the dial lets nothing through";
     ManifestPending = 503, "manifest_pending", "the manifest is being worked out";

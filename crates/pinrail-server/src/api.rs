@@ -7,6 +7,7 @@ pub mod agents;
 pub mod artifacts;
 pub mod context;
 pub mod deployments;
+pub mod drift;
 pub mod drills;
 pub mod epochs;
 pub mod erasures;

@@ -19,6 +19,7 @@ mod body;
 mod call;
 mod connections;
 mod dispatch;
+pub mod drift;
 pub mod gates;
 mod in_flight;
 mod limits;

@@ -7,21 +7,27 @@ use pinrail_domain::journal::Event;
 use pinrail_domain::time::Timestamp;
 use pinrail_gateway::port::{BeginError, Begun, Call, CopyOf, Fate, NoShadow, Ruled, Runs, Wanted};
 
+use crate::drift::Notices;
+
 /// Gives the gateway its runs.
-pub struct Port(pub Control);
+pub struct Port {
+    pub control: Control,
+    /// Hears of answers from other models than those pinned.
+    pub notices: Option<Notices>,
+}
 
 #[async_trait]
 impl Runs for Port {
     async fn begin(&self, call: Call) -> Result<Begun, BeginError> {
-        self.0.runs().begin(call).await
+        self.control.runs().begin(call).await
     }
 
     async fn begin_shadow(&self, copy: CopyOf) -> Result<Begun, NoShadow> {
-        self.0.runs().begin_shadow(copy).await
+        self.control.runs().begin_shadow(copy).await
     }
 
     fn copied(&self, deployment: DeploymentId, fate: Fate) {
-        self.0.runs().copied(deployment, fate);
+        self.control.runs().copied(deployment, fate);
     }
 
     async fn rule_tool(&self, wanted: Wanted) -> Ruled {
@@ -29,10 +35,13 @@ impl Runs for Port {
     }
 
     async fn record(&self, run: RunId, events: Vec<(Timestamp, Event)>) {
-        self.0.runs().record(run, events).await;
+        if let Some(notices) = &self.notices {
+            notices.of(run, &events);
+        }
+        self.control.runs().record(run, events).await;
     }
 
     fn agents(&self) -> Vec<(AgentName, u64)> {
-        self.0.runs().agents()
+        self.control.runs().agents()
     }
 }

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use crate::dispatch::Dispatch;
+use crate::drift::Drift;
 use crate::gates::Gates;
 use crate::in_flight::InFlight;
 use crate::limits::Limits;
@@ -29,6 +30,7 @@ pub struct Options {
     pub gates: Gates,
     /// Probes the warm set.
     pub warm: Warm,
+    pub drift: Drift,
     pub clock: Arc<dyn Clock>,
     pub limits: Limits,
     /// Pinrail's version, for `/healthz` and `/api/v1/status`.
@@ -60,14 +62,26 @@ pub struct Server {
 impl Server {
     #[must_use]
     pub fn new(options: Options) -> Server {
-        let Options { control, gateway, gates, warm, clock, limits, version, missing_keys, outbound, lists } =
-            options;
+        let Options {
+            control,
+            gateway,
+            gates,
+            warm,
+            drift,
+            clock,
+            limits,
+            version,
+            missing_keys,
+            outbound,
+            lists,
+        } = options;
         let state = Arc::new(State {
             openapi: Bytes::from(openapi::document(&version)),
             control,
             clock,
             gates,
             warm,
+            drift,
             version,
             missing_keys,
             outbound,

@@ -8,6 +8,7 @@ use pinrail_control::outbound::Outbound;
 use pinrail_domain::time::Clock;
 use tokio::sync::{Semaphore, watch};
 
+use crate::drift::Drift;
 use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
@@ -21,6 +22,7 @@ pub struct State {
     pub gates: Gates,
     /// Probes the warm set.
     pub warm: Warm,
+    pub drift: Drift,
     pub limits: Limits,
     pub version: String,
     pub missing_keys: MissingKeys,

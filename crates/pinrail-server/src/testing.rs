@@ -21,11 +21,12 @@ use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
 
 use crate::api::watch::EVENT_STREAM;
+use crate::drift::Drift;
 use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::state::State;
 use crate::warm::Warm;
-use crate::{gates, openapi, routes};
+use crate::{drift, gates, openapi, routes};
 
 mod direct;
 mod scripted;
@@ -82,6 +83,20 @@ impl crate::ModelLists for Lists {
     async fn list(&self, _: &pinrail_domain::provider::ProviderSpec) -> Result<Vec<u8>, String> {
         let list = self.0.lock().unwrap().clone();
         list.map(String::into_bytes).ok_or_else(|| "it cannot be reached".to_owned())
+    }
+}
+
+/// A provider that answers no question.
+struct Silent;
+
+#[async_trait::async_trait]
+impl drift::Questions for Silent {
+    async fn ask(
+        &self,
+        _: &pinrail_domain::provider::ProviderSpec,
+        _: &Value,
+    ) -> Result<Value, drift::AskFailed> {
+        Err(drift::AskFailed::Failed("nobody answers".to_owned()))
     }
 }
 
@@ -166,6 +181,16 @@ pub fn gate_options(control: &Control, clock: &Arc<TestClock>, models: &Arc<Scri
     }
 }
 
+/// A watch over models that nobody answers.
+pub fn drift_options(control: &Control, clock: &Arc<TestClock>) -> drift::Options {
+    drift::Options {
+        control: control.clone(),
+        questions: Arc::new(Silent),
+        clock: Arc::clone(clock) as _,
+        settings: drift::Settings::DEFAULT,
+    }
+}
+
 impl Bench {
     pub async fn open() -> Bench {
         Bench::with(Limits::default()).await
@@ -183,6 +208,7 @@ impl Bench {
             control: control.clone(),
             gates,
             warm: warm(&control, &clock, &calls),
+            drift: Drift::new(drift_options(&control, &clock)),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             limits,
             version: "0.0.0-test".to_owned(),

@@ -25,6 +25,7 @@ mod gates;
 mod journal;
 mod sightings;
 mod state;
+mod watches;
 
 /// The store that breaks.
 pub(crate) struct Breaking {

@@ -49,3 +49,20 @@ CREATE TABLE sightings (
     document TEXT NOT NULL,
     PRIMARY KEY (kind, subject)
 ) STRICT, WITHOUT ROWID;
+
+-- Models that are watched by border prompts, day by day.
+CREATE TABLE watches (
+    provider TEXT NOT NULL,
+    snapshot TEXT NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (provider, snapshot)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE watch_days (
+    provider TEXT NOT NULL,
+    snapshot TEXT NOT NULL,
+    -- Days since 1970-01-01, UTC.
+    day      INTEGER NOT NULL,
+    document TEXT NOT NULL,
+    PRIMARY KEY (provider, snapshot, day)
+) STRICT, WITHOUT ROWID;

@@ -20,6 +20,7 @@ mod open;
 mod reader;
 mod sightings;
 mod state;
+mod watches;
 mod writer;
 
 pub use open::{OpenError, Options};

@@ -77,6 +77,7 @@ pub(crate) enum Kind {
     Gates,
     Approvals,
     Sightings,
+    Watches,
     /// Writes nothing.
     Log,
 }
@@ -252,6 +253,7 @@ struct Kinds {
     deliveries: bool,
     gates: bool,
     approvals: bool,
+    watches: bool,
 }
 
 impl Kinds {
@@ -268,6 +270,7 @@ impl Kinds {
             Kind::Deliveries => self.deliveries = true,
             Kind::Gates => self.gates = true,
             Kind::Approvals => self.approvals = true,
+            Kind::Watches => self.watches = true,
             Kind::Answers | Kind::Sightings | Kind::Log => {}
         }
         self
@@ -282,6 +285,7 @@ impl Kinds {
             self.deliveries.then_some("deliveries.before_commit"),
             self.gates.then_some("gates.before_commit"),
             self.approvals.then_some("approvals.before_commit"),
+            self.watches.then_some("watches.before_commit"),
         ];
         points.into_iter().flatten()
     }
@@ -294,6 +298,7 @@ impl Kinds {
             self.deliveries.then_some("deliveries.after_commit"),
             self.gates.then_some("gates.after_commit"),
             self.approvals.then_some("approvals.after_commit"),
+            self.watches.then_some("watches.after_commit"),
         ];
         points.into_iter().flatten()
     }

@@ -34,6 +34,7 @@ pub mod sightings;
 pub mod state;
 pub mod uses;
 pub mod views;
+pub mod watches;
 
 /// An empty store to check, with what only its backend can do to it.
 pub struct Subject {
@@ -142,6 +143,8 @@ macro_rules! conformance_tests {
             erasure::a_place_is_never_given_twice
             erasure::erasure_takes_content_and_leaves_the_record
             erasure::erasure_takes_the_content_of_runs
+            watches::a_watch_and_its_days_come_back
+            watches::watches_are_apart_and_listed_in_order
             views::everybody_sees_what_a_copy_of_everything_says_1
             views::everybody_sees_what_a_copy_of_everything_says_2
             views::everybody_sees_what_a_copy_of_everything_says_3

@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod memory;
 pub mod sightings;
 pub mod state;
+pub mod watches;
 
 pub use answers::{Answer, AnswerKey, Answers};
 pub use approvals::Approvals;
@@ -33,15 +34,16 @@ pub use ledger::Ledger;
 pub use memory::Memory;
 pub use sightings::Sightings;
 pub use state::State;
+pub use watches::Watches;
 
 /// Everything that Pinrail keeps.
 pub trait Store:
-    Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals + Sightings
+    Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals + Sightings + Watches
 {
 }
 
-impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals + Sightings> Store
-    for T
+impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals + Sightings + Watches>
+    Store for T
 {
 }
 

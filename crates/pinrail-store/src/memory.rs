@@ -17,6 +17,7 @@ use crate::deliveries::Outlet;
 use crate::journal::SessionKey;
 use crate::ledger::AppendError;
 use crate::sightings::{Sighting, SightingKind};
+use crate::watches::WatchKey;
 use crate::{Answer, AnswerKey, Answers, Artifacts, Ledger, StoreError, ledger};
 
 mod approvals;
@@ -25,6 +26,7 @@ mod gates;
 mod journal;
 mod sightings;
 mod state;
+mod watches;
 
 /// A store that forgets everything when it is dropped.
 #[derive(Default)]
@@ -55,6 +57,7 @@ struct Kept {
     gates: BTreeMap<GateId, gates::Kept>,
     approvals: BTreeMap<ApprovalId, Approval>,
     sightings: BTreeMap<(SightingKind, String), Sighting>,
+    watches: BTreeMap<WatchKey, watches::Watched>,
     failures: VecDeque<(Strike, StoreError)>,
 }
 

@@ -7,9 +7,9 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
-    agent, apply, bench, completions, context, deploy, deployment, doctor, erase, gate, gc, hold, init, key,
-    ledger, member, memory, model, pointers, provider, readiness, release, run, scan, sim, state, up,
-    vectors, warm, watch, webhook,
+    agent, apply, bench, completions, context, deploy, deployment, doctor, drift, erase, gate, gc, hold,
+    init, key, ledger, member, memory, model, pointers, provider, readiness, release, run, scan, sim, state,
+    up, vectors, warm, watch, webhook,
 };
 use crate::config;
 use crate::exit;
@@ -80,6 +80,7 @@ enum Command {
     Pointers(pointers::Args),
     Hold(hold::Args),
     Gate(gate::Args),
+    Drift(drift::Args),
     Run(run::Args),
     Vectors(vectors::Args),
     Agent(agent::Args),
@@ -122,6 +123,7 @@ impl Cli {
             Command::Deploy(args) => done(deploy::run(args, &globals.context()?)),
             Command::Deployment(args) => deployment::run(args, &globals.context()?),
             Command::Pointers(args) => done(pointers::run(&args, &globals.context()?)),
+            Command::Drift(args) => done(drift::run(args, &globals.context()?)),
             Command::Gate(args) => gate::run(args, &globals.context()?),
             Command::Hold(args) => done(hold::run(args, &globals.context()?)),
             Command::Run(args) => done(run::run(args, &globals.context()?)),

@@ -8,6 +8,7 @@ pub mod context;
 pub mod deploy;
 pub mod deployment;
 pub mod doctor;
+pub mod drift;
 pub mod erase;
 pub mod gate;
 pub mod gc;

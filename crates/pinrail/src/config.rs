@@ -29,6 +29,8 @@ pub struct Settings {
     pub aborted_kept_ms: Option<u64>,
     /// `[gate]`: how gates are run.
     pub gate: pinrail_server::gates::Settings,
+    /// `[drift]`: how models are watched.
+    pub drift: pinrail_server::drift::Settings,
     /// The embedded catalogue with the user's own laid over it.
     pub catalogue: Catalogue,
     /// What the user's own file says.
@@ -50,6 +52,7 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
         store_bytes_max: project.store_bytes_max,
         aborted_kept_ms: project.aborted_kept_ms,
         gate: project.gate,
+        drift: project.drift,
         catalogue: project.catalogue,
         own_catalogue: project.own_catalogue,
         warm_every_ms: project.warm_every_ms,

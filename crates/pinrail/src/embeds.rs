@@ -1,4 +1,4 @@
-//! Asks providers for embeddings and for their models, in OpenAI's format.
+//! Asks providers for embeddings, for their models and border prompts, in OpenAI's format.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,10 @@ use pinrail_domain::provider::{Format, ProviderSpec, SIM_URL};
 use pinrail_domain::release::Embedder;
 use pinrail_gateway::port::Secrets as _;
 use pinrail_server::ModelLists;
+use pinrail_server::drift::{AskFailed, Questions};
 use pinrail_server::warm::{Answered, DirectCalls, NotAnswered};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use ureq::Agent;
 
 use crate::system::EnvSecrets;
@@ -31,6 +32,8 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 const PROBE_ANSWER: Duration = Duration::from_secs(60);
 /// The longest public list of models has some hundred entries.
 const LIST_BYTES_MAX: u64 = 4 << 20;
+/// One token and what its alternatives were.
+const QUESTION_BYTES_MAX: u64 = 1 << 20;
 /// What of a refusal is told.
 const EXCERPT_CHARS: usize = 200;
 
@@ -118,6 +121,47 @@ impl Providers {
     }
 }
 
+impl Providers {
+    /// Asks a model one question.
+    fn question(&self, provider: &ProviderSpec, body: &Value) -> Result<Value, AskFailed> {
+        let mut request = self.agent.post(format!("{}/chat/completions", self.base(provider)));
+        let key = bearer(provider).map_err(AskFailed::Failed)?;
+        if let Some(key) = &key {
+            request = request.header("authorization", key);
+        }
+        let mut answer = request.send_json(body).map_err(|error| AskFailed::Failed(error.to_string()))?;
+        let status = answer.status();
+        let seconds =
+            answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let text = answer.body_mut().with_config().limit(QUESTION_BYTES_MAX).read_to_string();
+        let text = text.map_err(|error| AskFailed::Failed(error.to_string()))?;
+        let why = || {
+            let mut said = message_of(&text);
+            // Some providers repeat the key that they refuse, and this is kept and shown (I15).
+            if let Some(key) = key.as_deref().and_then(|key| key.strip_prefix("Bearer ")) {
+                said = said.replace(key, "[redacted]");
+            }
+            format!("{status}: {}", said.chars().take(EXCERPT_CHARS).collect::<String>())
+        };
+        match status.as_u16() {
+            200..=299 => serde_json::from_str(&text).map_err(|error| AskFailed::Failed(error.to_string())),
+            429 | 503 | 529 => Err(AskFailed::Busy {
+                why: why(),
+                retry_after_ms: seconds.map(|seconds| seconds.saturating_mul(1_000)),
+            }),
+            400 | 404 | 422 => Err(AskFailed::Refused(why())),
+            _ => Err(AskFailed::Failed(why())),
+        }
+    }
+}
+
+/// What an error answer says, without the rest of it.
+fn message_of(text: &str) -> String {
+    let parsed: Option<Value> = serde_json::from_str(text).ok();
+    let message = parsed.as_ref().and_then(|body| body.pointer("/error/message")?.as_str());
+    message.map_or_else(|| text.to_owned(), str::to_owned)
+}
+
 /// The header that shows a provider's key; none where it asks for no key.
 fn bearer(provider: &ProviderSpec) -> Result<Option<String>, String> {
     let Some(name) = &provider.key_env else { return Ok(None) };
@@ -140,6 +184,15 @@ impl ModelLists for Providers {
         let (providers, provider) = (self.clone(), provider.clone());
         let list = tokio::task::spawn_blocking(move || providers.models(&provider)).await;
         list.map_err(|error| error.to_string())?
+    }
+}
+
+#[async_trait]
+impl Questions for Providers {
+    async fn ask(&self, provider: &ProviderSpec, body: &Value) -> Result<Value, AskFailed> {
+        let (providers, provider, body) = (self.clone(), provider.clone(), body.clone());
+        let asked = tokio::task::spawn_blocking(move || providers.question(&provider, &body)).await;
+        asked.map_err(|error| AskFailed::Failed(error.to_string()))?
     }
 }
 

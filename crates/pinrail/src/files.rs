@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub mod agent;
+mod drift;
 mod gate;
 pub mod project;
 pub mod release;

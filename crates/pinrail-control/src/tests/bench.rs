@@ -37,6 +37,7 @@ mod deliveries;
 mod gates;
 mod sightings;
 mod state;
+mod watches;
 
 /// 2026-11-20, long before any date in the catalogue below.
 pub const START: Timestamp = Timestamp(1_795_132_800_000);

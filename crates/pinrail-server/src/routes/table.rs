@@ -120,6 +120,12 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/gates/{gate}/resume", DEPLOY, Takes::JsonOrNothing("Because"), [] => "Gate", api::gates::resume::resume, "Takes a gate up that was stopped or failed"),
     route!(POST "/api/v1/gates/import", DEPLOY, Takes::Json("ImportGate"), [] => "ImportedGate", api::evidence::import::import, "Judges a candidate by what another tool's eval says"),
     route!(GET "/api/v1/gates/{gate}/report", READ, Takes::Nothing, [("format", "text, markdown, junit, json or statement; json when absent")] => "Report", api::evidence::report::show, "Says why a gate ended as it did, in the form asked for"),
+    route!(GET "/api/v1/drift", READ, Takes::Nothing, [] => "Drift", api::drift::list::list, "Lists what is watched behind its pin, and the open findings"),
+    route!(GET "/api/v1/drift/{finding}", READ, Takes::Nothing, [] => "DriftFinding", api::drift::finding::show, "Shows an open finding"),
+    route!(POST "/api/v1/drift/{finding}/clear", DEPLOY, Takes::JsonOrNothing("Because"), [] => "DriftCleared", api::drift::clear::clear, "Says that a finding is dealt with; its watch calibrates anew"),
+    route!(GET "/api/v1/drift/models/{provider}/{snapshot}", READ, Takes::Nothing, [] => "DriftModel", api::drift::model::show, "Shows a watched model with its days and prompts"),
+    route!(POST "/api/v1/drift/run", DEPLOY, Takes::JsonOrNothing("RunDrift"), [] => "DriftRun", api::drift::run::run, "Looks at models now, within the day's tokens"),
+
     route!(GET "/api/v1/gates/{gate}/statement", READ, Takes::Nothing, [] => "application/vnd.dsse.envelope.v1+json", api::evidence::statement::show, "Gives a verdict's in-toto statement in its envelope"),
 
     route!(GET "/api/v1/runs", SEE_RUNS, Takes::Nothing, [("agent", "only runs of this agent"), ("release", "only runs of this release, by id or 6 or more digits of it"), ("deployment", "only runs of this deployment"), ("status", "queued, running, paused, parked or finished"), ("session", "only runs of this session"), ("tenant", "only runs of this tenant"), ("single", "true: only runs of one gateway call; false: only the others"), ("shadow", "true: only runs that answer copies of live requests; else they are left out"), ("gate", "true: only runs in which gates ask; else they are left out"), ("since", "started at or after, in Unix milliseconds"), ("until", "started before, in Unix milliseconds"), BEFORE, LIMIT] => "Page of Run", api::runs::list::list, "Lists the runs of one's tenants, newest first"),

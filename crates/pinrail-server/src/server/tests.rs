@@ -32,7 +32,7 @@ async fn start(limits: Limits) -> Running {
     let (memory, clock) = (Arc::new(Memory::new()), Arc::new(TestClock::new()));
     let control = testing::control(&memory, &clock).await;
     let gateway = Gateway::new(pinrail_gateway::Options {
-        runs: Arc::new(crate::Port(control.clone())),
+        runs: Arc::new(crate::Port { control: control.clone(), notices: None }),
         secrets: Arc::new(Nothing),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         catalogue: control.catalogue_handle(),
@@ -43,6 +43,7 @@ async fn start(limits: Limits) -> Running {
     let gates = crate::gates::Gates::new(testing::gate_options(&control, &clock, &models));
     let server = Server::new(Options {
         control: control.clone(),
+        drift: crate::drift::Drift::new(testing::drift_options(&control, &clock)),
         gates,
         warm: testing::warm(&control, &clock, &Arc::default()),
         gateway,

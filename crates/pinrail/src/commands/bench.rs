@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::output::table::table;
 use crate::output::{Output, talk};
 
+mod drift;
 mod gateway;
 mod journal;
 mod load;
@@ -31,6 +32,7 @@ mod upstream;
   pinrail bench gateway --seconds 10          the gateway against a direct connection and nginx
   pinrail bench journal --dir /srv/pinrail    durable appends on the disk that will be used
   pinrail bench search --graph                searches in a view, with graphs too
+  pinrail bench drift --models 200            how soon a swapped checkpoint is found, and false alarms
   pinrail bench stats --seeds 10000           how soon harm is found in a canary, how often a gate lets it pass
 
 The gateway's baseline is nginx (`proxy_pass`, 1 worker, keep-alive); without an nginx in PATH that column is left out.
@@ -54,6 +56,8 @@ pub struct Args {
     rollouts: rollouts::Wish,
     #[command(flatten)]
     stats: stats::Seeds,
+    #[command(flatten)]
+    drift: drift::Wish,
     /// Internal: answer as the fixed upstream on this port
     #[arg(long, hide = true)]
     upstream: Option<u16>,
@@ -79,10 +83,12 @@ enum Scenario {
     Rollouts,
     /// How soon a rollout's statistics find harm, and how often they find none where none is
     Stats,
+    /// How soon border prompts find a swapped checkpoint, and that quiet days raise nothing
+    Drift,
 }
 
 /// In the order in which they are measured.
-const SCENARIOS: [Scenario; 9] = [
+const SCENARIOS: [Scenario; 10] = [
     Scenario::Resolve,
     Scenario::Journal,
     Scenario::Rollback,
@@ -92,6 +98,7 @@ const SCENARIOS: [Scenario; 9] = [
     Scenario::Gateway,
     Scenario::Rollouts,
     Scenario::Stats,
+    Scenario::Drift,
 ];
 
 /// One line of the table.
@@ -168,6 +175,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::Gateway => runtime.block_on(gateway::measure(&bench))?,
             Scenario::Rollouts => runtime.block_on(rollouts::measure(&bench, args.rollouts))?,
             Scenario::Stats => stats::measure(&bench, args.stats)?,
+            Scenario::Drift => runtime.block_on(drift::measure(&bench, args.drift))?,
         });
     }
     show(&rows, out)?;

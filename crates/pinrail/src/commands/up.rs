@@ -18,6 +18,7 @@ use pinrail_gate::statement::SigningKey;
 use pinrail_gateway::Gateway;
 use pinrail_gateway::port::Secrets as _;
 use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
+use pinrail_server::drift::{self, Drift};
 use pinrail_server::gates::{self, Gates, models::GatewayModels};
 use pinrail_server::warm::Warm;
 use pinrail_server::{MissingKeys, Server};
@@ -85,6 +86,7 @@ struct Up {
     gateway: Gateway,
     gates: Gates,
     warm: Warm,
+    drift: Drift,
     clock: Arc<SystemClock>,
     lists: Arc<Providers>,
 }
@@ -104,8 +106,14 @@ impl Up {
         control.ask_metrics(Arc::new(pinrail_server::Prometheus::new(Arc::new(EnvSecrets))));
         let providers = Arc::new(Providers::new(&sim));
         control.states().embed_with(Arc::clone(&providers) as _);
+        let drift = Drift::new(drift::Options {
+            control: control.clone(),
+            questions: Arc::clone(&providers) as _,
+            clock: Arc::clone(&clock) as _,
+            settings: settings.drift,
+        });
         let gateway = Gateway::new(pinrail_gateway::Options {
-            runs: Arc::new(pinrail_server::Port(control.clone())),
+            runs: Arc::new(pinrail_server::Port { control: control.clone(), notices: Some(drift.notices()) }),
             secrets: Arc::new(EnvSecrets),
             clock: Arc::clone(&clock) as _,
             catalogue: control.catalogue_handle(),
@@ -132,7 +140,7 @@ impl Up {
             clock: Arc::clone(&clock) as _,
             every_ms: settings.warm_every_ms.unwrap_or(pinrail_server::warm::EVERY_MS),
         });
-        Ok(Up { control, gateway, gates, warm, clock, lists: providers })
+        Ok(Up { control, gateway, gates, warm, drift, clock, lists: providers })
     }
 
     async fn serve(self, listen: &str, data: &Path) -> anyhow::Result<ExitCode> {
@@ -174,6 +182,8 @@ impl Up {
         gates.start_by_themselves();
         let warm = self.warm.clone();
         warm.probe_by_itself();
+        let drift = self.drift.clone();
+        drift.start();
         let outbound: Arc<dyn Outbound> = Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets)));
         let webhooks = control.deliver_webhooks(Arc::clone(&outbound));
         let server = Server::new(pinrail_server::Options {
@@ -184,6 +194,7 @@ impl Up {
             gateway: self.gateway,
             gates: self.gates,
             warm: self.warm,
+            drift: self.drift,
             clock: self.clock,
             limits: pinrail_server::Limits::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -195,6 +206,7 @@ impl Up {
                 "still in flight after the drain's deadline, and cut"
             );
         }
+        drift.stop().await;
         gates.stop().await;
         warm.stop().await;
         gateway.stop_copies().await;

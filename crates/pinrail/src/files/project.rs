@@ -14,7 +14,7 @@ use pinrail_server::warm::{EVERY_MS_MAX, EVERY_MS_MIN};
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
 use super::suites::Suites;
-use super::{BadFiles, Fault, agent, gate, nearest, release, webhook};
+use super::{BadFiles, Fault, agent, drift, gate, nearest, release, webhook};
 use crate::output::time;
 
 /// The settings file's name.
@@ -33,6 +33,8 @@ pub struct Project {
     pub aborted_kept_ms: Option<u64>,
     /// How the server runs gates.
     pub gate: pinrail_server::gates::Settings,
+    /// How models are watched.
+    pub drift: pinrail_server::drift::Settings,
     pub catalogue: Catalogue,
     /// What the user's own file says, alone.
     pub own_catalogue: Option<Catalogue>,
@@ -88,6 +90,7 @@ impl Project {
                 store_bytes_max: None,
                 aborted_kept_ms: None,
                 gate: pinrail_server::gates::Settings::default(),
+                drift: pinrail_server::drift::Settings::DEFAULT,
                 catalogue: Catalogue::embedded().clone(),
                 own_catalogue: None,
                 warm_every_ms: None,
@@ -105,6 +108,7 @@ impl Project {
             let own_catalogue = own_catalogue(file, dir);
             let catalogue = Layers::embedded(own_catalogue.clone()).with(None);
             let warm_every_ms = file.table("warm", warm_every_ms);
+            let drift = file.table("drift", drift::read).unwrap_or_default();
             let providers = file.each("providers", |name, section| provider(name, section, &catalogue));
             let webhooks = file.each("webhooks", webhook::read);
             webhook::check_count(file, webhooks.len());
@@ -113,6 +117,7 @@ impl Project {
                 store_bytes_max,
                 aborted_kept_ms,
                 gate,
+                drift,
                 catalogue,
                 own_catalogue,
                 warm_every_ms,

@@ -25,6 +25,9 @@ const FAILED_MAX: u32 = 4;
 /// The candidates so far. Stored: never rename.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Hunt {
+    /// How many of the pool's first prompts were tried; of those given up nothing else is kept.
+    #[serde(default)]
+    pub passed: usize,
     pub tried: BTreeMap<String, Tally>,
 }
 
@@ -51,21 +54,23 @@ impl Hunt {
     /// that are in use or worn, and not tried again.
     #[must_use]
     pub fn next(&self, pool: &[String], known: &[String], mode: Mode, wanted: u32, answers: u32) -> Next {
-        let kept = self.kept(mode);
+        let kept = self.kept(mode, known);
         let enough = wanted + wanted.div_ceil(4);
         if kept.len() >= enough as usize {
             return Next::Found(kept.into_iter().take(wanted as usize).collect());
         }
         let mut left = answers;
         let mut asked = Vec::new();
-        let open = self.tried.iter().filter_map(|(prompt, tally)| match fate(tally, mode) {
+        let open = self.tried.iter().filter(|(prompt, _)| !known.contains(prompt));
+        let open = open.filter_map(|(prompt, tally)| match fate(tally, mode) {
             Fate::Open { more } => Some((prompt, more)),
             Fate::Kept | Fate::Out => None,
         });
         let fresh = pool
             .iter()
+            .skip(self.passed)
             .filter(|prompt| !self.tried.contains_key(*prompt) && !known.contains(prompt))
-            .take(TRIED_MAX.saturating_sub(self.tried.len()))
+            .take(TRIED_MAX.saturating_sub(self.count()))
             .map(|prompt| (prompt, first(mode)));
         let mut any_left = false;
         for (prompt, more) in open.chain(fresh) {
@@ -83,7 +88,7 @@ impl Hunt {
         if found >= wanted.min(PROMPTS_MIN) {
             return Next::Found(kept.into_iter().take(wanted as usize).collect());
         }
-        Next::Nothing { found, tried: u32::try_from(self.tried.len()).unwrap_or(u32::MAX) }
+        Next::Nothing { found, tried: u32::try_from(self.count()).unwrap_or(u32::MAX) }
     }
 
     /// Adds what a candidate was answered.
@@ -91,12 +96,25 @@ impl Hunt {
         self.tried.entry(prompt.to_owned()).or_default().join(tally);
     }
 
-    /// The kept candidates, closest to a tie first.
-    fn kept(&self, mode: Mode) -> Vec<String> {
+    /// How many candidates were tried so far.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.passed.max(self.tried.len())
+    }
+
+    /// Forgets candidates that are given up.
+    pub fn tidy(&mut self, pool: &[String], known: &[String], mode: Mode) {
+        let is_tried = |prompt: &&String| self.tried.contains_key(*prompt) || known.contains(prompt);
+        self.passed += pool.iter().skip(self.passed).take_while(is_tried).count();
+        self.tried.retain(|_, tally| !matches!(fate(tally, mode), Fate::Out));
+    }
+
+    /// The kept candidates that aren't in use, closest to a tie first.
+    fn kept(&self, mode: Mode, known: &[String]) -> Vec<String> {
         let mut kept: Vec<(&String, f64)> = self
             .tried
             .iter()
-            .filter(|(_, tally)| matches!(fate(tally, mode), Fate::Kept))
+            .filter(|(prompt, tally)| !known.contains(prompt) && matches!(fate(tally, mode), Fate::Kept))
             .map(|(prompt, tally)| (prompt, tally.gap()))
             .collect();
         kept.sort_by(|left, right| left.1.total_cmp(&right.1).then(left.0.cmp(right.0)));

@@ -1,0 +1,22 @@
+//! `POST /api/v1/drift/{finding}/clear`: a person says that a finding is dealt with; its watch calibrates anew.
+
+use pinrail_api::deployments::Because;
+use pinrail_api::drift::DriftCleared;
+use pinrail_domain::drift::DriftRefused;
+
+use super::{no_finding, seq};
+use crate::call::Call;
+use crate::problem;
+use crate::reply::{self, Answer};
+
+pub async fn clear(call: Call) -> Answer {
+    let finding = seq(&call)?;
+    let Because { reason } = call.json_or_default()?;
+    let cleared = call.control().clear_drift(call.by(reason)?, finding).await;
+    let cleared = cleared.map_err(|error| {
+        problem::commit(error, |refused| match refused {
+            DriftRefused::NoFinding(_) | DriftRefused::TooMany(_) => no_finding(finding),
+        })
+    })?;
+    reply::changed(cleared.replayed, &DriftCleared { finding, seq: cleared.value })
+}
