@@ -31,7 +31,7 @@ impl Runs for Port {
     }
 
     async fn rule_tool(&self, wanted: Wanted) -> Ruled {
-        self.0.rule_tool(&wanted).await
+        self.control.rule_tool(&wanted).await
     }
 
     async fn record(&self, run: RunId, events: Vec<(Timestamp, Event)>) {

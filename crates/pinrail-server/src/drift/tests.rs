@@ -44,6 +44,7 @@ impl Provider {
 impl Questions for Provider {
     async fn ask(&self, _: &ProviderSpec, body: &Value) -> Result<Value, AskFailed> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
         if let Some((_, failed)) = self.fails.lock().unwrap().range(..=call).next_back() {
             return Err(failed.clone());
         }
@@ -165,14 +166,13 @@ async fn what_is_under_way_when_the_server_dies_counts_as_spent() {
     let mut look = Box::pin(watched.drift.run(None));
     // The look is dropped after some polls: wherever it is, it has written down what it may cost.
     for _ in 0..40 {
-        let polled = futures_util::poll!(&mut look);
-        if polled.is_ready() {
-            break;
-        }
+        let poll = |cx: &mut std::task::Context<'_>| std::task::Poll::Ready(look.as_mut().poll(cx).is_ready());
+        assert!(!std::future::poll_fn(poll).await, "it was over before it died");
     }
     drop(look);
     let calls = watched.provider.calls();
-    assert!(calls <= watched.document().await.spent.tokens, "{calls} calls");
+    let spent = watched.document().await.spent.tokens;
+    assert!(calls > 20 && calls <= spent, "{calls} calls, {spent} spent");
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,7 +188,7 @@ async fn a_busy_provider_is_left_alone() {
     watched.provider.fails.lock().unwrap().clear();
     watched.bench.clock.pass(700_000);
     watched.drift.run(None).await.unwrap();
-    assert!(watched.provider.calls() > 60);
+    assert!(watched.provider.calls() > 40);
 }
 
 #[tokio::test(start_paused = true)]
