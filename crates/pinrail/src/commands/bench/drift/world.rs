@@ -14,7 +14,7 @@ use pinrail_control::{By, Control, Options};
 use pinrail_domain::deploy::{Open, Traffic};
 use pinrail_domain::drift::border::Verdict;
 use pinrail_domain::id::{AgentName, ProviderName, SegmentName};
-use pinrail_domain::model::Catalogue;
+use pinrail_domain::model::Layers;
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Manifest;
 use pinrail_domain::time::{Clock, Ticks, Timestamp};
@@ -112,7 +112,7 @@ impl World {
             store: Arc::new(Memory::new()),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
-            catalogue: Arc::new(Catalogue::embedded().clone()),
+            catalogue: Layers::embedded(None),
             vectors_folder: None,
         };
         let (control, _) = Control::open(options).await?;
