@@ -166,7 +166,8 @@ async fn what_is_under_way_when_the_server_dies_counts_as_spent() {
     let mut look = Box::pin(watched.drift.run(None));
     // The look is dropped after some polls: wherever it is, it has written down what it may cost.
     for _ in 0..40 {
-        let poll = |cx: &mut std::task::Context<'_>| std::task::Poll::Ready(look.as_mut().poll(cx).is_ready());
+        let poll =
+            |cx: &mut std::task::Context<'_>| std::task::Poll::Ready(look.as_mut().poll(cx).is_ready());
         assert!(!std::future::poll_fn(poll).await, "it was over before it died");
     }
     drop(look);
