@@ -20,6 +20,7 @@ pub mod gates;
 pub mod gc;
 pub mod keys;
 pub mod ledger;
+pub mod mcp;
 pub mod members;
 pub mod memory;
 pub mod pointers;

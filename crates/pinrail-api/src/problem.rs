@@ -59,6 +59,7 @@ codes! {
     BadManifest = 400, "bad_manifest", "the manifest cannot become a release";
     BadAgent = 400, "bad_agent", "the agent's settings are refused";
     BadProvider = 400, "bad_provider", "the provider's settings are refused";
+    BadMcpServer = 400, "bad_mcp_server", "the MCP server's settings are refused";
     BadWebhook = 400, "bad_webhook", "the webhook's settings are refused";
     BadEvents = 400, "bad_events", "the events are refused";
     BadParents = 400, "bad_parents", "a record cannot be derived from that";
@@ -118,6 +119,7 @@ codes! {
     Internal = 500, "internal", "Pinrail made a mistake";
     StoreDamaged = 500, "store_damaged", "the store holds damaged data";
     ProviderFailed = 502, "provider_failed", "a provider did not do its part";
+    McpServerFailed = 502, "mcp_server_failed", "an MCP server did not do its part";
     NotReady = 503, "not_ready", "the server cannot do its work now";
     Contended = 503, "contended", "others kept changing the same thing";
     StoreFull = 507, "store_full", "the store is full";

@@ -107,4 +107,8 @@ pub struct Release {
     /// Since when nobody may deploy it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<Timestamp>,
+    /// What it pins and isn't so any more, as open findings say it: tools that changed, were added or are gone, servers
+    /// that are others, models that drifted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<String>,
 }

@@ -361,7 +361,7 @@ impl Control {
     async fn tool_of_release(&self, stamp: &Stamp, tool: &str) -> Result<Option<bool>, ContractError> {
         let contract = self.inner.contracts.get(stamp.release).await?;
         let tools = &contract.manifest.tools;
-        let has_side_effects = tools.side_effects.iter().any(|name| name.as_str() == tool);
+        let has_side_effects = contract.has_side_effects(tool);
         let is_pinned = contract.tools.as_ref().is_some_and(|text| names(text).any(|name| name == tool));
         // Without a pin of its tools the release leaves them to the caller.
         let pins_none = contract.tools.is_none() && tools.mcp.is_empty();

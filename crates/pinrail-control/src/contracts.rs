@@ -1,13 +1,15 @@
 //! Releases with their prompts and tools, loaded once and kept: what a request needs is in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::ReleaseId;
+use pinrail_domain::id::{McpServerName, ReleaseId};
+use pinrail_domain::mcp::{Pin, PinnedTool};
 use pinrail_domain::release::Contract;
 use pinrail_store::{Store, StoreError};
+use serde_json::Value;
 
 use crate::Snapshot;
 
@@ -27,6 +29,12 @@ pub enum ContractError {
     Missing(Digest),
     #[error("artifact {0} is not text")]
     NotText(Digest),
+    #[error("artifact {digest} cannot be used as the tools of a release")]
+    Tools {
+        digest: Digest,
+        #[source]
+        cause: Arc<dyn std::error::Error + Send + Sync>,
+    },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -47,8 +55,16 @@ impl Contracts {
         let release = self.snapshot.load().world.releases.get(&id).cloned();
         let manifest = Arc::clone(&release.ok_or(ContractError::NoRelease(id))?.manifest);
         let system = self.text(manifest.prompt.system).await?;
-        let tools = self.text(manifest.tools.schema).await?;
-        let contract = Arc::new(Contract { id, manifest, system, tools });
+        let schema = self.text(manifest.tools.schema).await?;
+        let mut pins = BTreeMap::new();
+        for (server, digest) in &manifest.tools.mcp {
+            pins.insert(server.clone(), self.pin(*digest).await?);
+        }
+        let tools = with_pins(schema, &pins).map_err(|cause| ContractError::Tools {
+            digest: manifest.tools.schema.expect("only a schema can fail to be one"),
+            cause: Arc::new(cause),
+        })?;
+        let contract = Arc::new(Contract { id, manifest, system, tools, pins });
         self.keep(&contract);
         Ok(contract)
     }
@@ -56,6 +72,12 @@ impl Contracts {
     #[cfg(test)]
     pub(crate) fn is_loaded(&self, id: ReleaseId) -> bool {
         self.loaded.load().contains_key(&id)
+    }
+
+    async fn pin(&self, digest: Digest) -> Result<Arc<Pin>, ContractError> {
+        let bytes = self.store.artifact_get(digest).await?.ok_or(ContractError::Missing(digest))?;
+        let pin = Pin::read(&bytes);
+        pin.map(Arc::new).map_err(|bad| ContractError::Tools { digest, cause: Arc::new(bad) })
     }
 
     async fn text(&self, digest: Option<Digest>) -> Result<Option<Arc<str>>, ContractError> {
@@ -84,6 +106,21 @@ impl Contracts {
             loaded
         });
     }
+}
+
+/// The tools that the model is told of: those of the schema, byte for byte where there are no pins, then those of the
+/// pins by server and name.
+fn with_pins(
+    schema: Option<Arc<str>>,
+    pins: &BTreeMap<McpServerName, Arc<Pin>>,
+) -> Result<Option<Arc<str>>, serde_json::Error> {
+    if pins.is_empty() {
+        return Ok(schema);
+    }
+    let own: Vec<Value> = schema.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
+    let pinned = pins.values().flat_map(|pin| &pin.tools).map(PinnedTool::openai);
+    let all: Vec<Value> = own.into_iter().chain(pinned).collect();
+    Ok((!all.is_empty()).then(|| Value::Array(all).to_string().into()))
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ mod explain;
 pub mod gates;
 pub mod keys;
 pub mod ledger;
+pub mod mcp;
 pub mod members;
 pub mod observe;
 pub mod open;
@@ -171,6 +172,12 @@ impl Control {
     /// Writes what is queued; call when no more requests come.
     pub async fn drain(&self) {
         self.inner.runs.drain().await;
+    }
+
+    /// Draws what nobody can guess.
+    #[must_use]
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.inner.entropy
     }
 
     fn head(&self) -> Head {

@@ -1,8 +1,11 @@
 //! Publishing: artifacts, then the release that names them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{AgentName, ProviderName, ReleaseId, ToolName};
+use pinrail_domain::id::{AgentName, McpServerName, ProviderName, ReleaseId, ToolName};
 use pinrail_domain::ledger::{Body, REASON_BYTES_MAX};
+use pinrail_domain::mcp::{BadPin, Pin};
 use pinrail_domain::model::Identity;
 use pinrail_domain::release::{BadManifest, Manifest};
 use pinrail_domain::tier::ModelRefused;
@@ -47,6 +50,19 @@ pub enum PublishRefused {
     PromptNotText(Digest),
     #[error("the tool schema {digest} cannot be used: {what}")]
     Tools { digest: Digest, what: String },
+    #[error("there is no MCP server `{0}`")]
+    NoMcpServer(McpServerName),
+    #[error("the pin {digest} of MCP server `{server}` cannot be used")]
+    Pin {
+        server: McpServerName,
+        digest: Digest,
+        #[source]
+        bad: BadPin,
+    },
+    #[error("tool `{tool}` is defined twice: by MCP server `{server}` and by {other}")]
+    Collision { tool: ToolName, server: McpServerName, other: String },
+    #[error("the release has {0} tools in all; at most {TOOLS_MAX} are allowed")]
+    TooManyTools(usize),
     #[error(transparent)]
     Model(#[from] ModelRefused),
     #[error("the artifacts could not be read")]
@@ -97,6 +113,11 @@ impl Control {
             if !world.providers.contains_key(provider) {
                 return Err(PublishRefused::NoProvider(provider.clone()));
             }
+            if let Some(server) =
+                manifest.tools.mcp.keys().find(|name| !world.mcp_servers.contains_key(*name))
+            {
+                return Err(PublishRefused::NoMcpServer(server.clone()));
+            }
             let identity = self.judge(world, &manifest);
             spec.tier.admit(&manifest.model.snapshot, &identity, model_override.is_some())?;
             let known = world.releases.get(&release).filter(|known| known.agents.contains(&agent));
@@ -135,10 +156,36 @@ impl Control {
                 tool_names(&bytes).map_err(|what| PublishRefused::Tools { digest, what })?
             }
         };
+        let names = self.with_pinned(manifest, names).await?;
         let unknown = |tool: &&ToolName| !names.iter().any(|name| name == tool.as_str());
         match manifest.tools.side_effects.iter().find(unknown) {
             Some(tool) => Err(BadManifest::UnknownSideEffect(tool.clone()).into()),
             None => Ok(()),
+        }
+    }
+
+    /// The names of all tools: those of the schema and those of the pins, each once.
+    async fn with_pinned(
+        &self,
+        manifest: &Manifest,
+        schema: Vec<String>,
+    ) -> Result<BTreeSet<String>, PublishRefused> {
+        let mut owners: BTreeMap<String, String> =
+            schema.into_iter().map(|name| (name, "the tool schema".to_owned())).collect();
+        for (server, digest) in &manifest.tools.mcp {
+            let (server, digest) = (server.clone(), *digest);
+            let bytes = self.artifact(digest).await?;
+            let pin = Pin::read(&bytes);
+            let pin = pin.map_err(|bad| PublishRefused::Pin { server: server.clone(), digest, bad })?;
+            for tool in pin.tools.into_iter().map(|tool| tool.name) {
+                if let Some(other) = owners.insert(tool.to_string(), format!("MCP server `{server}`")) {
+                    return Err(PublishRefused::Collision { tool, server, other });
+                }
+            }
+        }
+        match owners.len() {
+            count if count > TOOLS_MAX => Err(PublishRefused::TooManyTools(count)),
+            _ => Ok(owners.into_keys().collect()),
         }
     }
 

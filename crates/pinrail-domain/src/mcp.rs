@@ -1,4 +1,6 @@
 //! MCP servers: where they are, and how they are reached. Keys are named, never held (I15).
+//!
+//! What of a server's tools is pinned, and what counts as a change, is in [`Pin`] and [`Differences`].
 
 use std::collections::BTreeMap;
 
@@ -6,6 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::provider::is_env_name;
 use crate::rollout::quantity::Span;
+
+mod compare;
+mod pin;
+#[cfg(test)]
+mod tests;
+
+pub use compare::Differences;
+pub use pin::{BadPin, Identity, PIN_FORMAT, Pin, PinnedTool, TOOL_BYTES_MAX, TOOLS_BYTES_MAX, TOOLS_MAX};
 
 /// An MCP server's settings. Stored: never rename a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

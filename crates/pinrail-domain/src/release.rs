@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::canonical::{self, NotCanonical};
 use crate::digest::Digest;
 use crate::id::{McpServerName, ProviderName, ReleaseId, ToolName};
+use crate::mcp::{Pin, PinnedTool};
 
 pub mod diff;
 
@@ -158,7 +159,7 @@ pub enum BadManifest {
     ReservedParam(String),
     #[error("model.params holds {0} entries; at most {PARAMS_MAX} are allowed")]
     TooManyParams(usize),
-    #[error("tools.side_effects names `{0}`, which is not in the tool schema")]
+    #[error("tools.side_effects names `{0}`, which is neither in the tool schema nor in a pin")]
     UnknownSideEffect(ToolName),
     #[error("state.context.accepts must hold its own protocol {0}")]
     OwnProtocol(u32),
@@ -262,8 +263,41 @@ pub struct Contract {
     pub manifest: Arc<Manifest>,
     /// The system prompt's template text.
     pub system: Option<Arc<str>>,
-    /// The tool definitions, an OpenAI-shaped JSON array.
+    /// The tool definitions, an OpenAI-shaped JSON array: those of the schema, then those of the pins.
     pub tools: Option<Arc<str>>,
+    /// The tools of MCP servers, as they are pinned.
+    pub pins: BTreeMap<McpServerName, Arc<Pin>>,
+}
+
+impl Contract {
+    /// Whether a call of the tool changes the world: the one answer for the gateway, the MCP proxy and approvals.
+    ///
+    /// It does where `tools.side_effects` names it. A tool of an MCP server does, too, unless its annotations say that
+    /// it only reads; but once the list names any tool of that server, a person has sorted them all and the list alone
+    /// decides.
+    #[must_use]
+    pub fn has_side_effects(&self, tool: &str) -> bool {
+        let listed = &self.manifest.tools.side_effects;
+        if listed.iter().any(|name| name.as_str() == tool) {
+            return true;
+        }
+        let pinned = self.pins.values().find_map(|pin| Some((pin, pin.tool(tool)?)));
+        pinned.is_some_and(|(pin, tool)| !pin.is_sorted_by(listed) && !tool.only_reads())
+    }
+
+    /// The tools that change the world.
+    #[must_use]
+    pub fn side_effects(&self) -> BTreeSet<ToolName> {
+        let pinned = self.pins.values().flat_map(|pin| &pin.tools).map(|tool| &tool.name);
+        let pinned = pinned.filter(|name| self.has_side_effects(name.as_str()));
+        self.manifest.tools.side_effects.iter().chain(pinned).cloned().collect()
+    }
+
+    /// The server whose pin has the tool, with the tool.
+    #[must_use]
+    pub fn pinned_tool(&self, tool: &str) -> Option<(&McpServerName, &Arc<Pin>, &PinnedTool)> {
+        self.pins.iter().find_map(|(server, pin)| Some((server, pin, pin.tool(tool)?)))
+    }
 }
 
 #[cfg(test)]

@@ -186,7 +186,7 @@ mod tests {
             json!({"pinrail": 1, "model": {"provider": "openai", "snapshot": "gpt-4o-2024-08-06"}});
         let manifest: Manifest = serde_json::from_value(manifest).unwrap();
         let id = ReleaseId(Digest::of(name.as_bytes()));
-        Contract { id, manifest: Arc::new(manifest), system: None, tools: None }
+        Contract { id, manifest: Arc::new(manifest), system: None, tools: None, pins: Default::default() }
     }
 
     #[test]

@@ -31,7 +31,8 @@ use crate::{api, auth, routes, unread};
 /// Says how many changes of pointers this server has seen.
 pub const EPOCH: HeaderName = HeaderName::from_static("x-pinrail-epoch");
 /// What workers send all the time, by the bodies.
-const FREQUENT: [&str; 7] = [
+const FREQUENT: [&str; 8] = [
+    "McpMessage",
     "Acknowledge",
     "AppendEvents",
     "Remember",

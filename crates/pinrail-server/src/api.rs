@@ -18,6 +18,7 @@ pub mod health;
 pub mod holds;
 pub mod keys;
 pub mod ledger;
+pub mod mcp;
 pub mod members;
 pub mod memory;
 pub mod pointers;

@@ -24,6 +24,7 @@ pub mod gates;
 mod in_flight;
 mod limits;
 mod lists;
+pub mod mcp;
 mod openapi;
 mod outbound;
 mod page;

@@ -144,7 +144,7 @@ pub fn contract(error: ContractError) -> Problem {
         }
         ContractError::Missing(_) => Problem::new(Code::MissingArtifact, detail)
             .next_step("store the artifact again: `pinrail release create AGENT` (POST /api/v1/artifacts with its bytes)"),
-        ContractError::NotText(_) => {
+        ContractError::NotText(_) | ContractError::Tools { .. } => {
             Problem::new(Code::StoreDamaged, detail).next_step("restore the store from a backup")
         }
         ContractError::Store(error) => store(&error),

@@ -19,6 +19,7 @@ use crate::gates::Gates;
 use crate::in_flight::InFlight;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
+use crate::mcp::Mcp;
 use crate::state::State;
 use crate::warm::Warm;
 use crate::{connections, openapi, routes};
@@ -41,6 +42,7 @@ pub struct Options {
     pub outbound: Arc<dyn Outbound>,
     /// Asks providers for their models.
     pub lists: Arc<dyn ModelLists>,
+    pub mcp: Mcp,
 }
 
 /// Looks now which providers' keys are missing.
@@ -68,6 +70,7 @@ impl Server {
             gates,
             warm,
             drift,
+            mcp,
             clock,
             limits,
             version,
@@ -86,6 +89,7 @@ impl Server {
             missing_keys,
             outbound,
             lists,
+            mcp,
             draining: watch::Sender::new(false),
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
             watchers: Arc::new(Semaphore::new(limits.watchers_max)),

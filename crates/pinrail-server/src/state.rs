@@ -12,6 +12,7 @@ use crate::drift::Drift;
 use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
+use crate::mcp::Mcp;
 use crate::server::MissingKeys;
 use crate::warm::Warm;
 
@@ -24,6 +25,7 @@ pub struct State {
     pub warm: Warm,
     pub drift: Drift,
     pub limits: Limits,
+    pub mcp: Mcp,
     pub version: String,
     pub missing_keys: MissingKeys,
     /// True once the shutdown began: those who wait for events are answered at once.

@@ -24,6 +24,7 @@ use crate::api::watch::EVENT_STREAM;
 use crate::drift::Drift;
 use crate::gates::Gates;
 use crate::limits::Limits;
+use crate::mcp::{self, Mcp};
 use crate::state::State;
 use crate::warm::Warm;
 use crate::{drift, gates, openapi, routes};
@@ -191,6 +192,16 @@ pub fn drift_options(control: &Control, clock: &Arc<TestClock>) -> drift::Option
     }
 }
 
+/// An MCP proxy that may start no program.
+pub fn mcp_options(control: &Control, clock: &Arc<TestClock>) -> mcp::Options {
+    mcp::Options {
+        control: control.clone(),
+        clock: Arc::clone(clock) as _,
+        secrets: Arc::new(NoSecrets),
+        commands_allowed: Vec::new(),
+    }
+}
+
 impl Bench {
     pub async fn open() -> Bench {
         Bench::with(Limits::default()).await
@@ -211,6 +222,7 @@ impl Bench {
             drift: Drift::new(drift_options(&control, &clock)),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             limits,
+            mcp: Mcp::new(mcp_options(&control, &clock)),
             version: "0.0.0-test".to_owned(),
             missing_keys: Arc::new(move || vec![missing.clone()]),
             outbound: Arc::new(crate::Webhooks::new(Arc::new(NoSecrets))),

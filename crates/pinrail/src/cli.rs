@@ -9,7 +9,7 @@ use crate::client::{Client, ClientError};
 use crate::commands::{
     agent, apply, bench, completions, context, deploy, deployment, doctor, drift, erase, gate, gc, hold,
     init, key, ledger, member, memory, model, pointers, provider, readiness, release, run, scan, sim, state,
-    up, vectors, warm, watch, webhook,
+    tools, up, vectors, warm, watch, webhook,
 };
 use crate::config;
 use crate::exit;
@@ -83,6 +83,7 @@ enum Command {
     Drift(drift::Args),
     Run(run::Args),
     Vectors(vectors::Args),
+    Tools(tools::Args),
     Agent(agent::Args),
     Provider(provider::Args),
     Model(model::Args),
@@ -127,6 +128,7 @@ impl Cli {
             Command::Gate(args) => gate::run(args, &globals.context()?),
             Command::Hold(args) => done(hold::run(args, &globals.context()?)),
             Command::Run(args) => done(run::run(args, &globals.context()?)),
+            Command::Tools(args) => tools::run(args, &globals.context()?),
             Command::Vectors(args) => verdict(vectors::run(&args, &globals.context()?)),
             Command::Agent(args) => agent::run(&args, &globals.context()?),
             Command::Warm(args) => verdict(warm::run(&args, &globals.context()?)),

@@ -29,6 +29,7 @@ pub mod scan;
 pub mod sim;
 pub mod state;
 pub mod state_by;
+pub mod tools;
 pub mod up;
 pub mod vectors;
 pub mod warm;

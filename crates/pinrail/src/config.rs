@@ -31,6 +31,8 @@ pub struct Settings {
     pub gate: pinrail_server::gates::Settings,
     /// `[drift]`: how models are watched.
     pub drift: pinrail_server::drift::Settings,
+    /// `[mcp_commands] allow`: the programs that may be started as MCP servers.
+    pub mcp_commands: Vec<String>,
     /// The embedded catalogue with the user's own laid over it.
     pub catalogue: Catalogue,
     /// What the user's own file says.
@@ -53,6 +55,7 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
         aborted_kept_ms: project.aborted_kept_ms,
         gate: project.gate,
         drift: project.drift,
+        mcp_commands: project.mcp_commands,
         catalogue: project.catalogue,
         own_catalogue: project.own_catalogue,
         warm_every_ms: project.warm_every_ms,

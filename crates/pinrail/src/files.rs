@@ -9,6 +9,7 @@ use std::path::PathBuf;
 pub mod agent;
 mod drift;
 mod gate;
+pub mod mcp;
 pub mod project;
 pub mod release;
 pub mod section;

@@ -17,6 +17,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("pinrail-provider-sim", 1, &["pinrail-wire"]),
     ("pinrail-control", 2, &["pinrail-domain", "pinrail-store", "pinrail-vectors"]),
     ("pinrail-gateway", 2, &["pinrail-domain", "pinrail-wire"]),
+    ("pinrail-mcp", 2, &["pinrail-domain", "pinrail-wire"]),
     ("pinrail-gate", 2, &["pinrail-domain", "pinrail-store", "pinrail-wire"]),
     ("pinrail-simulation", 2, &["pinrail-control", "pinrail-domain", "pinrail-store"]),
     (
@@ -28,6 +29,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
             "pinrail-domain",
             "pinrail-gate",
             "pinrail-gateway",
+            "pinrail-mcp",
             "pinrail-store",
             "pinrail-vectors",
             "pinrail-wire",
@@ -42,6 +44,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
             "pinrail-domain",
             "pinrail-gate",
             "pinrail-gateway",
+            "pinrail-mcp",
             "pinrail-provider-sim",
             "pinrail-scan",
             "pinrail-server",
@@ -64,6 +67,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pinrail-control", &["axum", "hyper", "http", "rusqlite"]),
     ("pinrail-gate", &["axum", "hyper", "http", "rusqlite"]),
     ("pinrail-gateway", &["axum", "rusqlite"]),
+    ("pinrail-mcp", &["axum", "rusqlite"]),
     ("pinrail-simulation", &["getrandom", "rusqlite"]),
     ("pinrail-server", &["rusqlite", "clap"]),
 ];

@@ -1,8 +1,8 @@
 //! A deployment's blast radius: whom it may have misled, what they wrote in turn, and what they did to the world.
 //!
 //! Affected are the deployment's own runs, and every run that read one of its records or of what was derived from
-//! them ([`pinrail_domain::state::derive`]). Of each, the calls of tools that its release lists as side effects are what a
-//! rollback can't take back.
+//! them ([`pinrail_domain::state::derive`]). Of each, the calls of tools with side effects
+//! ([`pinrail_domain::release::Contract::has_side_effects`]) are what a rollback can't take back.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use pinrail_domain::journal::{Event, Recorded, RunStatus, Stamp};
 use pinrail_domain::state::Layer;
 use pinrail_domain::state::derive::{Cause, Derived, Misled};
 use pinrail_domain::time::Timestamp;
-use pinrail_domain::world::World;
 use pinrail_store::StoreError;
 use pinrail_store::journal::{Run, RunFilter};
 use serde::Serialize;
 
 use super::derived::{Found, TAINTED_MAX};
 use crate::Control;
+use crate::contracts::ContractError;
 
 /// Everything that a deployment touched.
 pub struct Blast {
@@ -164,8 +164,10 @@ impl Control {
     /// What the affected run did to the world.
     pub async fn side_effects(&self, affected: &Affected) -> Result<Done, StoreError> {
         let Affected { stamp, .. } = affected;
-        let snapshot = self.snapshot();
-        let Some(tools) = side_effects_of(&snapshot.world, stamp.release) else { return Ok(Done::default()) };
+        let tools = self.side_effects_of(stamp.release).await?;
+        if tools.is_empty() {
+            return Ok(Done::default());
+        }
         let mut done = Done::default();
         let mut asked: HashMap<String, u64> = HashMap::new();
         let mut next = EventSeq(0);
@@ -174,7 +176,7 @@ impl Control {
             let Some(last) = events.last() else { break };
             next = last.seq.next();
             for event in events {
-                done.take(stamp, tools, event, &mut asked);
+                done.take(stamp, &tools, event, &mut asked);
             }
         }
         for effect in &done.effects {
@@ -184,6 +186,27 @@ impl Control {
         }
         done.unreported = asked.values().sum();
         Ok(done)
+    }
+
+    /// The tools of a release that change the world.
+    async fn side_effects_of(&self, release: ReleaseId) -> Result<BTreeSet<ToolName>, StoreError> {
+        let snapshot = self.snapshot();
+        let Some(known) = snapshot.world.releases.get(&release) else { return Ok(BTreeSet::new()) };
+        let tools = &known.manifest.tools;
+        if tools.mcp.is_empty() {
+            return Ok(tools.side_effects.clone());
+        }
+        match self.contracts().get(release).await {
+            Ok(contract) => Ok(contract.side_effects()),
+            Err(ContractError::Store(error)) => Err(error),
+            // What annotations say is lost with the pin; what the release says itself is not.
+            Err(
+                ContractError::NoRelease(_)
+                | ContractError::Missing(_)
+                | ContractError::NotText(_)
+                | ContractError::Tools { .. },
+            ) => Ok(tools.side_effects.clone()),
+        }
     }
 
     async fn add_own_runs(&self, blast: &mut Blast) -> Result<(), StoreError> {
@@ -359,10 +382,4 @@ impl Done {
             | Event::Finished { .. } => {}
         }
     }
-}
-
-/// The tools of a release that change the world; none where there is none.
-fn side_effects_of(world: &World, release: ReleaseId) -> Option<&BTreeSet<ToolName>> {
-    let tools = &world.releases.get(&release)?.manifest.tools.side_effects;
-    (!tools.is_empty()).then_some(tools)
 }

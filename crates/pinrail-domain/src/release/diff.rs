@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::digest::Digest;
-use crate::id::{ProviderName, ReleaseId, ToolName};
+use crate::id::{McpServerName, ProviderName, ReleaseId, ToolName};
 use crate::release::{
     ContextContract, Contract, Embedder, Manifest, MemoryContract, ModelPin, PromptMode, StateContract,
 };
@@ -18,7 +18,7 @@ use crate::release::{
 mod schema;
 mod text;
 
-pub use schema::PathChange;
+pub use schema::{PathChange, same_json, tools as diff_tools};
 pub use text::{CONTEXT_LINES, CONTEXT_WORDS, Grain, LINES_MAX, Op, Run, TextDiff, WORDS_MAX};
 
 /// What changes from one release to another. The API sends it: never rename a field.
@@ -82,6 +82,9 @@ pub struct ToolsDiff {
     /// Where each changed tool's definition differs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changed: BTreeMap<String, Vec<PathChange>>,
+    /// The pins of MCP servers, by their digests.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mcp: BTreeMap<McpServerName, Change<Digest>>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub side_effects_added: BTreeSet<ToolName>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -105,6 +108,7 @@ pub struct StateDiff {
 pub fn diff(a: &Contract, b: &Contract) -> Diff {
     let (from, to): (&Manifest, &Manifest) = (&a.manifest, &b.manifest);
     let mut tools = schema::tools(a.tools.as_deref(), b.tools.as_deref());
+    tools.mcp = pins(a, b, &mut tools.changed);
     let (had, has) = (&from.tools.side_effects, &to.tools.side_effects);
     tools.side_effects_added = has.difference(had).cloned().collect();
     tools.side_effects_removed = had.difference(has).cloned().collect();
@@ -116,6 +120,34 @@ pub fn diff(a: &Contract, b: &Contract) -> Diff {
         tools,
         state: state(&from.state, &to.state),
     }
+}
+
+/// Which pins differ. What of their tools no model is told (titles, annotations, output schemas) joins `changed`; the
+/// rest is in the tool definitions already.
+fn pins(
+    a: &Contract,
+    b: &Contract,
+    changed: &mut BTreeMap<String, Vec<PathChange>>,
+) -> BTreeMap<McpServerName, Change<Digest>> {
+    let (before, after) = (&a.manifest.tools.mcp, &b.manifest.tools.mcp);
+    let servers: BTreeSet<&McpServerName> = before.keys().chain(after.keys()).collect();
+    let mut found = BTreeMap::new();
+    for server in servers.into_iter().filter(|server| before.get(*server) != after.get(*server)) {
+        let (before, after) = (before.get(server).copied(), after.get(server).copied());
+        found.insert(server.clone(), Change { before, after });
+        let untold = |contract: &Contract| {
+            let tools = contract.pins.get(server).map(|pin| pin.tools.clone()).unwrap_or_default();
+            let mut tools = serde_json::to_value(tools).unwrap_or_default();
+            for tool in tools.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+                tool.retain(|field, _| field != "description" && field != "inputSchema");
+            }
+            tools.to_string()
+        };
+        for (tool, places) in schema::tools(Some(&untold(a)), Some(&untold(b))).changed {
+            changed.entry(tool).or_default().extend(places);
+        }
+    }
+    found
 }
 
 impl Diff {

@@ -147,6 +147,7 @@ impl Setup {
             manifest: Arc::new(manifest),
             system: self.system.map(Arc::from),
             tools: self.tools.map(Arc::from),
+            pins: Default::default(),
         };
         let runs = Arc::new(FakeRuns {
             contract: Arc::new(contract),

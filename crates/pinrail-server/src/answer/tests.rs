@@ -36,6 +36,7 @@ fn what_workers_send_all_the_time_is_too_frequent_for_the_log() {
         "/api/v1/vectors/{space}/delete",
         "/api/v1/members/{member}/ack",
         "/api/v1/memory/{agent}/{session}",
+        "/mcp/{agent}",
     ];
     assert_eq!(paths, expected);
 }

@@ -75,5 +75,6 @@ fn shown(control: &Control, world: &World, release: &Release) -> pinrail_api::re
         live: world.is_live(release.id),
         model_override: release.model_override.clone(),
         retired: release.retired,
+        degraded: world.findings_of(release.id).map(|finding| finding.what.clone()).collect(),
     }
 }

@@ -192,6 +192,16 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/webhooks/{webhook}/dead-letters/retry", DEPLOY, Takes::Nothing, [] => "Resent", api::webhooks::resend_all::resend, "Sends the dead letters again, oldest first"),
     route!(POST "/api/v1/webhooks/{webhook}/dead-letters/{seq}/retry", DEPLOY, Takes::Nothing, [] => "Resent", api::webhooks::resend::resend, "Sends one dead letter again"),
 
+    route!(GET "/api/v1/mcp", READ, Takes::Nothing, [] => "McpStatus", api::mcp::status::show, "Says how the MCP servers are, which pins are in use and what changed behind them"),
+    route!(GET "/api/v1/mcp/servers", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of McpServer", api::mcp::list::list, "Lists the MCP servers by name"),
+    route!(GET "/api/v1/mcp/servers/{server}", READ, Takes::Nothing, [] => "McpServer", api::mcp::get::show, "Shows an MCP server's settings"),
+    route!(PUT "/api/v1/mcp/servers/{server}", DEPLOY, Takes::Json("McpServerSpec"), [REASON] => "Changed", api::mcp::put::put, "Makes an MCP server's settings what the body says"),
+    route!(DELETE "/api/v1/mcp/servers/{server}", DEPLOY, Takes::Nothing, [REASON] => "Changed", api::mcp::delete::remove, "Removes an MCP server that no served release pins"),
+    route!(GET "/api/v1/mcp/{server}/diff", READ, Takes::Nothing, [("pin", "the pin's digest; else the only one in use")] => "McpDiff", api::mcp::diff::show, "Lists an MCP server's tools now, and compares them with a pin"),
+    route!(POST "/mcp/{agent}", RUN, Takes::Json("McpMessage"), [] => "McpMessage", api::mcp::proxy::post, "Takes a message of an MCP client: the proxy that serves what the run's release pins"),
+    route!(GET "/mcp/{agent}", RUN, Takes::Nothing, [] => "text/event-stream", api::mcp::proxy::follow, "Follows an MCP session: tells when its tools changed"),
+    route!(DELETE "/mcp/{agent}", RUN, Takes::Nothing, [] => "text/plain", api::mcp::proxy::delete, "Ends an MCP session, and the run that it began"),
+
     route!(POST "/api/v1/keys", ADMIN, Takes::Json("CreateKey"), [] => "KeyCreated", api::keys::post::create, "Makes a key and shows its token, once"),
     route!(GET "/api/v1/keys", ADMIN, Takes::Nothing, [AFTER, LIMIT] => "Page of Key", api::keys::list::list, "Lists the keys that work, without their secrets"),
     route!(DELETE "/api/v1/keys/{key}", ADMIN, Takes::Nothing, [REASON] => "KeyRevoked", api::keys::delete::revoke, "Revokes a key at once"),

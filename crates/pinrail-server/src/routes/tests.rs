@@ -34,6 +34,7 @@ fn path(route: &Route, run: &str) -> String {
         .replace("{member}", "mem_0000000000000000")
         .replace("{epoch}", "1")
         .replace("{webhook}", "chat")
+        .replace("{server}", "files")
         .replace("{seq}", "1")
 }
 
@@ -202,7 +203,7 @@ fn only_runs_state_and_membership_are_open_to_keys_of_tenants_and_little_is_publ
             }
             Access::Key { scopes, by_tenant } => {
                 let lists_members = (method, path) == (&Method::GET, "/api/v1/members");
-                let own = ["/api/v1/runs", "/api/v1/members", "/api/v1/watch"];
+                let own = ["/mcp/", "/api/v1/runs", "/api/v1/members", "/api/v1/watch"];
                 let shows_answers = path.starts_with("/api/v1/deployments/{deployment}/pairs");
                 let is_own = own.iter().any(|prefix| path.starts_with(prefix)) && !lists_members
                     || is_state(route)

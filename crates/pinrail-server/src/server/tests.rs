@@ -40,6 +40,7 @@ async fn start(limits: Limits) -> Running {
         limits: pinrail_gateway::Limits::default(),
     });
     let models = Arc::new(testing::Scripted::default());
+    let mcp = crate::mcp::Mcp::new(testing::mcp_options(&control, &clock));
     let gates = crate::gates::Gates::new(testing::gate_options(&control, &clock, &models));
     let server = Server::new(Options {
         control: control.clone(),
@@ -53,6 +54,7 @@ async fn start(limits: Limits) -> Running {
         missing_keys: Arc::new(Vec::new),
         outbound: Arc::new(crate::Webhooks::new(Arc::new(Nothing))),
         lists: Arc::new(crate::testing::Lists::default()),
+        mcp,
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();

@@ -1,13 +1,14 @@
 //! `pinrail apply`: makes the server's providers, agents, webhooks and releases equal to the files.
 //!
 //! Everything is read and checked here before the first change, so a mistake in one file changes nothing. Then, in
-//! this order: providers, agents, webhooks, releases with their artifacts, and last what is to go. An agent's suites are
+//! this order: providers, MCP servers, agents, webhooks, releases with their artifacts, and last what is to go. An agent's suites are
 //! stored before the agent that names them. Each step is safe to do twice: an apply that was cut off is finished by the
 //! next one.
 
 use std::path::{Path, PathBuf};
 
 use pinrail_api::agents::{Agent, Changed, Provider};
+use pinrail_api::mcp::McpServer;
 use pinrail_api::problem::Code;
 use pinrail_api::releases::Release;
 use pinrail_api::webhooks::Webhook;
@@ -25,7 +26,7 @@ use crate::output::{clean, talk};
 
 mod suites;
 
-/// Make the server's agents, providers, webhooks and releases equal to the files
+/// Make the server's agents, providers, MCP servers, webhooks and releases equal to the files
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail apply
@@ -67,6 +68,7 @@ struct There {
     providers: Vec<Provider>,
     agents: Vec<Agent>,
     webhooks: Vec<Webhook>,
+    mcp_servers: Vec<McpServer>,
     /// The files' releases that exist already.
     releases: Vec<(AgentName, ReleaseId)>,
 }
@@ -89,7 +91,11 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     suites::check_judges(&project, &there)?;
     let doubts = suites::doubts(&project);
     let mut apply = Apply { context, args, project, there, steps: Vec::new(), doubts };
-    let result = apply.providers().and_then(|()| apply.agents()).and_then(|()| apply.webhooks());
+    let result = apply
+        .providers()
+        .and_then(|()| apply.mcp_servers())
+        .and_then(|()| apply.agents())
+        .and_then(|()| apply.webhooks());
     let result = result.and_then(|()| apply.releases()).and_then(|()| apply.extras());
     apply.report(result.is_ok())?;
     result
@@ -100,6 +106,7 @@ impl There {
         let providers = context.client.all("/api/v1/providers", "after")?;
         let agents = context.client.all("/api/v1/agents", "after")?;
         let webhooks = context.client.all("/api/v1/webhooks", "after")?;
+        let mcp_servers = context.client.all("/api/v1/mcp/servers", "after")?;
         let mut releases = Vec::new();
         for (name, agent) in &project.agents {
             let Some(prepared) = &agent.release else { continue };
@@ -110,7 +117,7 @@ impl There {
                 Err(other) => return Err(other.into()),
             }
         }
-        Ok(There { providers, agents, webhooks, releases })
+        Ok(There { providers, agents, webhooks, mcp_servers, releases })
     }
 
     fn has_release(&self, agent: &AgentName, release: ReleaseId) -> bool {
@@ -172,6 +179,15 @@ impl Apply<'_> {
         Ok(())
     }
 
+    fn mcp_servers(&mut self) -> anyhow::Result<()> {
+        for (name, spec) in self.project.mcp_servers.clone() {
+            let before = self.there.mcp_servers.iter().find(|there| there.server == name);
+            let change = change(before.map(|there| there.spec == spec));
+            self.put("mcp", name.as_str(), change, &spec)?;
+        }
+        Ok(())
+    }
+
     fn agents(&mut self) -> anyhow::Result<()> {
         for (name, agent) in self.project.agents.clone() {
             let before = self.there.agents.iter().find(|there| there.agent == name);
@@ -225,7 +241,8 @@ impl Apply<'_> {
 
     fn path(&self, kind: &str, name: &str) -> String {
         let reason = Query::default().add("reason", Some(&self.args.reason));
-        reason.on(&format!("/api/v1/{kind}s/{}", escape(name)))
+        let folder = if kind == "mcp" { "mcp/servers".to_owned() } else { format!("{kind}s") };
+        reason.on(&format!("/api/v1/{folder}/{}", escape(name)))
     }
 
     /// What the server has and the files don't. Agents go first: a provider may be in use by one.
@@ -239,8 +256,11 @@ impl Apply<'_> {
         let webhooks =
             webhooks.filter(|name| !self.project.webhooks.contains_key(*name)).map(ToString::to_string);
         let extras = agents.map(|name| ("agent", name)).chain(providers.map(|name| ("provider", name)));
-        let extras: Vec<(&'static str, String)> =
-            extras.chain(webhooks.map(|name| ("webhook", name))).collect();
+        let servers = self.there.mcp_servers.iter().map(|there| &there.server);
+        let servers =
+            servers.filter(|name| !self.project.mcp_servers.contains_key(*name)).map(ToString::to_string);
+        let extras = extras.chain(webhooks.map(|name| ("webhook", name)));
+        let extras: Vec<(&'static str, String)> = extras.chain(servers.map(|name| ("mcp", name))).collect();
         for (kind, name) in extras {
             let mut change = if self.args.prune { "removed".to_owned() } else { "extra".to_owned() };
             if self.args.prune && !self.args.dry_run {

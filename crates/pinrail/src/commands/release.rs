@@ -182,6 +182,7 @@ fn show(release: &Release, context: &Context) -> String {
         ("model", Some(format!("{} ({})", model.snapshot, model.provider))),
         ("identity", Some(format!("{}: {}", release.identity, release.identity_why))),
         ("override", release.model_override.clone()),
+        ("degraded", (!release.degraded.is_empty()).then(|| release.degraded.join("; "))),
         ("created", Some(time::both(context.now, release.created_at))),
         ("serves", Some(if release.live { "yes".to_owned() } else { "no".to_owned() })),
         ("retired", release.retired.map(|at| time::both(context.now, at))),

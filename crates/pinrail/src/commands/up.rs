@@ -20,6 +20,7 @@ use pinrail_gateway::port::Secrets as _;
 use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
 use pinrail_server::drift::{self, Drift};
 use pinrail_server::gates::{self, Gates, models::GatewayModels};
+use pinrail_server::mcp::Mcp;
 use pinrail_server::warm::Warm;
 use pinrail_server::{MissingKeys, Server};
 use tokio::net::TcpListener;
@@ -87,6 +88,7 @@ struct Up {
     gates: Gates,
     warm: Warm,
     drift: Drift,
+    mcp: Mcp,
     clock: Arc<SystemClock>,
     lists: Arc<Providers>,
 }
@@ -140,7 +142,13 @@ impl Up {
             clock: Arc::clone(&clock) as _,
             every_ms: settings.warm_every_ms.unwrap_or(pinrail_server::warm::EVERY_MS),
         });
-        Ok(Up { control, gateway, gates, warm, drift, clock, lists: providers })
+        let mcp = Mcp::new(pinrail_server::mcp::Options {
+            control: control.clone(),
+            clock: Arc::clone(&clock) as _,
+            secrets: Arc::new(EnvSecrets),
+            commands_allowed: settings.mcp_commands.clone(),
+        });
+        Ok(Up { control, gateway, gates, warm, drift, mcp, clock, lists: providers })
     }
 
     async fn serve(self, listen: &str, data: &Path) -> anyhow::Result<ExitCode> {
@@ -184,12 +192,15 @@ impl Up {
         warm.probe_by_itself();
         let drift = self.drift.clone();
         drift.start();
+        let mcp = self.mcp.clone();
+        mcp.watch();
         let outbound: Arc<dyn Outbound> = Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets)));
         let webhooks = control.deliver_webhooks(Arc::clone(&outbound));
         let server = Server::new(pinrail_server::Options {
             missing_keys: missing_keys(self.control.clone()),
             outbound,
             lists: self.lists,
+            mcp: self.mcp,
             control: self.control,
             gateway: self.gateway,
             gates: self.gates,
@@ -209,6 +220,7 @@ impl Up {
         drift.stop().await;
         gates.stop().await;
         warm.stop().await;
+        mcp.stop().await;
         gateway.stop_copies().await;
         gateway.drained().await;
         webhooks.stop().await;

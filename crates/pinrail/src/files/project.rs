@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pinrail_domain::agent::AgentSpec;
-use pinrail_domain::id::{AgentName, ProviderName, WebhookName};
+use pinrail_domain::id::{AgentName, McpServerName, ProviderName, WebhookName};
+use pinrail_domain::mcp::McpServerSpec;
 use pinrail_domain::model::{CATALOGUE_BYTES_MAX, Catalogue, Layers};
 use pinrail_domain::provider::{ProviderSpec, Timeouts};
 use pinrail_domain::webhook::WebhookSpec;
@@ -14,7 +15,7 @@ use pinrail_server::warm::{EVERY_MS_MAX, EVERY_MS_MIN};
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
 use super::suites::Suites;
-use super::{BadFiles, Fault, agent, drift, gate, nearest, release, webhook};
+use super::{BadFiles, Fault, agent, drift, gate, mcp, nearest, release, webhook};
 use crate::output::time;
 
 /// The settings file's name.
@@ -42,6 +43,9 @@ pub struct Project {
     pub warm_every_ms: Option<u64>,
     pub providers: BTreeMap<ProviderName, ProviderSpec>,
     pub webhooks: BTreeMap<WebhookName, WebhookSpec>,
+    pub mcp_servers: BTreeMap<McpServerName, McpServerSpec>,
+    /// The programs that the server may start as MCP servers.
+    pub mcp_commands: Vec<String>,
     pub agents: BTreeMap<AgentName, Agent>,
     /// Whether there is a `pinrail.toml`.
     pub has_file: bool,
@@ -96,6 +100,8 @@ impl Project {
                 warm_every_ms: None,
                 providers: BTreeMap::new(),
                 webhooks: BTreeMap::new(),
+                mcp_servers: BTreeMap::new(),
+                mcp_commands: Vec::new(),
                 agents: BTreeMap::new(),
                 has_file: false,
             });
@@ -112,6 +118,8 @@ impl Project {
             let providers = file.each("providers", |name, section| provider(name, section, &catalogue));
             let webhooks = file.each("webhooks", webhook::read);
             webhook::check_count(file, webhooks.len());
+            let mcp_servers = file.each("mcp", mcp::server);
+            let mcp_commands = file.table("mcp_commands", mcp::commands);
             Some(Project {
                 listen,
                 store_bytes_max,
@@ -123,6 +131,8 @@ impl Project {
                 warm_every_ms,
                 providers: providers.into_iter().collect(),
                 webhooks: webhooks.into_iter().collect(),
+                mcp_servers: mcp_servers.into_iter().collect(),
+                mcp_commands: mcp_commands.unwrap_or_default(),
                 agents: BTreeMap::new(),
                 has_file: true,
             })
@@ -255,10 +265,22 @@ fn read_agent(dir: &Path, shown: &Path, project: Option<&Project>, faults: &mut 
         let prepared = release::read(file, folder);
         if let (Some(project), Some(prepared)) = (project, &prepared) {
             check_provider(file, project, &prepared.manifest.model.provider);
+            check_servers(file, project, prepared.manifest.tools.mcp.keys());
         }
         prepared
     });
     Some(Agent { spec: spec?, release: Some(release?), suites })
+}
+
+fn check_servers<'n>(file: &Section<'_>, project: &Project, named: impl Iterator<Item = &'n McpServerName>) {
+    for server in named.filter(|server| !project.mcp_servers.contains_key(*server)) {
+        let names: Vec<&str> = project.mcp_servers.keys().map(McpServerName::as_str).collect();
+        let hint = match nearest(server.as_str(), names.iter().copied()) {
+            Some(like) => format!("did you mean `{like}`?"),
+            None => format!("add [mcp.{server}] with its url or command"),
+        };
+        file.refuse_in("tools", "mcp", &format!("names `{server}`, which is not in {PROJECT_FILE}; {hint}"));
+    }
 }
 
 fn check_provider(file: &Section<'_>, project: &Project, named: &ProviderName) {

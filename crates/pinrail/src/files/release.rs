@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{ProviderName, ReleaseId, ToolName};
+use pinrail_domain::id::{McpServerName, ProviderName, ReleaseId, ToolName};
+use pinrail_domain::mcp::Pin;
 use pinrail_domain::release::{
     ContextContract, Embedder, FORMAT, Manifest, MemoryContract, ModelPin, PromptPin, StateContract, ToolPin,
 };
 
 use super::section::{Params, Section, read_text};
-use super::{ARTIFACT_BYTES_MAX, tools};
+use super::{ARTIFACT_BYTES_MAX, mcp, tools};
 
 /// A release as the files say it, not created yet.
 #[derive(Clone, Debug)]
@@ -83,12 +84,7 @@ fn tools_of(
     folder: &Path,
     artifacts: &mut BTreeMap<Digest, Artifact>,
 ) -> Option<ToolPin> {
-    if section.has("mcp") {
-        section.refuse(
-            "mcp",
-            "is not supported: save the server's `tools/list` answer as tools.json and name it in `schema`",
-        );
-    }
+    let pins = pins(section, folder);
     let side_effects: BTreeSet<ToolName> = section.get("side_effects").unwrap_or_default();
     let read = file_at(section, "schema", folder).and_then(|(file, text)| match tools::read(&text) {
         Ok(tools) => Some((file, tools)),
@@ -97,18 +93,80 @@ fn tools_of(
             None
         }
     });
-    let names: &[ToolName] = read.as_ref().map_or(&[], |(_, tools)| &tools.names);
-    // Without a readable schema its own fault says enough.
-    if read.is_some() || !section.has("schema") {
+    let names = names(section, read.as_ref().map_or(&[], |(_, tools)| &tools.names), &pins);
+    // Without readable tools their own faults say enough.
+    let all_read = read.is_some() == section.has("schema") && pins.is_some() == section.has("mcp");
+    if all_read {
         for missing in side_effects.iter().filter(|tool| !names.contains(tool)) {
-            let like = super::nearest(missing.as_str(), names.iter().map(ToolName::as_str));
+            let like = super::nearest(missing.as_str(), names.iter().map(|name| name.as_str()));
             let hint = like.map(|like| format!("; did you mean `{like}`?")).unwrap_or_default();
-            section
-                .refuse("side_effects", &format!("names `{missing}`, which is not a tool of `schema`{hint}"));
+            let what = format!("names `{missing}`, which is not a tool of `schema` or `mcp`{hint}");
+            section.refuse("side_effects", &what);
+        }
+    }
+    let mut mcp = BTreeMap::new();
+    for (server, pin) in pins.unwrap_or_default() {
+        match pin.to_vec() {
+            Ok(bytes) => {
+                mcp.insert(server.clone(), keep(artifacts, mcp::pin_file(&server), bytes));
+            }
+            Err(bad) => section.refuse("mcp", &format!("names `{server}`, whose pin is refused: {bad}")),
         }
     }
     let schema = read.map(|(file, tools)| keep(artifacts, file, tools.bytes));
-    Some(ToolPin { schema, side_effects, mcp: BTreeMap::new() })
+    Some(ToolPin { schema, side_effects, mcp })
+}
+
+/// The pins that `mcp` names; none where one can't be read.
+fn pins(section: &Section<'_>, folder: &Path) -> Option<BTreeMap<McpServerName, Pin>> {
+    let named: Vec<String> = section.get("mcp")?;
+    let mut pins = BTreeMap::new();
+    let mut whole = true;
+    for name in named {
+        let read = if name.contains("://") {
+            Err("is an address: give the server a name in pinrail.toml ([mcp.NAME] url = …), run \
+                 `pinrail tools pin AGENT --mcp NAME`, and write that name here"
+                .to_owned())
+        } else {
+            McpServerName::new(&name).map_err(|bad| bad.to_string()).and_then(|server| {
+                let pin = mcp::read_pin(folder, &server).map_err(|what| {
+                    format!(
+                        "whose pin {} {what}; `pinrail tools pin` makes it",
+                        mcp::pin_file(&server).display()
+                    )
+                })?;
+                Ok((server, pin))
+            })
+        };
+        match read {
+            Ok((server, pin)) => {
+                pins.insert(server, pin);
+            }
+            Err(what) => {
+                section.refuse("mcp", &format!("names `{name}`, {what}"));
+                whole = false;
+            }
+        }
+    }
+    whole.then_some(pins)
+}
+
+/// The names of all tools; one that comes twice is a fault, since a model couldn't tell them apart.
+fn names<'t>(
+    section: &Section<'_>,
+    schema: &'t [ToolName],
+    pins: &'t Option<BTreeMap<McpServerName, Pin>>,
+) -> BTreeSet<&'t ToolName> {
+    let mut names: BTreeSet<&ToolName> = schema.iter().collect();
+    for (server, pin) in pins.iter().flatten() {
+        for tool in &pin.tools {
+            if !names.insert(&tool.name) {
+                let what = format!("names `{server}`, whose tool `{}` there is already", tool.name);
+                section.refuse("mcp", &what);
+            }
+        }
+    }
+    names
 }
 
 fn state(section: &Section<'_>) -> Option<StateContract> {

@@ -166,7 +166,7 @@ fn a_release_that_cannot_be_is_refused_by_key() {
     check("[prompt]\nsystem = '../../secret.md'", "it must be a path inside the agent's folder");
     check("[prompt]\nsystem = '/etc/passwd'", "it must be a path inside the agent's folder");
     check("[prompt]\nmode = 'checked'", "prompt.mode: unknown variant `checked`");
-    check("[tools]\nmcp = ['https://x']", "save the server's `tools/list` answer as tools.json");
+    check("[tools]\nmcp = ['https://x']", "is an address: give the server a name in pinrail.toml");
     check("[tools]\nschema = 'tools.json'\nside_effects = ['lookup']", "did you mean `look_up`?");
     check("[tools]\nside_effects = ['look_up']", "which is not a tool of `schema`");
     check("[state]\nvectors.kb = { embedder = 'e', dims = 3 }", "state.vectors.kb.metric is missing");

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use pinrail_domain::digest::Digest;
 use pinrail_domain::release::Embedder;
 use pinrail_domain::release::diff::{Change, Diff, Op, StateDiff, TextDiff, ToolsDiff};
 use serde::Serialize;
@@ -14,6 +15,13 @@ use super::{clean, one_line};
 
 /// Longest value shown of a changed schema.
 const VALUE_CHARS: usize = 120;
+
+/// Writes how two sets of tools differ, with descriptions word by word.
+pub fn render_tools(diff: &ToolsDiff, colours: bool) -> String {
+    let mut out = String::new();
+    tools(&mut out, diff, colours);
+    out
+}
 
 /// Writes a diff, with colours where asked for.
 pub fn render(diff: &Diff, colours: bool) -> String {
@@ -34,12 +42,12 @@ pub fn render(diff: &Diff, colours: bool) -> String {
         out.push_str("prompt.system\n");
         prompt(&mut out, text, colours);
     }
-    tools(&mut out, &diff.tools);
+    tools(&mut out, &diff.tools, colours);
     state(&mut out, &diff.state);
     out
 }
 
-fn tools(out: &mut String, tools: &ToolsDiff) {
+fn tools(out: &mut String, tools: &ToolsDiff, colours: bool) {
     for name in &tools.added {
         line(out, format_args!("tools + {}", clean(name)));
     }
@@ -49,9 +57,20 @@ fn tools(out: &mut String, tools: &ToolsDiff) {
     for (name, changes) in &tools.changed {
         line(out, format_args!("tools ~ {}", clean(name)));
         for place in changes {
+            if let (Some(Value::String(before)), Some(Value::String(after))) = (&place.before, &place.after)
+                && place.path.ends_with("/description")
+            {
+                line(out, format_args!("    {}:", clean(&place.path)));
+                prompt(out, &TextDiff::between(before, after), colours);
+                continue;
+            }
             let (before, after) = (json(place.before.as_ref()), json(place.after.as_ref()));
             line(out, format_args!("    {}: {before} → {after}", clean(&place.path)));
         }
+    }
+    for (server, pin) in &tools.mcp {
+        let short = |pin: Option<Digest>| pin.map_or_else(|| "(none)".to_owned(), |pin| pin.short());
+        line(out, format_args!("tools.mcp.{server}: {} → {}", short(pin.before), short(pin.after)));
     }
     for name in &tools.side_effects_added {
         line(out, format_args!("tools.side_effects + {name}"));
@@ -131,7 +150,6 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
 mod tests {
     use std::sync::Arc;
 
-    use pinrail_domain::digest::Digest;
     use pinrail_domain::release::{Contract, Manifest};
     use serde_json::json;
 
@@ -146,7 +164,13 @@ mod tests {
         }))
         .unwrap();
         let id = manifest.id().unwrap();
-        Contract { id, manifest: Arc::new(manifest), system: Some(prompt.into()), tools: Some(tools.into()) }
+        Contract {
+            id,
+            manifest: Arc::new(manifest),
+            system: Some(prompt.into()),
+            tools: Some(tools.into()),
+            pins: Default::default(),
+        }
     }
 
     #[test]
@@ -171,7 +195,7 @@ mod tests {
             }))
             .unwrap();
             let id = manifest.id().unwrap();
-            Contract { id, manifest: Arc::new(manifest), system: None, tools: None }
+            Contract { id, manifest: Arc::new(manifest), system: None, tools: None, pins: Default::default() }
         };
         let check = |before, after, expected: &[&str]| {
             let diff = pinrail_domain::release::diff::diff(&release(before), &release(after));

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{ToolsDiff, present};
 
@@ -50,11 +50,14 @@ pub fn same(a: &Value, b: &Value) -> bool {
             x == y || ((x.is_f64() || y.is_f64()) && x.as_f64() == y.as_f64())
         }
         (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
-        (Value::Object(x), Value::Object(y)) => {
-            x.len() == y.len() && x.iter().all(|(key, x)| y.get(key).is_some_and(|y| same(x, y)))
-        }
+        (Value::Object(x), Value::Object(y)) => same_json(x, y),
         (a, b) => a == b,
     }
+}
+
+/// Whether two objects have one canonical form.
+pub fn same_json(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
 }
 
 /// The tools of a schema set. What can't be named gets its place as a name, and a name that comes twice

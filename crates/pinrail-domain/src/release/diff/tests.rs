@@ -14,6 +14,7 @@ fn contract(manifest: Value, system: Option<&str>, tools: Option<&Value>) -> Con
         manifest: Arc::new(manifest),
         system: system.map(Into::into),
         tools: tools.map(|tools| tools.to_string().into()),
+        pins: BTreeMap::new(),
     }
 }
 

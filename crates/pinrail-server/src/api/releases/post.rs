@@ -5,6 +5,7 @@ use pinrail_api::releases::{CreateRelease, ReleaseCreated};
 use pinrail_control::publish::{Publish, PublishRefused};
 
 use crate::api::agents::no_agent;
+use crate::api::mcp::no_server;
 use crate::api::providers::no_provider;
 use crate::call::Call;
 use crate::problem;
@@ -38,6 +39,15 @@ pub fn refused(refused: PublishRefused) -> Problem {
         PublishRefused::NoArtifact(digest) => Problem::new(Code::MissingArtifact, detail)
             .next_step("store it first: POST /api/v1/artifacts with its bytes; `pinrail release create` does")
             .fact("digest", digest.to_string()),
+        PublishRefused::NoMcpServer(server) => no_server(&server),
+        PublishRefused::Pin { server, digest, bad: _ } => Problem::new(Code::BadManifest, detail)
+            .next_step(format!("pin the server again: `pinrail tools pin AGENT --mcp {server} --write`"))
+            .fact("digest", digest.to_string()),
+        PublishRefused::Collision { tool, .. } => Problem::new(Code::BadManifest, detail)
+            .next_step("a model can't tell two tools of one name apart: leave one of them out of the release")
+            .fact("tool", tool.to_string()),
+        PublishRefused::TooManyTools(_) => Problem::new(Code::BadManifest, detail)
+            .next_step("name fewer MCP servers or tools in release.toml"),
         PublishRefused::PromptNotText(digest) => Problem::new(Code::BadManifest, detail)
             .next_step("save the prompt as UTF-8 and create the release again")
             .fact("digest", digest.to_string()),

@@ -32,7 +32,7 @@ pub async fn create(call: Call) -> Answer {
     )
 }
 
-fn refused(refused: CreateRefused) -> Problem {
+pub fn refused(refused: CreateRefused) -> Problem {
     let detail = problem::chain(&refused);
     match refused {
         CreateRefused::Attributes => {
