@@ -114,12 +114,6 @@ impl Rule {
             }
         }
     }
-
-    /// Where the rule is explained.
-    #[must_use]
-    pub fn anchor(self) -> &'static str {
-        self.id()
-    }
 }
 
 impl fmt::Display for Rule {

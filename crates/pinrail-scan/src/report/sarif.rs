@@ -3,6 +3,8 @@
 //! <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>; what GitHub asks for beyond it:
 //! <https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning>.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 
 use super::sentence;
@@ -11,12 +13,17 @@ use crate::rule::{Level, Rule};
 use crate::scan::Report;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
-const HOME: &str = "https://github.com/pinrail/pinrail";
+
+/// The lines of a file that look alike, so that each has a fingerprint of its own.
+#[derive(Default)]
+struct Places<'a>(BTreeMap<(&'a str, &'a str), BTreeSet<u32>>);
 
 /// Writes a report. `version` is the program's, `rules` those that were asked for.
 #[must_use]
 pub fn sarif(report: &Report, version: &str) -> Value {
-    let results: Vec<Value> = report.findings.iter().map(result).collect();
+    let mut places = Places::default();
+    let results: Vec<Value> =
+        report.findings.iter().map(|finding| result(finding, places.of(finding))).collect();
     let told = report
         .skipped
         .unreadable
@@ -29,7 +36,6 @@ pub fn sarif(report: &Report, version: &str) -> Value {
             "tool": { "driver": {
                 "name": "pinrail scan",
                 "semanticVersion": version,
-                "informationUri": HOME,
                 "rules": Rule::ALL.map(rule),
             } },
             "columnKind": "utf16CodeUnits",
@@ -41,6 +47,15 @@ pub fn sarif(report: &Report, version: &str) -> Value {
             "results": results,
         }],
     })
+}
+
+impl<'a> Places<'a> {
+    /// Which one of them a finding's line is, from 1. Findings come in the order of their lines.
+    fn of(&mut self, finding: &'a Finding) -> usize {
+        let lines = self.0.entry((finding.path.as_str(), finding.fingerprint.as_str())).or_default();
+        lines.insert(finding.line);
+        lines.len()
+    }
 }
 
 fn rule(rule: Rule) -> Value {
@@ -55,11 +70,7 @@ fn rule(rule: Rule) -> Value {
         "name": rule.id().split('-').map(capital).collect::<String>(),
         "shortDescription": { "text": rule.short() },
         "fullDescription": { "text": rule.full() },
-        "help": {
-            "text": rule.full(),
-            "markdown": format!("{} [More]({HOME}/blob/main/docs/scan.md#{})", rule.full(), rule.anchor()),
-        },
-        "helpUri": format!("{HOME}/blob/main/docs/scan.md#{}", rule.anchor()),
+        "help": { "text": rule.full() },
         "defaultConfiguration": { "level": level(rule) },
         "properties": {
             "precision": precision,
@@ -69,7 +80,7 @@ fn rule(rule: Rule) -> Value {
     })
 }
 
-fn result(finding: &Finding) -> Value {
+fn result(finding: &Finding, place: usize) -> Value {
     let index = Rule::ALL.iter().position(|rule| *rule == finding.rule);
     let mut region = json!({
         "startLine": finding.line,
@@ -91,7 +102,7 @@ fn result(finding: &Finding) -> Value {
         "message": { "text": message },
         "locations": [{ "physicalLocation": { "artifactLocation": artifact(&finding.path), "region": region } }],
         "partialFingerprints": {
-            "primaryLocationLineHash": format!("{}:1", finding.fingerprint),
+            "primaryLocationLineHash": format!("{}:{place}", finding.fingerprint),
             "pinrailModel/v1": format!("{}:{}:{}", finding.rule.id(), finding.id, finding.fingerprint),
         },
         "rank": rank(finding.confidence),

@@ -172,8 +172,10 @@ fn fixes_keep_everything_else_as_it_is() {
 
 #[test]
 fn sarif_has_what_a_code_scanning_page_asks_for() {
-    let folder =
-        tree(&[("a b.py", "X(model=\"gpt-5.4\")\nX(model=\"gpt-5.5\")  # pinrail: ignore -- known\n")]);
+    let folder = tree(&[(
+        "a b.py",
+        "X(model=\"gpt-5.4\")\nX(model=\"gpt-5.5\")  # pinrail: ignore -- known\n  X(model=\"gpt-5.4\")\n",
+    )]);
     let sarif = sarif(&scan(&options(folder.path())), "1.2.3");
     assert_eq!(sarif["version"], "2.1.0");
     let run = &sarif["runs"][0];
@@ -191,7 +193,7 @@ fn sarif_has_what_a_code_scanning_page_asks_for() {
         }
     }
     let results = run["results"].as_array().unwrap();
-    assert_eq!(results.len(), 2);
+    assert_eq!(results.len(), 3);
     let first = &results[0];
     let index = usize::try_from(first["ruleIndex"].as_u64().unwrap()).unwrap();
     assert_eq!(rules[index]["id"], first["ruleId"]);
@@ -202,7 +204,14 @@ fn sarif_has_what_a_code_scanning_page_asks_for() {
         (&region["startLine"], &region["startColumn"], &region["endColumn"]),
         (&1.into(), &10.into(), &17.into())
     );
-    assert!(first["partialFingerprints"]["primaryLocationLineHash"].as_str().unwrap().ends_with(":1"));
+    let line_hash = |result: &serde_json::Value| {
+        let hash = result["partialFingerprints"]["primaryLocationLineHash"].as_str().unwrap();
+        hash.split_once(':').map(|(hash, place)| (hash.to_owned(), place.to_owned())).unwrap()
+    };
+    // Lines that look alike are told apart by their place among each other.
+    let (hashes, places): (Vec<_>, Vec<_>) = results.iter().map(line_hash).unzip();
+    assert_eq!(places, ["1", "1", "2"]);
+    assert!(hashes[0] == hashes[2] && hashes[0] != hashes[1]);
     assert_eq!(results[1]["suppressions"][0]["kind"], "inSource");
     assert!(first.get("suppressions").is_none());
 }
