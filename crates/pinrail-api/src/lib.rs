@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod agents;
 pub mod artifacts;
+pub mod catalogue;
 pub mod context;
 pub mod deployments;
 pub mod drift;

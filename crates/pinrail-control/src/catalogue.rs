@@ -1,15 +1,20 @@
 //! The catalogue in force: what Pinrail brings, what was learnt since ([`Body::CatalogueUpdated`]), what the user's own file
 //! states; as one, swapped as a whole, so that readers take no lock.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::model::{Catalogue, Layers};
+use pinrail_domain::id::LedgerSeq;
+use pinrail_domain::ledger::{Body, Entry};
+use pinrail_domain::model::{Catalogue, CatalogueError, Changes, Layers, Source, learn};
 use pinrail_domain::world::World;
-use pinrail_store::Store;
+use pinrail_store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
 
-use crate::{Control, Inner, errors};
+use crate::append::READ_ENTRIES;
+use crate::{By, CommitError, Committed, Control, Inner, errors};
 
 /// What is known about models.
 pub(crate) struct Known {
@@ -85,6 +90,92 @@ impl Control {
     #[must_use]
     pub fn catalogue_learnt(&self) -> Option<(Digest, Arc<Catalogue>)> {
         Option::clone(&self.inner.catalogue.learnt.load())
+    }
+}
+
+/// What learning from sources changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learnt {
+    pub changes: Changes,
+    /// The artifact that is laid over what Pinrail brings; none where nothing was written.
+    pub catalogue: Option<Digest>,
+    /// The ledger entry that says so.
+    pub seq: Option<LedgerSeq>,
+}
+
+/// Why nothing is learnt.
+#[derive(Debug, thiserror::Error)]
+pub enum LearnRefused {
+    #[error("what would be learnt is no catalogue")]
+    Bad(#[from] CatalogueError),
+    #[error("somebody else changed the catalogue meanwhile")]
+    Moved,
+}
+
+impl Control {
+    /// What learning from sources would change. Writes nothing.
+    pub fn learning(&self, sources: &[Source]) -> Result<Changes, CatalogueError> {
+        let before = self.catalogue_learnt();
+        let before = before.as_ref().map(|(_, catalogue)| &**catalogue);
+        Ok(learn(self.catalogue_layers(), before, sources, self.inner.clock.now())?.1)
+    }
+
+    /// Learns from sources: what they say is laid over what was learnt before, and is in force here when this returns, and
+    /// elsewhere as soon as the entry is seen. `from` says in words where it is from. What changes nothing isn't written.
+    pub async fn learn_models(
+        &self,
+        by: By,
+        sources: &[Source],
+        from: &str,
+    ) -> Result<Committed<Learnt>, CommitError<LearnRefused>> {
+        let before = self.catalogue_learnt();
+        let known = before.as_ref().map(|(digest, _)| *digest);
+        let learnt = before.as_ref().map(|(_, catalogue)| &**catalogue);
+        let now = self.inner.clock.now();
+        let (text, changes) = learn(self.catalogue_layers(), learnt, sources, now)
+            .map_err(|bad| CommitError::Refused(bad.into()))?;
+        let catalogue = self.artifact_put(text.as_bytes()).await.map_err(CommitError::Store)?;
+        let changed: BTreeSet<_> = changes.changed.iter().map(|one| (&one.provider, &one.id)).collect();
+        let body = Body::CatalogueUpdated {
+            catalogue,
+            source: from.to_owned(),
+            added: changes.added.len() as u64,
+            changed: changed.len() as u64,
+            removed: changes.unlisted.len() as u64,
+        };
+        let decide = |world: &World| {
+            if world.catalogue.as_ref().map(|update| update.catalogue) != known {
+                return Err(LearnRefused::Moved);
+            }
+            Ok(if known == Some(catalogue) { (Vec::new(), false) } else { (vec![body.clone()], true) })
+        };
+        let report = |world: &World, written: bool| Learnt {
+            changes: changes.clone(),
+            catalogue: written.then_some(catalogue),
+            seq: written.then_some(world.head.seq),
+        };
+        let done = self.commit(by, decide, report).await?;
+        self.inner.catalogue.learn(&*self.inner.store, &self.snapshot().world).await;
+        Ok(done)
+    }
+
+    /// The updates of the catalogue, newest first.
+    pub async fn catalogue_history(&self, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let mut updates = VecDeque::new();
+        let mut after = LedgerSeq(0);
+        loop {
+            let entries = self.ledger_read(after, READ_ENTRIES).await?;
+            let Some(last) = entries.last() else { return Ok(updates.into_iter().rev().collect()) };
+            after = last.seq;
+            for entry in
+                entries.into_iter().filter(|entry| matches!(entry.body, Body::CatalogueUpdated { .. }))
+            {
+                updates.push_back(entry);
+                if updates.len() > limit {
+                    updates.pop_front();
+                }
+            }
+        }
     }
 }
 

@@ -34,6 +34,7 @@ pub mod gates;
 pub mod keys;
 pub mod ledger;
 pub mod mcp;
+pub mod lists;
 pub mod members;
 pub mod observe;
 pub mod open;
@@ -81,6 +82,7 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     catalogue: catalogue::Known,
     probes: warm::Probes,
+    lists: lists::Lists,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Held while one change is decided and appended, so that decisions don't race each other.
     committing: Arc<Mutex<()>>,

@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, watch};
 use crate::append::READ_ENTRIES;
 use crate::catalogue::Known;
 use crate::contracts::Contracts;
+use crate::lists::Lists;
 use crate::members::{EPOCHS_KEPT, Members};
 use crate::observe::Observer;
 use crate::runs::{QUEUE_MAX, Runs};
@@ -74,6 +75,7 @@ impl Control {
 
         let catalogue = Known::open(&*store, catalogue, &world).await;
         let probes = Probes::read(seen(&*store, SightingKind::Probe).await);
+        let lists = Lists::read(seen(&*store, SightingKind::List).await);
         let (epoch, _) = watch::channel(world.epoch);
         let (heads, _) = watch::channel(world.head.seq);
         let members = Members::open(Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
@@ -107,6 +109,7 @@ impl Control {
                 entropy,
                 catalogue,
                 probes,
+                lists,
                 snapshot,
                 committing: Arc::new(Mutex::new(())),
                 behind: AtomicBool::new(false),

@@ -14,6 +14,7 @@ mod acknowledgement;
 mod divergence;
 mod drain;
 mod drill;
+mod models;
 mod spaces;
 mod target;
 
@@ -66,6 +67,11 @@ static INDICATORS: &[Row] = &[
         name: "rollback target",
         objective: "whatever serves can be rolled back to a release that can be called",
         look: |control, around| Box::pin(target::look(control, around)),
+    },
+    Row {
+        name: "models",
+        objective: "what is known of each warm model was read within 90 days",
+        look: |control, around| Box::pin(async { models::look(control, around) }),
     },
     Row {
         name: "divergence",

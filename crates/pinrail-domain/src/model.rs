@@ -18,6 +18,7 @@ mod date;
 mod file;
 mod judge;
 mod layers;
+mod learn;
 mod lifecycle;
 mod newer;
 mod pattern;
@@ -31,8 +32,16 @@ mod tests;
 pub use catalogue::{CATALOGUE_BYTES_MAX, Catalogue, CatalogueError, FORMAT_VERSION};
 pub use judge::{ID_BYTES_MAX, Identity};
 pub use layers::Layers;
+pub use learn::{
+    Added, Changed, Changes, Fact, Listed, Named, PerToken, STALE_DAYS, Source, difference, is_stale, learn,
+};
 pub use lifecycle::{Lifecycle, RETIRING_SOON_DAYS};
 pub use newer::Newer;
 pub use price::{NanoUsd, Price, Tokens};
 pub use served::Served;
 pub use suggest::PINS_MAX;
+
+/// The first millisecond of a day that is written `YYYY-MM-DD`; none where that day doesn't exist.
+pub(crate) fn start_of_day(text: &str) -> Option<crate::time::Timestamp> {
+    date::Date::parse(text).map(date::Date::start)
+}

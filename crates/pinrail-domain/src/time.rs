@@ -19,6 +19,12 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(ms))
     }
 
+    /// The first millisecond of a day that is written `YYYY-MM-DD`, UTC; none where that day doesn't exist.
+    #[must_use]
+    pub fn of_day(text: &str) -> Option<Timestamp> {
+        crate::model::start_of_day(text)
+    }
+
     /// As other programs write it, for example `2026-11-20T00:00:00.000Z`.
     #[must_use]
     pub fn rfc3339(self) -> String {

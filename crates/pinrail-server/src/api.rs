@@ -5,6 +5,7 @@
 
 pub mod agents;
 pub mod artifacts;
+pub mod catalogue;
 pub mod context;
 pub mod deployments;
 pub mod drift;

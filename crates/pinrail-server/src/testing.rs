@@ -81,9 +81,10 @@ pub struct Lists(std::sync::Mutex<Option<String>>);
 
 #[async_trait::async_trait]
 impl crate::ModelLists for Lists {
-    async fn list(&self, _: &pinrail_domain::provider::ProviderSpec) -> Result<Vec<u8>, String> {
+    async fn list(&self, _: &pinrail_domain::provider::ProviderSpec) -> Result<crate::lists::Pages, String> {
         let list = self.0.lock().unwrap().clone();
-        list.map(String::into_bytes).ok_or_else(|| "it cannot be reached".to_owned())
+        let pages = |list: String| crate::lists::Pages { pages: vec![list.into_bytes()], whole: true };
+        list.map(pages).ok_or_else(|| "it cannot be reached".to_owned())
     }
 }
 

@@ -9,6 +9,7 @@
 //! Start reading at [`openai::ChatRequest`], then [`openai::StreamObserver`].
 
 pub mod json;
+pub mod litellm;
 pub mod openai;
 pub mod redact;
 pub mod sse;

@@ -14,7 +14,7 @@ mod text;
 mod verify;
 
 pub use error::{ProviderError, error_body, parse_error, stream_error_event};
-pub use models::{ModelEntry, ModelsError, When, models_list, parse_models};
+pub use models::{ModelEntry, ModelsError, When, models_list, next_page, parse_models};
 pub use observe::{AnswerError, Observed, ToolCall, Usage, observe_answer, observe_answer_text};
 pub use probe::{TokenLimit, other_limit, probe_request, ran_out_of_tokens, token_limit};
 pub use request::{ChatRequest, Message, RequestError};

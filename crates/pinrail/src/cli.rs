@@ -7,7 +7,7 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
-    agent, apply, bench, completions, context, deploy, deployment, doctor, drift, erase, gate, gc, hold,
+    agent, apply, bench, catalogue, completions, context, deploy, deployment, doctor, drift, erase, gate, gc, hold,
     init, key, ledger, member, memory, model, pointers, provider, readiness, release, run, scan, sim, state,
     tools, up, vectors, warm, watch, webhook,
 };
@@ -87,6 +87,7 @@ enum Command {
     Agent(agent::Args),
     Provider(provider::Args),
     Model(model::Args),
+    Catalogue(catalogue::Args),
     Key(key::Args),
     Memory(memory::Args),
     Context(context::Args),
@@ -133,6 +134,7 @@ impl Cli {
             Command::Agent(args) => agent::run(&args, &globals.context()?),
             Command::Warm(args) => verdict(warm::run(&args, &globals.context()?)),
             Command::Provider(args) => done(provider::run(&args, &globals.context()?)),
+            Command::Catalogue(args) => done(catalogue::run(args, &globals.context()?)),
             Command::Key(args) => done(key::run(args, &globals.context()?)),
             Command::Memory(args) => done(memory::run(args, &globals.context()?)),
             Command::Context(args) => done(context::run(args, &globals.context()?)),

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod apply;
 pub mod bench;
+pub mod catalogue;
 pub mod completions;
 pub mod context;
 pub mod deploy;

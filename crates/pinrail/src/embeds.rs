@@ -10,6 +10,7 @@ use pinrail_domain::release::Embedder;
 use pinrail_gateway::port::Secrets as _;
 use pinrail_server::ModelLists;
 use pinrail_server::drift::{AskFailed, Questions};
+use pinrail_server::lists::{Pages, next_page};
 use pinrail_server::warm::{Answered, DirectCalls, NotAnswered};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -28,6 +29,10 @@ pub struct Providers {
 const ANSWER: Duration = Duration::from_secs(60);
 /// A hundred vectors of the widest model, written out.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// Pages of a list: more models than any provider has.
+const LIST_PAGES_MAX: usize = 50;
+/// Where Anthropic answers.
+const ANTHROPIC: &str = "https://api.anthropic.com/";
 /// One token takes a provider seconds, also when it thinks first.
 const PROBE_ANSWER: Duration = Duration::from_secs(60);
 /// The longest public list of models has some hundred entries.
@@ -92,10 +97,34 @@ impl Providers {
         if provider.base_url == SIM_URL { &self.sim } else { provider.base_url.trim_end_matches('/') }
     }
 
-    fn models(&self, provider: &ProviderSpec) -> Result<Vec<u8>, String> {
-        let mut request = self.agent.get(format!("{}/models", self.base(provider)));
+    fn models(&self, provider: &ProviderSpec) -> Result<Pages, String> {
+        let mut pages = Pages::default();
+        let mut query = String::new();
+        while pages.pages.len() < LIST_PAGES_MAX {
+            let page = self.page(provider, &query)?;
+            let next = next_page(&page);
+            pages.pages.push(page);
+            let Some((name, value)) = next else {
+                pages.whole = true;
+                break;
+            };
+            query = format!("?{name}={}", crate::client::escape(&value));
+        }
+        Ok(pages)
+    }
+
+    fn page(&self, provider: &ProviderSpec, query: &str) -> Result<Vec<u8>, String> {
+        let base = self.base(provider);
+        let mut request = self.agent.get(format!("{base}/models{query}"));
         if let Some(key) = bearer(provider)? {
+            // Anthropic's list takes its own header.
+            if base.starts_with(ANTHROPIC) {
+                request = request.header("x-api-key", key.trim_start_matches("Bearer "));
+            }
             request = request.header("authorization", key);
+        }
+        if base.starts_with(ANTHROPIC) {
+            request = request.header("anthropic-version", "2023-06-01");
         }
         let mut answer = request.call().map_err(|error| error.to_string())?;
         if !answer.status().is_success() {
@@ -180,7 +209,7 @@ impl DirectCalls for Providers {
 
 #[async_trait]
 impl ModelLists for Providers {
-    async fn list(&self, provider: &ProviderSpec) -> Result<Vec<u8>, String> {
+    async fn list(&self, provider: &ProviderSpec) -> Result<Pages, String> {
         let (providers, provider) = (self.clone(), provider.clone());
         let list = tokio::task::spawn_blocking(move || providers.models(&provider)).await;
         list.map_err(|error| error.to_string())?

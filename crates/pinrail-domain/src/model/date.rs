@@ -25,6 +25,11 @@ impl Date {
         (year >= 1970 && day_exists(year, month, day)).then_some(Date { year, month, day })
     }
 
+    /// The day that a time is in.
+    pub(super) fn of(at: Timestamp) -> Date {
+        Date::parse(&at.rfc3339()[..10]).unwrap_or(Date { year: 9_999, month: 12, day: 31 })
+    }
+
     /// The first millisecond of the day.
     ///
     /// Days are counted as in Howard Hinnant's `days_from_civil`: years begin in March, so that the leap

@@ -46,6 +46,29 @@ impl std::fmt::Display for NanoUsd {
 }
 
 impl Price {
+    /// A price in USD per token; none where it is finer than a millionth of a dollar per million tokens, or no price at all.
+    pub(super) fn per_token(input: f64, cached_input: Option<f64>, output: f64) -> Option<Price> {
+        // Lists write such prices as decimals: per million tokens they are whole again but for the last binary digits.
+        let per_million = |usd: f64| micros("", (usd * 1e12).round() / 1e6).ok();
+        Some(Price {
+            input: per_million(input)?,
+            cached_input: per_million(cached_input.unwrap_or(input))?,
+            output: per_million(output)?,
+        })
+    }
+
+    /// As the catalogue's file has it.
+    pub(super) fn to_toml(self) -> String {
+        let usd = |micros: u64| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        let Price { input, cached_input, output } = self;
+        format!(
+            "{{ input = {}, cached_input = {}, output = {} }}",
+            usd(input),
+            usd(cached_input),
+            usd(output)
+        )
+    }
+
     /// What `tokens` cost, rounded to the nearest billionth of a dollar, halves up; saturates.
     #[must_use]
     pub fn cost(&self, tokens: Tokens) -> NanoUsd {
@@ -55,6 +78,15 @@ impl Price {
             .saturating_add(part(cached, self.cached_input))
             .saturating_add(part(tokens.output, self.output));
         NanoUsd(u64::try_from(pico.saturating_add(500) / 1_000).unwrap_or(u64::MAX))
+    }
+}
+
+impl std::fmt::Display for Price {
+    /// In USD per million tokens.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let usd = |micros: u64| NanoUsd(micros.saturating_mul(1_000));
+        let Price { input, cached_input, output } = self;
+        write!(f, "{} in, {} from cache, {} out", usd(*input), usd(*cached_input), usd(*output))
     }
 }
 

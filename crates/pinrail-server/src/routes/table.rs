@@ -163,6 +163,11 @@ pub static ROUTES: &[Route] = &[
     route!(GET "/api/v1/watch", SEE_RUNS, Takes::Nothing, [("after", "the newest epoch that the caller knows; Last-Event-ID comes first")] => "text/event-stream", api::watch::follow, "Follows the epoch, as server-sent events"),
     route!(GET "/api/v1/epochs/{epoch}", READ, Takes::Nothing, [] => "EpochReport", api::epochs::show, "Says who acknowledged an epoch, and how fast"),
     route!(GET "/api/v1/readiness", READ, Takes::Nothing, [] => "Readiness", api::readiness::show, "Says whether everything could be taken back right now"),
+    route!(GET "/api/v1/catalogue", READ, Takes::Nothing, [("provider", "only this part of it, such as openai")] => "Catalogue", api::catalogue::show, "Shows what is known about models, with source and date"),
+    route!(GET "/api/v1/catalogue/diff", READ, Takes::Nothing, [] => "CatalogueChanges", api::catalogue::diff, "Shows what was learnt beside what Pinrail brings"),
+    route!(GET "/api/v1/catalogue/history", READ, Takes::Nothing, [] => "CatalogueHistory", api::catalogue::history, "Lists the updates of the catalogue, newest first"),
+    route!(POST "/api/v1/catalogue/update", DEPLOY, Takes::LargeJson("UpdateCatalogue"), [] => "CatalogueUpdated", api::catalogue::learn, "Learns from a provider's own list or a price list, or says what that would change"),
+
     route!(GET "/api/v1/warm", READ, Takes::Nothing, [("agent", "only this agent's")] => "WarmSet", api::warm::list, "Lists what serves and what a rollback may return to, with what its newest probe came to"),
     route!(POST "/api/v1/warm/probe", DEPLOY, Takes::JsonOrNothing("ProbeNow"), [] => "WarmSet", api::warm::probe, "Calls each model of the warm set once, now"),
 

@@ -87,6 +87,18 @@ pub fn parse_models(body: &[u8]) -> Result<Vec<ModelEntry>, ModelsError> {
     Ok(list.iter().filter_map(entry).collect())
 }
 
+/// Where a list goes on: the name and the value of the parameter that asks for its next page; none at its end. Anthropic
+/// and Gemini give their lists in pages.
+#[must_use]
+pub fn next_page(body: &[u8]) -> Option<(&'static str, String)> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if value.get("has_more").and_then(Value::as_bool) == Some(true) {
+        return Some(("after_id", text("last_id")?.to_owned()));
+    }
+    Some(("pageToken", text("nextPageToken")?.to_owned()))
+}
+
 fn entry(of: &Value) -> Option<ModelEntry> {
     let text = |key: &str| of.get(key).and_then(Value::as_str).map(str::to_owned);
     let first = |places: &[&str]| places.iter().find_map(|place| when(of.pointer(place)?));
@@ -146,6 +158,29 @@ mod tests {
         check(r#""deprecation":"2025-11-30T12:00:00Z""#, Some("2025-11-30T12:00:00Z"), None);
         check(r#""deprecation":{"fine_tune":1,"inference":"2026-02-03"}"#, Some("2026-02-03"), None);
         check(r#""modelStatus":{"retirementTime":"2026-05-05"}"#, Some("2026-05-05"), None);
+    }
+
+    #[test]
+    fn the_lists_that_providers_publish_are_read() {
+        // In the forms of the public references of OpenAI, Anthropic, Gemini and Mistral.
+        let openai = br#"{"object":"list","data":[{"id":"gpt-4o-2024-08-06","object":"model","created":1722814719,"owned_by":"system"}]}"#;
+        let read = parse_models(openai).unwrap();
+        assert_eq!(
+            (&*read[0].id, &read[0].created),
+            ("gpt-4o-2024-08-06", &Some(When::UnixS(1_722_814_719)))
+        );
+        assert_eq!(next_page(openai), None);
+        let anthropic = br#"{"data":[{"type":"model","id":"claude-sonnet-4-20250514","display_name":"Claude Sonnet 4","created_at":"2025-05-14T00:00:00Z"}],"first_id":"claude-sonnet-4-20250514","has_more":true,"last_id":"claude-sonnet-4-20250514"}"#;
+        let read = parse_models(anthropic).unwrap();
+        assert_eq!(read[0].created, Some(When::Text("2025-05-14T00:00:00Z".to_owned())));
+        assert_eq!(next_page(anthropic), Some(("after_id", "claude-sonnet-4-20250514".to_owned())));
+        let gemini = br#"{"models":[{"name":"models/gemini-2.0-flash-001","baseModelId":"gemini-2.0-flash","version":"001","displayName":"Gemini 2.0 Flash 001","inputTokenLimit":1048576}],"nextPageToken":"abc"}"#;
+        assert_eq!(parse_models(gemini).unwrap()[0].id, "models/gemini-2.0-flash-001");
+        assert_eq!(next_page(gemini), Some(("pageToken", "abc".to_owned())));
+        let mistral = br#"{"object":"list","data":[{"id":"mistral-large-2411","object":"model","created":1732000000,"owned_by":"mistralai","capabilities":{"completion_chat":true},"name":"mistral-large-2411","aliases":["mistral-large-latest"],"deprecation":"2026-12-31T12:00:00Z","deprecation_replacement_model":"mistral-large-2512","type":"base"}]}"#;
+        let read = parse_models(mistral).unwrap();
+        assert_eq!(read[0].aliases, ["mistral-large-latest"]);
+        assert_eq!(read[0].shutdown, Some(When::Text("2026-12-31T12:00:00Z".to_owned())));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pinrail_domain::model::{Catalogue, Identity, Lifecycle, Tokens};
+use pinrail_domain::model::{Catalogue, Identity, Lifecycle, STALE_DAYS, Tokens, is_stale};
 use pinrail_domain::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -88,6 +88,9 @@ struct Answer {
     lifecycle: Lifecycle,
     /// Per million tokens: input, cached input, output.
     price: Option<[String; 3]>,
+    /// When what is known of it was read; none where it isn't listed.
+    read_at: Option<Timestamp>,
+    stale: bool,
 }
 
 impl Answer {
@@ -104,6 +107,8 @@ impl Answer {
             identity: catalogue.judge(provider, id),
             lifecycle: catalogue.lifecycle(provider, id, now),
             price,
+            read_at: catalogue.read_at(provider, id),
+            stale: is_stale(catalogue.read_at(provider, id).unwrap_or(catalogue.as_of()), now),
         }
     }
 
@@ -112,7 +117,7 @@ impl Answer {
             let bare = |text: &String| text.trim_start_matches('$').to_owned();
             json!({ "input": bare(input), "cached_input": bare(cached), "output": bare(output), "unit": "USD per million tokens" })
         });
-        let mut all = json!({ "provider": self.provider, "model": self.id, "price": price });
+        let mut all = json!({ "provider": self.provider, "model": self.id, "price": price, "known_as_of": self.read_at.map(|at| at.rfc3339()[..10].to_owned()), "stale": self.stale });
         for part in [json!(self.identity), json!(self.lifecycle)] {
             if let (Some(all), Value::Object(part)) = (all.as_object_mut(), part) {
                 all.extend(part);
@@ -137,7 +142,19 @@ impl Answer {
             ("pinned ids", Some(pins).filter(|pins| !pins.is_empty())),
             ("lifecycle", Some(lifecycle(self.lifecycle, now))),
             ("price", Some(price.unwrap_or_else(|| "not known".to_owned()))),
+            ("known as of", self.read_at.map(|at| known_as_of(at, now))),
         ])
+    }
+}
+
+fn known_as_of(at: Timestamp, now: Timestamp) -> String {
+    let day = &at.rfc3339()[..10];
+    if is_stale(at, now) {
+        format!(
+            "{day}: STALE, older than {STALE_DAYS} days; a server may know more (`pinrail catalogue show`)"
+        )
+    } else {
+        format!("{day}, by what Pinrail brings and your own file; a server may have learnt more")
     }
 }
 

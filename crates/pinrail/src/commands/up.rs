@@ -21,6 +21,7 @@ use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
 use pinrail_server::drift::{self, Drift};
 use pinrail_server::gates::{self, Gates, models::GatewayModels};
 use pinrail_server::mcp::Mcp;
+use pinrail_server::lists::Daily;
 use pinrail_server::warm::Warm;
 use pinrail_server::{MissingKeys, Server};
 use tokio::net::TcpListener;
@@ -194,6 +195,13 @@ impl Up {
         drift.start();
         let mcp = self.mcp.clone();
         mcp.watch();
+        let daily = Daily::new(pinrail_server::lists::Options {
+            control: self.control.clone(),
+            lists: Arc::clone(&self.lists) as _,
+            clock: Arc::clone(&self.clock) as _,
+            missing_keys: missing_keys(self.control.clone()),
+        });
+        daily.read_by_itself();
         let outbound: Arc<dyn Outbound> = Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets)));
         let webhooks = control.deliver_webhooks(Arc::clone(&outbound));
         let server = Server::new(pinrail_server::Options {
@@ -221,6 +229,7 @@ impl Up {
         gates.stop().await;
         warm.stop().await;
         mcp.stop().await;
+        daily.stop().await;
         gateway.stop_copies().await;
         gateway.drained().await;
         webhooks.stop().await;

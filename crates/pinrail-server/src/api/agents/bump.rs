@@ -9,7 +9,7 @@ use pinrail_domain::id::{AgentName, ReleaseId, SegmentName};
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Manifest;
 use pinrail_domain::world::World;
-use pinrail_wire::openai::{When, parse_models};
+use pinrail_wire::openai::When;
 
 use super::no_agent;
 use crate::api::releases::{named, post};
@@ -78,8 +78,8 @@ fn start(
 
 /// What the provider's own list says: ids, and when each was made.
 async fn listed(call: &Call, spec: &ProviderSpec) -> Result<BTreeMap<String, Option<u64>>, String> {
-    let body = call.state.lists.list(spec).await?;
-    let models = parse_models(&body).map_err(|error| error.to_string())?;
+    let pages = call.state.lists.list(spec).await?;
+    let models = pages.models().map_err(|error| error.to_string())?;
     let made = |when: Option<When>| match when {
         Some(When::UnixS(seconds)) => Some(seconds),
         Some(When::Text(_)) | None => None,
