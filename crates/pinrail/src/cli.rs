@@ -7,9 +7,9 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
-    agent, apply, bench, catalogue, completions, context, deploy, deployment, doctor, drift, erase, gate, gc, hold,
-    init, key, ledger, member, memory, model, pointers, provider, readiness, release, run, scan, sim, state,
-    tools, up, vectors, warm, watch, webhook,
+    agent, apply, bench, catalogue, completions, context, deploy, deployment, doctor, drift, erase, gate, gc,
+    hold, init, key, ledger, member, memory, model, pointers, provider, readiness, release, run, scan, sim,
+    state, tools, up, vectors, warm, watch, webhook,
 };
 use crate::config;
 use crate::exit;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::Duration;
 
-use pinrail_domain::id::ProviderName;
 use pinrail_api::catalogue::Catalogue as Known;
+use pinrail_domain::id::ProviderName;
 use pinrail_domain::model::{Catalogue, Lifecycle, STALE_DAYS, is_stale};
 use pinrail_domain::provider::{ProviderSpec, SIM_URL};
 
@@ -38,7 +38,10 @@ pub fn look(context: &Context, project: Option<&Project>, seen: Option<&Seen>, c
     let known = seen.and_then(|_| context.client.get::<Known>("/api/v1/catalogue?provider=-").ok());
     let as_of = known.map_or(catalogue.as_of(), |known| known.value.as_of);
     if is_stale(as_of, context.now) {
-        let found = format!("what is known about models is of {}, older than {STALE_DAYS} days", &as_of.rfc3339()[..10]);
+        let found = format!(
+            "what is known about models is of {}, older than {STALE_DAYS} days",
+            &as_of.rfc3339()[..10]
+        );
         checks.push(Check::warn("catalogue", found, "`pinrail catalogue update` learns anew"));
     }
     for release in seen.iter().flat_map(|seen| &seen.releases).filter(|release| release.live) {
