@@ -214,7 +214,7 @@ def main():
     story, port, processes = Story(arguments.pinrail, folder), free_port(), []
     try:
         prepare(folder, port)
-        processes.append(subprocess.Popen([sys.executable, str(HERE / "changing_server.py"), str(port)], stderr=subprocess.DEVNULL))
+        processes.append(subprocess.Popen([sys.executable, str(HERE / "changing_server.py"), str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         log = open(folder / "up.log", "w", encoding="utf-8")
         up = [arguments.pinrail, "up", "--dir", str(folder), "--listen", "127.0.0.1:0"]
         processes.append(subprocess.Popen(up, stdout=subprocess.PIPE, stderr=log, text=True))

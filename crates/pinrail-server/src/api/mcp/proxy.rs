@@ -74,7 +74,7 @@ pub async fn delete(call: Call) -> Answer {
     if let Some(session) = mcp.sessions().take(&session.id) {
         mcp.end(&session, "its client ended the session").await;
     }
-    Ok(accepted())
+    Ok(empty(StatusCode::NO_CONTENT))
 }
 
 /// Follows what becomes of the tools that the session may see.
@@ -313,7 +313,11 @@ fn refuse_other_pages(call: &Call) -> Result<(), Problem> {
 }
 
 fn accepted() -> Response {
+    empty(StatusCode::ACCEPTED)
+}
+
+fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::ACCEPTED;
+    *response.status_mut() = status;
     response
 }

@@ -48,7 +48,7 @@ async fn a_client_is_served_the_pins_and_its_calls_are_forwarded_and_journaled()
     assert_eq!(stage.journal(&run).await[0]["arguments"], json!({ "text": "hello" }));
     // The session's own run ends with it.
     let headers = [("mcp-session-id", session.as_str())];
-    assert_eq!(stage.bench.send("DELETE", "/mcp/support", &headers, None).await.status, 202);
+    assert_eq!(stage.bench.send("DELETE", "/mcp/support", &headers, None).await.status, 204);
     assert_eq!(stage.bench.get(&format!("/api/v1/runs/{run}")).await.ok()["summary"]["status"], "finished");
     stage.ask_as(&session, json!(1), "ping", json!({})).await.problem("not_found");
 }

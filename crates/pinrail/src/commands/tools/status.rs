@@ -55,6 +55,9 @@ fn show(status: &McpStatus, context: &Context) -> String {
     let none = "no MCP servers; name them in pinrail.toml ([mcp.NAME]) and run `pinrail apply`";
     let mut text = table(&header, rows.collect(), none);
     for server in &status.servers {
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
         text.push_str(&below(server));
     }
     text
