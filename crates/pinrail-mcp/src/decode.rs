@@ -39,9 +39,8 @@ impl Decoder {
 
 /// An error in the place of an answer that never came.
 pub fn broken(id: RequestId, why: String) -> ServerJsonRpcMessage {
-    let mut error = ErrorData::default();
-    error.code = rmcp::model::ErrorCode(BROKEN);
-    error.message = why.into();
+    let code = rmcp::model::ErrorCode(BROKEN);
+    let error = ErrorData { code, message: why.into(), data: None };
     JsonRpcMessage::Error(JsonRpcError { jsonrpc: Default::default(), id: Some(id), error })
 }
 

@@ -215,12 +215,17 @@ impl Live {
                 return Err(CallError::Cancelled);
             }
         };
+        #[allow(
+            clippy::wildcard_enum_match_arm,
+            reason = "the decoder makes every result but the first a custom one"
+        )]
         match answered.map_err(|error| self.failed(error))? {
             ServerResult::CustomResult(result) => Ok(result.0),
             other => Err(CallError::Broken(format!("an answer that nobody asked for: {other:?}"))),
         }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "the official crate's list of errors is open")]
     fn failed(&self, error: ServiceError) -> CallError {
         match error {
             ServiceError::McpError(error) if error.code.0 == BROKEN => {

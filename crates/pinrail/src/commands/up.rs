@@ -204,20 +204,7 @@ impl Up {
         daily.read_by_itself();
         let outbound: Arc<dyn Outbound> = Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets)));
         let webhooks = control.deliver_webhooks(Arc::clone(&outbound));
-        let server = Server::new(pinrail_server::Options {
-            missing_keys: missing_keys(self.control.clone()),
-            outbound,
-            lists: self.lists,
-            mcp: self.mcp,
-            control: self.control,
-            gateway: self.gateway,
-            gates: self.gates,
-            warm: self.warm,
-            drift: self.drift,
-            clock: self.clock,
-            limits: pinrail_server::Limits::default(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        });
+        let server = self.into_server(outbound);
         let drained = server.serve(listener, stop).await?;
         if drained.requests_cut > 0 {
             tracing::warn!(
@@ -236,6 +223,23 @@ impl Up {
         control.drain().await;
         tracing::info!("stopped");
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn into_server(self, outbound: Arc<dyn Outbound>) -> Server {
+        Server::new(pinrail_server::Options {
+            missing_keys: missing_keys(self.control.clone()),
+            outbound,
+            lists: self.lists,
+            mcp: self.mcp,
+            control: self.control,
+            gateway: self.gateway,
+            gates: self.gates,
+            warm: self.warm,
+            drift: self.drift,
+            clock: self.clock,
+            limits: pinrail_server::Limits::default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
     }
 
     /// Says where it listens and what to try next: the address on stdout, the talk on stderr.
