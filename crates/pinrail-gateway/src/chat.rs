@@ -21,12 +21,13 @@ use serde_json::Value;
 use crate::beginning::Beginning;
 use crate::body::Body;
 use crate::body::stream::{Passage, Stream};
+use crate::enforce::{self, Rules};
 use crate::failure::{FAULT, Failure, chain, fault_value};
 use crate::gateway::{Shared, refuse};
 use crate::identity::Identity;
 use crate::intake;
 use crate::port::Begun;
-use crate::prepared::{Prepared, PromptError, Unapplied, Unusable};
+use crate::prepared::{Applied, Prepared, PromptError, Unapplied, Unusable};
 use crate::shadow::Original;
 use crate::stamped;
 use crate::trail::{Ended, Trail};
@@ -45,6 +46,8 @@ pub struct Ready {
     body: Bytes,
     stream: bool,
     strip_usage: bool,
+    /// What the dial holds the answer to; none for most calls.
+    rules: Option<Rules>,
 }
 
 /// Answers the call.
@@ -68,6 +71,11 @@ where
     let mut trail = Beginning::new(shared, call, arrived, place).await?;
     let begun = Arc::clone(&trail.begun);
 
+    if let Some(text) = begun.dial.as_ref().and_then(|standing| standing.canned.as_deref()) {
+        let mut response = enforce::canned(shared, trail, &request, text).await;
+        stamped::put(response.headers_mut(), &begun);
+        return Ok(response);
+    }
     let ready = ready(shared, &mut trail, &request, &variables);
     drop(request);
     if let Some(target) = begun.shadow {
@@ -93,12 +101,13 @@ where
 
 /// Applies the release.
 pub fn ready(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     trail: &mut Trail,
     request: &ChatRequest<'_>,
     variables: &BTreeMap<String, Value>,
 ) -> Result<Ready, Failure> {
-    let Begun { contract, provider, stamp, .. } = &*trail.begun;
+    let begun = Arc::clone(&trail.begun);
+    let Begun { contract, provider, stamp, .. } = &*begun;
     let part = provider.catalogue.as_str();
     let prepared: Arc<Prepared> = shared
         .releases
@@ -106,10 +115,15 @@ pub fn ready(
         .map_err(|unusable| release_unusable(&unusable))?;
     let upstream = shared.upstreams.get(&stamp.provider, provider)?;
     let credential = upstream.credential(&*shared.secrets)?;
-    let body = prepared.apply(request, variables).map_err(unapplied)?;
+    let is_withheld = |name: &str| enforce::is_withheld(&begun, name);
+    let withheld: Option<&dyn Fn(&str) -> bool> =
+        if begun.dial.is_some() { Some(&is_withheld) } else { None };
+    let Applied { body, withheld } = prepared.apply(request, variables, withheld).map_err(unapplied)?;
+    trail.dialled(withheld);
+    let rules = Rules::of(shared, &begun, &prepared);
     trail.price = prepared.price;
     let (stream, strip_usage) = (request.stream(), request.stream() && !request.include_usage());
-    Ok(Ready { upstream, credential, body: Bytes::from(body), stream, strip_usage })
+    Ok(Ready { upstream, credential, body: Bytes::from(body), stream, strip_usage, rules })
 }
 
 /// Asks the provider and turns what it says into the answer; gives the trail back when there is none.
@@ -119,7 +133,7 @@ pub async fn ask(
     ready: Ready,
     mut trail: Trail,
 ) -> Result<Response<Body>, (Failure, Trail)> {
-    let Ready { upstream, credential, body, stream, strip_usage } = ready;
+    let Ready { upstream, credential, body, stream, strip_usage, rules } = ready;
     trail.sending(stream, &body, &credential).await;
     let question = Question {
         upstream: &upstream,
@@ -141,20 +155,22 @@ pub async fn ask(
                 idle: upstream.idle(),
                 status: head.status.as_u16(),
                 credential: Arc::clone(&credential),
+                rules,
             };
             let stream = Stream::new(first, rest, passage, trail);
             Ok(passed_on(head, Body::stream(stream), &credential))
         }
-        Ok(Answer::Whole { head, body }) => whole(head, body, &credential, trail).await,
+        Ok(Answer::Whole { head, body }) => whole(head, body, &credential, trail, rules).await,
     }
 }
 
-/// Passes on an answer that is no stream, unchanged.
+/// Passes on an answer that is no stream, unchanged but for tool calls that the dial holds back.
 async fn whole(
     head: Parts,
     body: Bytes,
     credential: &Credential,
-    trail: Trail,
+    mut trail: Trail,
+    rules: Option<Rules>,
 ) -> Result<Response<Body>, (Failure, Trail)> {
     if head.status.is_redirection() {
         return Err((redirected(head.status), trail));
@@ -180,6 +196,12 @@ async fn whole(
         (Observed::default(), Gathered::default(), Some(said))
     };
     let failed = error.is_some();
+    let mut allowed = None;
+    if let Some(rules) = rules.filter(|_| !failed) {
+        let (body, ruled) = rules.whole(&body).await;
+        trail.ruled(ruled);
+        allowed = body;
+    }
     let ended = Ended {
         status: head.status.as_u16(),
         ending: if failed { Ending::Error } else { Ending::Complete },
@@ -196,7 +218,7 @@ async fn whole(
     // Unchanged, with one exception: a provider that repeats the key in its error doesn't get it through (I15).
     let body = match failed && credential.is_in(&body) {
         true => Bytes::from(credential.redactor.redact(&String::from_utf8_lossy(&body)).into_owned()),
-        false => body,
+        false => allowed.unwrap_or(body),
     };
     let mut response = passed_on(head, Body::whole(body), credential);
     if let Some(fault) = fault {

@@ -9,6 +9,7 @@ use std::error::Error;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
+use pinrail_domain::dial::Position;
 use pinrail_domain::id::RunId;
 use pinrail_domain::journal::{FaultOf, RunStatus};
 use pinrail_wire::openai::error_body;
@@ -32,6 +33,8 @@ pub struct Failure {
     pub retry: Retry,
     /// The run, where the failure came before its stamp was known.
     pub run: Option<RunId>,
+    /// Where the dial stands that lets nothing through.
+    pub dial: Option<Position>,
     /// The message repeats a part of a body, which an agent's journal may not be allowed to keep.
     pub quotes: bool,
 }
@@ -111,7 +114,17 @@ impl Failure {
             message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
             message.push('…');
         }
-        Failure { status, fault, code, message, param: None, retry: Retry::Never, run: None, quotes: false }
+        Failure {
+            status,
+            fault,
+            code,
+            message,
+            param: None,
+            retry: Retry::Never,
+            run: None,
+            dial: None,
+            quotes: false,
+        }
     }
 
     /// OpenAI's `type` of the error.
@@ -144,6 +157,9 @@ impl Failure {
             && let Some(method) = self.param.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok())
         {
             headers.insert(ALLOW, method);
+        }
+        if let Some(position) = self.dial {
+            headers.insert(crate::stamped::DIAL, HeaderValue::from_static(position.word()));
         }
         if let Some(run) = self.run {
             headers.insert(crate::stamped::RUN, crate::stamped::value(&run));
@@ -195,9 +211,11 @@ impl From<BeginError> for Failure {
             .about("model"),
             BeginError::Dialled(halted) => {
                 let next = "`pinrail dial show` says where it stands, and who may turn it up";
-                ours("dialled", next)
+                let mut failure = ours("dialled", next)
                     .about("model")
-                    .retry_after(u32::try_from(halted.retry_after_s).unwrap_or(u32::MAX))
+                    .retry_after(u32::try_from(halted.retry_after_s).unwrap_or(u32::MAX));
+                failure.dial = Some(halted.position);
+                failure
             }
             BeginError::NoRun(_) => {
                 refuse(StatusCode::NOT_FOUND, "run_not_found", "leave the run out to begin a new one")

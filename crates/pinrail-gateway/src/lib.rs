@@ -12,6 +12,7 @@ mod beginning;
 mod body;
 mod chat;
 pub mod connect;
+mod enforce;
 mod failure;
 mod gateway;
 mod identity;

@@ -1,13 +1,15 @@
 //! A release made ready to be applied: parsed once, used by every call.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use pinrail_domain::id::ReleaseId;
 use pinrail_domain::model::{Catalogue, Price};
 use pinrail_domain::release::{Contract, PromptMode};
-use pinrail_wire::openai::{ChatRequest, Edit, Mismatch, Pin, PinnedTools};
+use pinrail_wire::openai::{
+    ChatRequest, Edit, Mismatch, Pin, PinnedTools, chooses, tool_names, without_tools,
+};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -27,6 +29,8 @@ pub struct Prepared {
     /// Only in verify mode.
     pinned_tools: Option<PinnedTools>,
     mode: PromptMode,
+    /// The names of the tools that the release pins; none where it leaves them to the caller.
+    pub tool_names: Option<Arc<BTreeSet<String>>>,
     /// What `price` was read from: another catalogue, or another part of it, may have another.
     catalogue: Arc<Catalogue>,
     part: String,
@@ -50,6 +54,13 @@ pub enum Unapplied {
     Prompt(PromptError),
     /// In verify mode: the caller sent something else than what is pinned.
     Mismatch(Vec<Mismatch>),
+}
+
+/// A request as it goes upstream.
+pub struct Applied {
+    pub body: Vec<u8>,
+    /// The tools that the model isn't offered.
+    pub withheld: Vec<String>,
 }
 
 /// The releases in use, each prepared once. Readers take no lock; whoever adds one copies the map.
@@ -88,6 +99,9 @@ impl Prepared {
             }
             (None, _) => None,
         };
+        // Tools of MCP servers have their names there.
+        let in_schema = tools.as_ref().filter(|_| contract.manifest.tools.mcp.is_empty());
+        let pinned_names = in_schema.map(|tools| Arc::new(tool_names(tools).into_iter().collect()));
         Ok(Prepared {
             snapshot: model.snapshot.clone(),
             params: params.collect::<Result<_, Unusable>>()?,
@@ -95,6 +109,7 @@ impl Prepared {
             tools,
             pinned_tools,
             mode,
+            tool_names: pinned_names,
             catalogue: Arc::clone(catalogue),
             part: part.to_owned(),
             price: catalogue.price(part, &model.snapshot),
@@ -105,11 +120,13 @@ impl Prepared {
     ///
     /// Managed: model, parameters, prompt and tools are the release's. What it doesn't pin stays the caller's.
     /// Verify: prompt, tools and parameters must be the release's already; only the model is put in.
+    /// Either way, tools that are `withheld` are taken out at the end.
     pub fn apply(
         &self,
         request: &ChatRequest<'_>,
         variables: &BTreeMap<String, Value>,
-    ) -> Result<Vec<u8>, Unapplied> {
+        withheld: Option<&dyn Fn(&str) -> bool>,
+    ) -> Result<Applied, Unapplied> {
         let system = self.prompt.as_ref().map(|prompt| prompt.render(variables)).transpose();
         let system = system.map_err(Unapplied::Prompt)?;
         let mut edit = Edit {
@@ -135,8 +152,36 @@ impl Prepared {
                 }
             }
         }
-        Ok(request.rewrite(&edit))
+        match withheld {
+            None => Ok(Applied { body: request.rewrite(&edit), withheld: Vec::new() }),
+            Some(withheld) => Ok(rewrite_without(request, edit, withheld)),
+        }
     }
+}
+
+/// Writes the body without the tools that are withheld. Where the caller, or the release, wants one of them called, the
+/// choice is left to the model; with no tool left there is nothing to choose.
+fn rewrite_without(request: &ChatRequest<'_>, edit: Edit<'_>, withheld: &dyn Fn(&str) -> bool) -> Applied {
+    let tools = edit.tools.or_else(|| request.tools()).and_then(|tools| without_tools(tools, withheld));
+    let functions = match edit.tools {
+        Some(_) => None,
+        None => request.param("functions").and_then(|functions| without_tools(functions, withheld)),
+    };
+    // Shorter lived than what the caller lent.
+    let mut edit: Edit<'_> = edit;
+    let pinned = edit.params.iter().find(|(name, _)| name == "tool_choice").map(|(_, choice)| &**choice);
+    let choices = [pinned, request.param("tool_choice"), request.param("function_call")];
+    edit.free_choice = choices.into_iter().flatten().any(|choice| chooses(choice, withheld));
+    let mut gone = Vec::new();
+    if let Some((kept, names)) = &tools {
+        edit.tools = Some(kept);
+        gone.extend(names.iter().cloned());
+    }
+    if let Some((kept, names)) = &functions {
+        edit.functions = Some(kept);
+        gone.extend(names.iter().cloned());
+    }
+    Applied { body: request.rewrite(&edit), withheld: gone }
 }
 
 impl PreparedReleases {

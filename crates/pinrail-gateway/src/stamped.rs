@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 
 use bytes::BytesMut;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use pinrail_domain::dial::Position;
 
 use crate::port::Begun;
 
@@ -11,6 +12,8 @@ pub const RUN: HeaderName = HeaderName::from_static("x-pinrail-run");
 pub const RELEASE: HeaderName = HeaderName::from_static("x-pinrail-release");
 pub const DEPLOYMENT: HeaderName = HeaderName::from_static("x-pinrail-deployment");
 pub const EPOCH: HeaderName = HeaderName::from_static("x-pinrail-epoch");
+/// Where the dial stands, unless everything is on.
+pub const DIAL: HeaderName = HeaderName::from_static("x-pinrail-dial");
 
 /// Puts the run's headers on an answer.
 pub fn put(headers: &mut HeaderMap, begun: &Begun) {
@@ -18,6 +21,10 @@ pub fn put(headers: &mut HeaderMap, begun: &Begun) {
     headers.insert(RELEASE, value(&begun.stamp.release));
     headers.insert(DEPLOYMENT, HeaderValue::from(begun.stamp.deployment.0));
     headers.insert(EPOCH, HeaderValue::from(begun.epoch.0));
+    let position = begun.dial.as_ref().map(|standing| standing.dialled.position);
+    if let Some(position) = position.filter(|position| *position != Position::Full) {
+        headers.insert(DIAL, HeaderValue::from_static(position.word()));
+    }
 }
 
 /// A header value of something that is written in visible ASCII.

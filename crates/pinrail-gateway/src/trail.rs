@@ -22,6 +22,7 @@ use pinrail_domain::rollout::quantity::Usd;
 use pinrail_domain::time::{Ticks, Timestamp};
 use pinrail_wire::openai::{Gathered, Observed};
 
+use crate::enforce;
 use crate::failure::Failure;
 use crate::gateway::Shared;
 use crate::places::Place;
@@ -38,6 +39,8 @@ pub struct Trail {
     /// What the pinned model's tokens cost.
     pub price: Option<Price>,
     events: Vec<(Timestamp, Event)>,
+    /// What was decided about the answer's tool calls.
+    ruled: Vec<Event>,
     /// What the answer is to be paired with; none for most calls.
     pairing: Option<Pairing>,
     /// None once the events were handed over.
@@ -72,7 +75,17 @@ impl Trail {
     pub fn new(shared: Arc<Shared>, begun: Arc<Begun>, arrived: Ticks, place: Place) -> Trail {
         let events = Vec::with_capacity(4);
         let place = Some(place);
-        Trail { shared, begun, arrived, first_byte_us: 0, price: None, events, pairing: None, place }
+        Trail {
+            shared,
+            begun,
+            arrived,
+            first_byte_us: 0,
+            price: None,
+            events,
+            ruled: Vec::new(),
+            pairing: None,
+            place,
+        }
     }
 
     /// Has a candidate answer a copy, should the answer come whole.
@@ -83,6 +96,34 @@ impl Trail {
     /// Compares the answer with the live one. Nobody is served by this call.
     pub fn compare_with(&mut self, live: LiveAnswer) {
         self.pairing = Some(Pairing::Live(Box::new(live)));
+    }
+
+    /// Notes what the dial took away from the request.
+    pub fn dialled(&mut self, withheld: Vec<String>) {
+        if let Some(event) = enforce::dialled(&self.begun, withheld) {
+            self.push(event);
+        }
+    }
+
+    /// Notes what was decided about tool calls of the answer.
+    pub fn ruled(&mut self, ruled: Vec<Event>) {
+        self.ruled.extend(ruled);
+    }
+
+    /// Ends with the dial's text in the model's place.
+    pub fn canned(mut self) -> Journaling {
+        self.dialled(Vec::new());
+        let us = self.us();
+        self.push(Event::ModelResponse(Box::new(ModelResponse {
+            call: self.begun.call,
+            status: 200,
+            finish_reason: Some("stop".to_owned()),
+            canned: true,
+            first_byte_us: us,
+            last_byte_us: us,
+            ..ModelResponse::default()
+        })));
+        self.finish(Outcome::Ok, None)
     }
 
     /// Notes the request that goes to the provider.
@@ -166,6 +207,9 @@ impl Trail {
         })));
         if let Some(drift) = drift {
             self.push(drift);
+        }
+        for ruled in std::mem::take(&mut self.ruled) {
+            self.push(ruled);
         }
         self.pair(said, Usd { nano: cost.unwrap_or_default() });
         self.finish(ending.outcome(), why)

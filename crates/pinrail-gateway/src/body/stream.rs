@@ -27,6 +27,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::idle::Idle;
+use crate::enforce::{Guarded, Rules};
 use crate::failure::chain;
 use crate::trail::{Ended, Journaling, Trail};
 use crate::upstream::Credential;
@@ -46,6 +47,8 @@ pub struct Passage {
     /// The status that the provider answered with.
     pub status: u16,
     pub credential: Arc<Credential>,
+    /// What the dial holds the answer to; none for most calls.
+    pub rules: Option<Rules>,
 }
 
 enum Phase {
@@ -74,6 +77,8 @@ struct Open {
     status: u16,
     trail: Trail,
     credential: Arc<Credential>,
+    /// Holds tool calls back where the dial wants that; none for most calls.
+    guarded: Option<Box<Guarded>>,
 }
 
 /// The digest of what was passed on.
@@ -98,7 +103,8 @@ const WHY_BYTES_MAX: usize = 500;
 impl Stream {
     /// Begins with the first chunk, which has come already.
     pub fn new(first: Bytes, rest: Incoming, passage: Passage, trail: Trail) -> Stream {
-        let Passage { strip_usage, event_bytes_max, idle, status, credential } = passage;
+        let Passage { strip_usage, event_bytes_max, idle, status, credential, rules } = passage;
+        let guarded = rules.map(|rules| Box::new(Guarded::new(rules, event_bytes_max)));
         let limits = Limits { event_bytes_max, text_bytes_max: trail.text_bytes_max() };
         let sum = match trail.begun.bodies {
             Bodies::Digest => Some(Sum::default()),
@@ -113,6 +119,7 @@ impl Stream {
             status,
             trail,
             credential,
+            guarded,
         };
         Stream { phase: Phase::Flowing(Box::new(Flow { first, open: Some(open) })) }
     }
@@ -150,6 +157,15 @@ impl Flow {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Stop>> {
         let Some(open) = &mut self.open else { return Poll::Ready(Err(Stop::Eof)) };
         loop {
+            if let Some(asking) = open.guarded.as_mut().and_then(|guarded| guarded.asking.as_mut()) {
+                let ruled = ready!(asking.as_mut().poll(cx));
+                let guarded = open.guarded.as_mut().expect("it asked just now");
+                let pass = guarded.answer(&ruled);
+                if !pass.is_empty() {
+                    return Poll::Ready(Ok(open.passed(pass)));
+                }
+                continue;
+            }
             let chunk = if self.first.is_empty() {
                 match open.poll_chunk(cx) {
                     Poll::Ready(Ok(chunk)) => chunk,
@@ -161,12 +177,11 @@ impl Flow {
             };
             match open.observer.feed(chunk) {
                 Ok(pass) if pass.is_empty() => {}
-                Ok(pass) => {
-                    if let Some(sum) = &mut open.sum {
-                        sum.add(&pass);
-                    }
-                    return Poll::Ready(Ok(pass));
-                }
+                Ok(pass) => match open.guard(pass) {
+                    Ok(pass) if pass.is_empty() => {}
+                    Ok(pass) => return Poll::Ready(Ok(open.passed(pass))),
+                    Err(too_long) => return Poll::Ready(Err(Stop::EventTooLong(too_long))),
+                },
                 Err(too_long) => return Poll::Ready(Err(Stop::EventTooLong(too_long))),
             }
         }
@@ -174,9 +189,14 @@ impl Flow {
 
     /// Ends the flow, once: the connection to the provider goes, what is known is journaled.
     fn end(&mut self, stop: Stop) -> Option<(Bytes, Journaling)> {
-        let Open { rest, observer, sum, idle_longest, status, trail, credential, .. } = self.open.take()?;
+        let Open { rest, observer, sum, idle_longest, status, mut trail, credential, guarded, .. } =
+            self.open.take()?;
         drop(rest);
-        let finished = observer.finish();
+        let mut finished = observer.finish();
+        if let Some(mut guarded) = guarded {
+            guarded.end(&mut finished);
+            trail.ruled(guarded.decided());
+        }
         let (ending, error) = judge(&finished, &stop, idle_longest);
         let mut tail = finished.forward.clone();
         let mut why = error.as_ref().map(|(_, message)| message.clone());
@@ -204,6 +224,22 @@ impl Drop for Flow {
 }
 
 impl Open {
+    /// Holds back what may not reach the client yet.
+    fn guard(&mut self, pass: Bytes) -> Result<Bytes, EventTooLong> {
+        let Some(guarded) = &mut self.guarded else { return Ok(pass) };
+        let pass = guarded.guard.feed(&pass)?;
+        guarded.ask();
+        Ok(pass)
+    }
+
+    /// Notes what goes to the client.
+    fn passed(&mut self, pass: Bytes) -> Bytes {
+        if let Some(sum) = &mut self.sum {
+            sum.add(&pass);
+        }
+        pass
+    }
+
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Stop>> {
         loop {
             match Pin::new(&mut self.rest).poll_frame(cx) {

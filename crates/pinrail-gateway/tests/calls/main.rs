@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets what it did not expect fails")]
 
 mod answers;
+mod dial;
 mod failures;
 mod identity;
 mod loopback;

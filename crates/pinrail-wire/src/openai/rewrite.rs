@@ -25,6 +25,11 @@ pub struct Edit<'e> {
     /// The release's tools, in place of the client's. With an empty array the request has no tools and none of
     /// the fields that providers refuse without tools. `None` leaves the client's.
     pub tools: Option<&'e RawValue>,
+    /// The client's functions (what tools were before) in place of its own; with an empty array it has none. Counts only
+    /// where `tools` is `None`.
+    pub functions: Option<&'e RawValue>,
+    /// Leaves the choice of the tool to the model, whatever the client's `tool_choice` or `function_call` says.
+    pub free_choice: bool,
     /// Asks for the usage at the end of a stream.
     pub include_usage: bool,
 }
@@ -42,6 +47,8 @@ enum Fate<'e> {
     Messages(&'e str),
     Metadata,
     StreamOptions,
+    /// `"auto"`.
+    Auto,
 }
 
 /// Collects the fields of the object being written.
@@ -65,6 +72,7 @@ impl ChatRequest<'_> {
                 Fate::Messages(system) => self.write_messages(system, edit, writer.key(name)),
                 Fate::Metadata => self.write_metadata(&mut writer),
                 Fate::StreamOptions => self.write_stream_options(&mut writer),
+                Fate::Auto => json::write_str(writer.key(name), "auto"),
             }
         }
         let absent = |name: &str| !self.fields.iter().any(|(key, _)| key == name);
@@ -88,7 +96,13 @@ impl ChatRequest<'_> {
             ("messages", _, Some(system)) => Fate::Messages(system),
             ("tools", Some(tools), _) if !is_empty(tools) => Fate::Replace(tools),
             ("tools" | "functions" | "function_call", Some(_), _) => Fate::Drop,
+            ("functions", None, _) if edit.functions.is_some() => match edit.functions {
+                Some(functions) if !is_empty(functions) => Fate::Replace(functions),
+                Some(_) | None => Fate::Drop,
+            },
+            ("function_call", None, _) if edit.functions.is_some_and(is_empty) => Fate::Drop,
             _ if edit.without_tools(name) => Fate::Drop,
+            ("tool_choice" | "function_call", _, _) if edit.free_choice => Fate::Auto,
             ("stream_options", _, _) if self.stream() && edit.include_usage && !self.include_usage() => {
                 Fate::StreamOptions
             }
@@ -156,7 +170,8 @@ impl ChatRequest<'_> {
 impl Edit<'_> {
     /// Says whether a parameter of this name is put into the request.
     fn sets(&self, name: &str) -> bool {
-        !PARAMS_RESERVED.contains(&name) && !self.without_tools(name)
+        let chosen = self.free_choice && name == "tool_choice";
+        !PARAMS_RESERVED.contains(&name) && !self.without_tools(name) && !chosen
     }
 
     /// Says whether the field goes because the release has no tools.

@@ -35,6 +35,7 @@ fn the_fixture_is_rewritten_whole() {
         keep_client_system: false,
         tools: Some(&tools),
         include_usage: true,
+        ..Edit::default()
     };
     let want = concat!(
         r#"{"model":"gpt-4o-2024-08-06","messages":[{"role":"system","content":"Be \"good\"."},"#,
