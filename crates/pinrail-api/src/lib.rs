@@ -9,10 +9,12 @@
 use serde::{Deserialize, Serialize};
 
 pub mod agents;
+pub mod approvals;
 pub mod artifacts;
 pub mod catalogue;
 pub mod context;
 pub mod deployments;
+pub mod dial;
 pub mod drift;
 pub mod drills;
 pub mod erasures;

@@ -79,6 +79,9 @@ codes! {
     WrongKind = 409, "wrong_kind", "the deployment is of another kind";
     DriftOff = 409, "drift_off", "models aren't watched here";
     NoManifest = 404, "no_manifest", "the deployment has no manifest";
+    BadDial = 409, "bad_dial", "the dial is not turned like that";
+    Decided = 409, "decided", "the approval is over";
+    OtherCall = 409, "other_call", "the call's id belongs to another call";
     Dialled = 503, "dialled", "the dial lets nothing through";
     ManifestPending = 503, "manifest_pending", "the manifest is being worked out";
     Held = 409, "held", "a hold is set";

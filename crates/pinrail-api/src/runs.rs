@@ -8,6 +8,8 @@ use pinrail_domain::release::Manifest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::dial::InForce;
+
 /// A run to create.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +39,9 @@ pub struct RunCreated {
     pub epoch: Epoch,
     pub status: String,
     pub stamp: Stamp,
+    /// What the dial takes away; none where everything is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dial: Option<InForce>,
 }
 
 /// A run.

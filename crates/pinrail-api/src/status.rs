@@ -18,6 +18,12 @@ pub struct Status {
     pub agents: u64,
     pub releases: u64,
     pub deployments: u64,
+    /// Tool calls that wait for a person.
+    #[serde(default)]
+    pub approvals_pending: u64,
+    /// Places where the dial isn't at `full`.
+    #[serde(default)]
+    pub dials: u64,
     /// Providers whose key variable is not set in the server's environment, with its name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_provider_keys: Vec<MissingKey>,

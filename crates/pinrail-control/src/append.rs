@@ -134,8 +134,13 @@ async fn follow_later(inner: Weak<Inner>) {
 impl Inner {
     /// Swaps what readers see: from here on this server's gateway acts on it. `entries` led there.
     fn show(&self, after: Snapshot, entries: &[Entry]) {
-        let (epoch, head, after) = (after.world.epoch, after.world.head.seq, Arc::new(after));
-        self.snapshot.store(Arc::clone(&after));
+        let (epoch, head) = (after.world.epoch, after.world.head.seq);
+        let after = {
+            let unrecorded = self.unrecorded.lock();
+            let after = Arc::new(unrecorded.shown(after));
+            self.snapshot.store(Arc::clone(&after));
+            after
+        };
         self.members.flipped(entries, &after.world);
         self.epoch.send_if_modified(|shown| {
             let risen = *shown != epoch;

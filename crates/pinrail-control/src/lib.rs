@@ -68,6 +68,8 @@ pub struct Options {
     pub catalogue: Layers,
     /// Where indexes of vectors are kept between starts; none builds them anew each time.
     pub vectors_folder: Option<PathBuf>,
+    /// Where turns of the dial are kept that the store doesn't take; none forgets them when the process ends.
+    pub notebook: Option<Arc<dyn dial::Notebook>>,
 }
 
 /// The control plane. Cheap to clone; all clones are the same one.
@@ -106,6 +108,8 @@ struct Inner {
     webhooks: webhooks::Webhooks,
     /// Counts the calls that were asked about for the first time, and the decisions.
     approvals: watch::Sender<u64>,
+    /// Turns of the dial that the ledger doesn't hold yet.
+    unrecorded: dial::Unrecorded,
 }
 
 /// Everything that readers see, as of one ledger entry; replaced as a whole.

@@ -68,7 +68,8 @@ impl Control {
     /// Reads the whole ledger, checks its chain, closes what was cut off and starts the journal's writer.
     /// Needs a tokio runtime.
     pub async fn open(options: Options) -> Result<(Control, Recovered), OpenError> {
-        let Options { store, clock, entropy, catalogue, vectors_folder } = options;
+        let Options { store, clock, entropy, catalogue, vectors_folder, notebook } = options;
+        let unrecorded = crate::dial::Unrecorded::open(notebook);
         let (world, past) = read_world(&*store).await?;
         let entries = world.head.seq.0;
         let CutOff { closed, left } = close_cut_off_calls(&*store, &*clock).await?;
@@ -79,7 +80,7 @@ impl Control {
         let (epoch, _) = watch::channel(world.epoch);
         let (heads, _) = watch::channel(world.head.seq);
         let members = Members::open(Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
-        let snapshot = Arc::new(ArcSwap::from_pointee(Snapshot::of(world)));
+        let snapshot = Arc::new(ArcSwap::from_pointee(unrecorded.lock().shown(Snapshot::of(world))));
         let contracts = Arc::new(Contracts::new(Arc::clone(&store), Arc::clone(&snapshot)));
         let observer = Observer::start(Arc::clone(&store), Arc::clone(&contracts), Arc::clone(&snapshot));
         let runs = Runs::open(crate::runs::Parts {
@@ -127,8 +128,10 @@ impl Control {
                 rollouts: crate::rollouts::Rollouts::default(),
                 webhooks: crate::webhooks::Webhooks::default(),
                 approvals: watch::Sender::new(0),
+                unrecorded,
             }
         });
+        crate::dial::follow(&inner);
         crate::state::collect::go_on(&inner);
         tasks::spawn(crate::state::erase::go_on(Arc::clone(&inner)));
         tasks::spawn(forget_old_answers(Arc::downgrade(&inner)));

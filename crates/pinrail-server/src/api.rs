@@ -4,10 +4,12 @@
 //! turned into a problem in the same file, or in the resource's when several endpoints share it.
 
 pub mod agents;
+pub mod approvals;
 pub mod artifacts;
 pub mod catalogue;
 pub mod context;
 pub mod deployments;
+pub mod dial;
 pub mod drift;
 pub mod drills;
 pub mod epochs;

@@ -50,7 +50,13 @@ impl State {
         let journal = self.control.runs().journal_trouble();
         let journal = journal.map(|what| format!("the journal cannot be written: {what}"));
         let draining = self.is_draining().then(|| "the server is shutting down".to_owned());
-        journal.into_iter().chain(draining).collect()
+        let unrecorded = self.control.dials_unrecorded().len();
+        let dial = (unrecorded > 0).then(|| {
+            format!(
+                "the dial stands at {unrecorded} places as the ledger doesn't say yet: it cannot be written"
+            )
+        });
+        journal.into_iter().chain(dial).chain(draining).collect()
     }
 
     pub fn is_draining(&self) -> bool {

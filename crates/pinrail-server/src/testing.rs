@@ -158,6 +158,7 @@ pub async fn control(memory: &Arc<Memory>, clock: &Arc<TestClock>) -> Control {
         entropy: Arc::new(Counting::new()),
         catalogue: Layers::embedded(None),
         vectors_folder: None,
+        notebook: None,
     };
     Control::open(options).await.unwrap().0
 }

@@ -7,9 +7,9 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
-    agent, apply, bench, catalogue, completions, context, deploy, deployment, doctor, drift, erase, gate, gc,
-    hold, init, key, ledger, member, memory, model, pointers, provider, readiness, release, run, scan, sim,
-    state, tools, up, vectors, warm, watch, webhook,
+    agent, apply, approval, bench, catalogue, completions, context, deploy, deployment, dial, doctor, drift,
+    erase, gate, gc, hold, init, key, ledger, member, memory, model, pointers, provider, readiness, release,
+    run, scan, sim, state, tools, up, vectors, warm, watch, webhook,
 };
 use crate::config;
 use crate::exit;
@@ -79,6 +79,8 @@ enum Command {
     Deployment(deployment::Args),
     Pointers(pointers::Args),
     Hold(hold::Args),
+    Dial(dial::Args),
+    Approval(approval::Args),
     Gate(gate::Args),
     Drift(drift::Args),
     Run(run::Args),
@@ -128,6 +130,8 @@ impl Cli {
             Command::Drift(args) => done(drift::run(args, &globals.context()?)),
             Command::Gate(args) => gate::run(args, &globals.context()?),
             Command::Hold(args) => done(hold::run(args, &globals.context()?)),
+            Command::Dial(args) => done(dial::run(args, &globals.context()?)),
+            Command::Approval(args) => done(approval::run(args, &globals.context()?)),
             Command::Run(args) => done(run::run(args, &globals.context()?)),
             Command::Tools(args) => tools::run(args, &globals.context()?),
             Command::Vectors(args) => verdict(vectors::run(&args, &globals.context()?)),

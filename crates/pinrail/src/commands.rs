@@ -2,12 +2,14 @@
 
 pub mod agent;
 pub mod apply;
+pub mod approval;
 pub mod bench;
 pub mod catalogue;
 pub mod completions;
 pub mod context;
 pub mod deploy;
 pub mod deployment;
+pub mod dial;
 pub mod doctor;
 pub mod drift;
 pub mod erase;

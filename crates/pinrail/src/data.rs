@@ -13,8 +13,10 @@ use crate::config::{self, Settings};
 use crate::system::{CRASH_AT, CrashPoint, OsEntropy, SystemClock};
 
 mod lock;
+mod notebook;
 
 pub use lock::{Lock, LockError};
+use notebook::Notebook;
 
 /// The control plane over a data folder. Its lock must live longer.
 pub struct Data {
@@ -49,6 +51,7 @@ impl Data {
             entropy: Arc::new(OsEntropy),
             catalogue: Layers::embedded(settings.own_catalogue.clone()),
             vectors_folder: Some(lock.folder().join("vectors")),
+            notebook: Some(Arc::new(Notebook::in_folder(lock.folder()))),
         };
         let (control, recovered) = Control::open(options).await?;
         if let Some(ms) = settings.aborted_kept_ms {

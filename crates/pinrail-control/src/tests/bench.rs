@@ -406,7 +406,15 @@ pub async fn open_in(
 ) -> Result<(Control, Recovered), crate::OpenError> {
     let (store, clock, entropy) = (Arc::clone(store), Arc::clone(clock), Arc::clone(entropy));
     let vectors_folder = vectors_folder.map(Path::to_owned);
-    Control::open(Options { store, clock, entropy, catalogue: Layers::of(catalogue()), vectors_folder }).await
+    Control::open(Options {
+        store,
+        clock,
+        entropy,
+        catalogue: Layers::of(catalogue()),
+        vectors_folder,
+        notebook: None,
+    })
+    .await
 }
 
 fn unplugged() -> StoreError {

@@ -1,6 +1,7 @@
 //! The dial: what it takes away from runs, and the calls that wait for a person.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use pinrail_domain::agent::{AgentSpec, Bodies, JournalPolicy};
 use pinrail_domain::approval::ApprovalState;
@@ -17,6 +18,7 @@ use pinrail_store::memory::Strike;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, agent, by, creating, keyed, manifest, tenant};
+use crate::CommitError;
 use crate::approvals::{AuthorizeError, Authorized, DecideRefused, ToolCall};
 use crate::publish::Publish;
 use crate::runs::CreateRefused;
@@ -257,4 +259,86 @@ async fn a_call_in_an_answer_waits_for_the_model_to_ask_again() {
     bench.store.fail(1, Strike::BeforeEffect);
     let failed = wants(Some("u"), "{}").await;
     assert_eq!(failed.ruling, Ruling::Withheld);
+}
+
+/// A notebook in memory.
+#[derive(Default)]
+struct Paper(std::sync::Mutex<Option<Vec<u8>>>);
+
+impl crate::dial::Notebook for Paper {
+    fn read(&self) -> std::io::Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn write(&self, bytes: &[u8]) -> std::io::Result<()> {
+        *self.0.lock().unwrap() = Some(bytes.to_vec());
+        Ok(())
+    }
+}
+
+impl Bench {
+    async fn reopened_with(&self, paper: &Arc<Paper>) -> Bench {
+        let options = crate::Options {
+            store: Arc::clone(&self.store) as _,
+            clock: Arc::clone(&self.clock) as _,
+            entropy: Arc::clone(&self.entropy) as _,
+            catalogue: Layers::of(super::bench::catalogue()),
+            vectors_folder: None,
+            notebook: Some(Arc::clone(paper) as _),
+        };
+        let control = crate::Control::open(options).await.unwrap().0;
+        let Bench { store, clock, entropy, control: _ } = self;
+        let (store, clock, entropy) = (Arc::clone(store), Arc::clone(clock), Arc::clone(entropy));
+        Bench { store, clock, entropy, control }
+    }
+}
+
+/// I7
+#[tokio::test(start_paused = true)]
+async fn no_broken_store_keeps_the_dial_from_being_turned_down() {
+    let paper = Arc::new(Paper::default());
+    let bench = Bench::new(Tier::Standard).await.reopened_with(&paper).await;
+    bench.store.fail(1_000, Strike::BeforeEffect);
+    bench.store.unreadable(true);
+    let turned = bench.control.turn_dial(by("incident"), &at("planner", Position::Off)).await.unwrap();
+    assert!(turned.value.changed && !turned.value.recorded);
+    let refusal = bench.begin(None).await.unwrap_err().to_string();
+    assert!(refusal.contains("stands at off (incident)"), "{refusal}");
+    assert_eq!(bench.control.dials_unrecorded(), [Place::agent(&agent("planner"))]);
+    // What makes no sense is refused all the same, and turning up waits for the ledger.
+    let nonsense = bench.control.turn_dial(by("x"), &at("nobody", Position::Off)).await.unwrap_err();
+    assert!(matches!(nonsense, CommitError::Refused(_)), "{nonsense}");
+    let up = bench.control.turn_dial(by("x"), &at("planner", Position::Full)).await.unwrap_err();
+    assert!(matches!(up, CommitError::Store(_)), "{up}");
+
+    // A restart keeps it, and it is recorded when the store is back, in the name of who asked.
+    bench.store.memory.forget_failures();
+    bench.store.unreadable(false);
+    drop(bench.control.clone());
+    let again = bench.reopened_with(&paper).await;
+    assert!(again.begin(None).await.is_err());
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(again.control.dials_unrecorded(), []);
+    let world = &again.control.snapshot().world;
+    let setting = world.dials[&Place::agent(&agent("planner"))].clone();
+    assert_eq!((setting.position, setting.reason.as_str()), (Position::Off, "incident"));
+    assert!(again.begin(None).await.is_err());
+    again.dial(Position::Full).await;
+    assert!(again.begin(None).await.is_ok());
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert!(again.begin(None).await.is_ok(), "it doesn't come back");
+}
+
+/// I7
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_holds_no_turn_up() {
+    let bench = Bench::new(Tier::Standard).await;
+    bench.store.ledger.shut();
+    let turned = bench.control.turn_dial(by("incident"), &at("planner", Position::Off)).await.unwrap();
+    assert!(!turned.value.recorded);
+    assert!(bench.begin(None).await.is_err());
+    bench.store.ledger.unlock();
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(bench.control.dials_unrecorded(), []);
+    assert!(bench.begin(None).await.is_err());
 }

@@ -11,6 +11,7 @@ use crate::problem;
 use crate::reply::{self, Answer};
 
 pub mod append;
+pub mod authorize;
 pub mod events;
 pub mod finish;
 pub mod get;

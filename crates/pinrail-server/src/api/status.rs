@@ -19,6 +19,9 @@ pub async fn show(call: Call) -> Answer {
         agents: world.agents.len() as u64,
         releases: world.releases.len() as u64,
         deployments: world.deployments.len() as u64,
+        // A store that can't say is among the troubles.
+        approvals_pending: call.control().approvals_pending().await.unwrap_or_default(),
+        dials: snapshot.routes.dials().len() as u64,
         missing_provider_keys: (call.state.missing_keys)(),
     })
 }

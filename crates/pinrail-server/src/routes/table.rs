@@ -134,6 +134,7 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/runs/{run}/events", RUN, Takes::Json("AppendEvents"), [] => "RunChanged", api::runs::append::append, "Appends events to a run, durably"),
     route!(POST "/api/v1/runs/{run}/finish", RUN, Takes::Json("FinishRun"), [] => "RunChanged", api::runs::finish::finish, "Ends a run"),
     route!(POST "/api/v1/runs/{run}/scores", RUN, Takes::Json("ScoreRun"), [] => "RunChanged", api::runs::scores::score, "Says how good a run was, also after its end"),
+    route!(POST "/api/v1/runs/{run}/tools/authorize", RUN, Takes::Json("AuthorizeTool"), [] => "ToolAuthorized", api::runs::authorize::authorize, "Says whether a run may call a tool now, and asks a person where the dial wants one"),
     route!(POST "/api/v1/runs/{run}/resume", RUN, Takes::Nothing, [] => "RunResumed", api::runs::resume::resume, "Hands back the stamped release and the events so far; the run goes on"),
 
     route!(GET "/api/v1/vectors/{space}", SEE_RUNS, Takes::Nothing, [READ_RUN, READ_DEPLOYMENT, AS_OF] => "VectorSpace", api::vectors::show::show, "Shows a space's embedders, and how far each is"),
@@ -155,6 +156,13 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/erasures", ADMIN, Takes::Json("Erase"), [] => "Erased", api::erasures::erase, "Erases what a person or a tenant said"),
     route!(GET "/api/v1/readiness/drill", READ, Takes::Nothing, [] => "Drill", api::drills::show, "Shows the last drill"),
     route!(POST "/api/v1/readiness/drill", DEPLOY, Takes::JsonOrNothing("HoldDrill"), [] => "Drill", api::drills::hold, "Rehearses a rollback with state"),
+
+    route!(GET "/api/v1/dial", READ, Takes::Nothing, [("agent", "what is in force for this agent's callers"), ("segment", "in this segment; `default` when absent"), ("tenant", "of this tenant; `default` when absent"), ("tool", "and for this tool")] => "Dial", api::dial::get::show, "Says where the dial stands, and what that leaves of a caller's calls"),
+    route!(PUT "/api/v1/dial", DEPLOY, Takes::Json("SetDial"), [] => "DialTurned", api::dial::put::set, "Turns the dial"),
+    route!(GET "/api/v1/approvals", SEE_RUNS, Takes::Nothing, [("state", "pending, approved, denied, expired or used"), ("agent", "only calls of this agent"), ("tool", "only calls of this tool"), ("run", "only calls of this run"), ("tenant", "only calls of this tenant"), BEFORE, LIMIT] => "Page of Approval", api::approvals::list::list, "Lists the tool calls that wait for a person, or did, newest first"),
+    route!(GET "/api/v1/approvals/{approval}", SEE_RUNS, Takes::Nothing, [] => "Approval", api::approvals::get::show, "Shows such a call"),
+    route!(POST "/api/v1/approvals/{approval}/approve", DEPLOY_OWN, Takes::JsonOrNothing("Decide"), [] => "Approval", api::approvals::approve::approve, "Lets the call be made, once"),
+    route!(POST "/api/v1/approvals/{approval}/deny", DEPLOY_OWN, Takes::JsonOrNothing("Decide"), [] => "Approval", api::approvals::deny::deny, "Keeps the call from being made"),
 
     route!(POST "/api/v1/members", RUN, Takes::Json("RegisterMember"), [] => "Registered", api::members::post::register, "Makes a gateway or worker a member, with a lease"),
     route!(GET "/api/v1/members", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Member", api::members::list::list, "Lists the members by name: who follows, who is behind, who is gone"),

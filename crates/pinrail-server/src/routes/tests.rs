@@ -27,6 +27,7 @@ fn path(route: &Route, run: &str) -> String {
         .replace("{other}", &digest)
         .replace("{digest}", &digest)
         .replace("{deployment}", "1")
+        .replace("{approval}", "appr_00000000000000000000000001")
         .replace("{gate}", "gate_00000000000000000000000001")
         .replace("{key}", "0123456789ab")
         .replace("{session}", "s")
@@ -44,6 +45,7 @@ fn body(route: &Route, run: &str) -> Option<Value> {
         Takes::Nothing => None,
         Takes::Json("AppendEvents") => Some(json!({ "events": [{ "type": "note", "name": "n" }] })),
         Takes::Json("FinishRun") => Some(json!({ "outcome": "ok" })),
+        Takes::Json("AuthorizeTool") => Some(json!({ "tool": "look" })),
         Takes::Json("ScoreRun") => Some(json!({ "scores": [{ "name": "helpful", "value": 1 }] })),
         Takes::Json("RegisterMember") => Some(json!({ "name": "m", "kind": "worker" })),
         Takes::Json("Acknowledge") => Some(json!({ "epoch": 0 })),
@@ -203,7 +205,7 @@ fn only_runs_state_and_membership_are_open_to_keys_of_tenants_and_little_is_publ
             }
             Access::Key { scopes, by_tenant } => {
                 let lists_members = (method, path) == (&Method::GET, "/api/v1/members");
-                let own = ["/mcp/", "/api/v1/runs", "/api/v1/members", "/api/v1/watch"];
+                let own = ["/mcp/", "/api/v1/runs", "/api/v1/members", "/api/v1/watch", "/api/v1/approvals"];
                 let shows_answers = path.starts_with("/api/v1/deployments/{deployment}/pairs");
                 let is_own = own.iter().any(|prefix| path.starts_with(prefix)) && !lists_members
                     || is_state(route)

@@ -70,6 +70,7 @@ impl World {
             entropy: Arc::clone(&self.entropy) as Arc<dyn pinrail_domain::time::Entropy>,
             catalogue: SETTING.catalogue.clone(),
             vectors_folder: None,
+            notebook: None,
         };
         let opening = tokio::spawn(Control::open(options));
         for _ in 0..OPEN_STEPS_MAX {

@@ -8,6 +8,7 @@ use pinrail_domain::key::Tenants;
 
 use super::pin_gone;
 use crate::api::agents::no_agent;
+use crate::api::dial::in_force;
 use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
@@ -19,6 +20,8 @@ pub async fn create(call: Call) -> Answer {
     let create = Create { agent, tenant, session, attributes, parent, queued };
     let created = call.control().runs().create(create, &own, call.idempotency()?).await.map_err(refused)?;
     let stamp = created.stamp;
+    let dialled = call.control().snapshot().routes.dialled_run(&stamp);
+    let dial = dialled.map(|dialled| in_force(Some(&dialled), None));
     reply::changed(
         created.replayed,
         &RunCreated {
@@ -27,6 +30,7 @@ pub async fn create(call: Call) -> Answer {
             release: stamp.release,
             epoch: stamp.epoch,
             status: created.status.to_string(),
+            dial,
             stamp,
         },
     )

@@ -86,6 +86,7 @@ pub async fn open(folder: &std::path::Path) -> anyhow::Result<Control> {
         entropy: Arc::new(OsEntropy),
         catalogue: Layers::embedded(None),
         vectors_folder: None,
+        notebook: None,
     };
     Ok(Control::open(options).await?.0)
 }

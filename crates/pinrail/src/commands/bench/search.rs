@@ -268,6 +268,7 @@ async fn open(folder: &std::path::Path) -> anyhow::Result<Control> {
         entropy: Arc::new(OsEntropy),
         catalogue: Layers::embedded(None),
         vectors_folder: Some(folder.join("vectors")),
+        notebook: None,
     };
     Ok(Control::open(options).await?.0)
 }

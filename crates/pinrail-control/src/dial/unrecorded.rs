@@ -1,0 +1,202 @@
+//! Turns of the dial that the ledger doesn't hold yet: in force in this process, kept for its restart, and recorded when
+//! the store is back.
+//!
+//! They only ever take away ([`Routes::with`]). Whoever swaps the snapshot does so while holding the list's lock, so that
+//! no swap shows a world without them.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use pinrail_domain::dial::{DialRefused, Place, Setting, Settings, Turn, turn};
+use pinrail_domain::id::{Epoch, LedgerSeq};
+use pinrail_domain::ledger::Actor;
+use pinrail_domain::routes::Routes;
+use pinrail_domain::time::Timestamp;
+use pinrail_domain::world::World;
+use serde::{Deserialize, Serialize};
+
+use crate::{By, CommitError, Control, Inner, Snapshot, tasks};
+
+/// Keeps a few lines for the next start, without the store.
+pub trait Notebook: Send + Sync {
+    /// What was written last; none where nothing was.
+    fn read(&self) -> io::Result<Option<Vec<u8>>>;
+
+    /// Replaces what is kept, durably.
+    fn write(&self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// The turns that the ledger doesn't hold yet.
+pub(crate) struct Unrecorded {
+    notebook: Option<Arc<dyn Notebook>>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+pub(crate) struct Kept {
+    notes: Vec<Note>,
+    /// A task writes them to the ledger.
+    followed: bool,
+}
+
+/// One turn. Kept in a file: never rename a field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Note {
+    turn: Turn,
+    actor: Actor,
+    reason: String,
+    at: Timestamp,
+}
+
+/// Pause between two attempts to write them to the ledger.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Unrecorded {
+    /// Reads what an earlier process left. A notebook that can't be read is said to be so, and keeps nobody from starting.
+    pub(crate) fn open(notebook: Option<Arc<dyn Notebook>>) -> Unrecorded {
+        let read = notebook.as_ref().map_or(Ok(None), |notebook| notebook.read());
+        let notes = read.and_then(|bytes| match bytes {
+            Some(bytes) if !bytes.is_empty() => serde_json::from_slice(&bytes).map_err(io::Error::other),
+            Some(_) | None => Ok(Vec::new()),
+        });
+        let notes = notes.unwrap_or_else(|error| {
+            tracing::error!(%error, "turns of the dial that were not recorded cannot be read: look at `pinrail dial show`");
+            Vec::new()
+        });
+        Unrecorded { notebook, kept: Mutex::new(Kept { notes, followed: false }) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn save(&self, kept: &Kept) {
+        let Some(notebook) = &self.notebook else { return };
+        let bytes = serde_json::to_vec(&kept.notes).expect("turns are plain data");
+        if let Err(error) = notebook.write(&bytes) {
+            // It is in force all the same, until this process ends.
+            tracing::error!(%error, "turns of the dial that were not recorded cannot be kept for the next start");
+        }
+    }
+}
+
+impl Kept {
+    /// The world as readers see it.
+    pub(crate) fn shown(&self, mut snapshot: Snapshot) -> Snapshot {
+        if !self.notes.is_empty() {
+            snapshot.routes = Routes::with(&snapshot.world, &self.settings());
+        }
+        snapshot
+    }
+
+    /// As settings, each with a place in the ledger that no entry has.
+    fn settings(&self) -> Settings {
+        let setting = |(place, note): (u64, &Note)| {
+            let setting = Setting {
+                position: note.turn.position,
+                release: note.turn.release,
+                text: note.turn.text.clone(),
+                since: note.at,
+                seq: LedgerSeq(u64::MAX - place),
+                by: note.actor.clone(),
+                reason: note.reason.clone(),
+            };
+            (note.turn.place.clone(), Arc::new(setting))
+        };
+        (0..).zip(&self.notes).map(setting).collect()
+    }
+}
+
+impl Control {
+    /// The places where the dial stands as the ledger doesn't say yet.
+    #[must_use]
+    pub fn dials_unrecorded(&self) -> Vec<Place> {
+        self.inner.unrecorded.lock().notes.iter().map(|note| note.turn.place.clone()).collect()
+    }
+
+    /// Puts a turn in force without the ledger.
+    pub(super) async fn turn_unrecorded(&self, by: By, wish: &Turn) -> Epoch {
+        let note =
+            Note { turn: wish.clone(), actor: by.actor, reason: by.reason, at: self.inner.clock.now() };
+        let mut kept = self.inner.unrecorded.lock();
+        kept.notes.retain(|known| known.turn.place != wish.place);
+        kept.notes.push(note);
+        show(&self.inner, &kept);
+        self.inner.unrecorded.save(&kept);
+        let follows = std::mem::replace(&mut kept.followed, true);
+        drop(kept);
+        if !follows {
+            tasks::spawn(record_all(Arc::downgrade(&self.inner)));
+        }
+        self.snapshot().world.epoch
+    }
+
+    /// Writes what stands at a place to the ledger, if it isn't there.
+    pub(super) async fn record_dial(&self, place: &Place) -> Result<(), CommitError<DialRefused>> {
+        let note = self.inner.unrecorded.lock().notes.iter().find(|note| note.turn.place == *place).cloned();
+        match note {
+            Some(note) => self.record(note).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn record(&self, note: Note) -> Result<(), CommitError<DialRefused>> {
+        let by = By { actor: note.actor.clone(), reason: note.reason.clone(), idempotency: None };
+        let decide = |world: &World| {
+            let stands = world.dials.get(&note.turn.place).map(|known| known.position);
+            // Somebody else, or the turn itself, came through: then there is nothing to take away.
+            if stands.is_some_and(|stands| stands >= note.turn.position) {
+                return Ok((Vec::new(), ()));
+            }
+            Ok((turn(world, &note.turn, &note.actor)?.into_iter().collect(), ()))
+        };
+        match self.commit(by, decide, |_, ()| ()).await {
+            Ok(_) => {}
+            Err(CommitError::Refused(refused)) => {
+                let place = &note.turn.place;
+                tracing::warn!(%place, %refused, "a turn of the dial makes no sense any more and is dropped");
+            }
+            Err(error) => return Err(error),
+        }
+        let mut kept = self.inner.unrecorded.lock();
+        kept.notes.retain(|known| *known != note);
+        show(&self.inner, &kept);
+        self.inner.unrecorded.save(&kept);
+        Ok(())
+    }
+}
+
+/// Goes on with what an earlier process left.
+pub(crate) fn follow(inner: &Arc<Inner>) {
+    let mut kept = inner.unrecorded.lock();
+    if !kept.notes.is_empty() && !std::mem::replace(&mut kept.followed, true) {
+        tasks::spawn(record_all(Arc::downgrade(inner)));
+    }
+}
+
+/// Swaps what readers see; the caller holds the list's lock.
+fn show(inner: &Inner, kept: &Kept) {
+    inner.snapshot.rcu(|shown| {
+        let routes = Routes::with(&shown.world, &kept.settings());
+        Arc::new(Snapshot { world: shown.world.clone(), routes })
+    });
+}
+
+/// Writes them to the ledger, one after the other, until none is left or the control plane is gone.
+async fn record_all(control: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(RETRY).await;
+        let Some(inner) = control.upgrade() else { return };
+        let next = {
+            let mut kept = inner.unrecorded.lock();
+            kept.followed = !kept.notes.is_empty();
+            kept.notes.first().cloned()
+        };
+        let Some(note) = next else { return };
+        let control = Control { inner };
+        if let Err(error) = control.record(note).await {
+            tracing::warn!(%error, "the dial's turns cannot be recorded yet");
+        }
+    }
+}
