@@ -131,18 +131,23 @@ impl Control {
                 unrecorded,
             }
         });
-        crate::dial::follow(&inner);
-        crate::state::collect::go_on(&inner);
-        tasks::spawn(crate::state::erase::go_on(Arc::clone(&inner)));
-        tasks::spawn(forget_old_answers(Arc::downgrade(&inner)));
-        tasks::spawn(crate::catalogue::follow(Arc::downgrade(&inner)));
-        tasks::spawn(load_live_releases(Arc::clone(&inner)));
-        tasks::spawn(crate::proof::manifests::keep(Arc::downgrade(&inner)));
+        go_on(&inner);
         for run in left {
             inner.runs.record(run, vec![(inner.clock.now(), cut_off())]).await;
         }
         Ok((Control { inner }, Recovered { entries, calls_closed: closed }))
     }
+}
+
+/// Starts what goes on by itself, and what an earlier process left half done.
+fn go_on(inner: &Arc<Inner>) {
+    crate::dial::follow(inner);
+    crate::state::collect::go_on(inner);
+    tasks::spawn(crate::state::erase::go_on(Arc::clone(inner)));
+    tasks::spawn(forget_old_answers(Arc::downgrade(inner)));
+    tasks::spawn(crate::catalogue::follow(Arc::downgrade(inner)));
+    tasks::spawn(load_live_releases(Arc::clone(inner)));
+    tasks::spawn(crate::proof::manifests::keep(Arc::downgrade(inner)));
 }
 
 /// What an earlier process saw. What can't be read is looked at again.

@@ -10,6 +10,7 @@ use pinrail_domain::deploy::Traffic;
 use pinrail_domain::dial::{DialSpec, Place, Position, Ruling, Turn};
 use pinrail_domain::id::{ApprovalId, DeploymentId, RunId};
 use pinrail_domain::key::Tenants;
+use pinrail_domain::model::Layers;
 use pinrail_domain::release::Manifest;
 use pinrail_domain::routes::Via;
 use pinrail_domain::tier::Tier;
@@ -314,7 +315,6 @@ async fn no_broken_store_keeps_the_dial_from_being_turned_down() {
     // A restart keeps it, and it is recorded when the store is back, in the name of who asked.
     bench.store.memory.forget_failures();
     bench.store.unreadable(false);
-    drop(bench.control.clone());
     let again = bench.reopened_with(&paper).await;
     assert!(again.begin(None).await.is_err());
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
