@@ -114,6 +114,7 @@ impl World {
             entropy: Arc::new(OsEntropy),
             catalogue: Layers::embedded(None),
             vectors_folder: None,
+            notebook: None,
         };
         let (control, _) = Control::open(options).await?;
         deploy(&control).await?;
