@@ -164,16 +164,7 @@ impl Up {
             .collect();
         let beyond_loopback = addresses.iter().any(|address| !address.ip().is_loopback());
         if beyond_loopback && !self.control.is_keyed() {
-            anyhow::bail!(Failed {
-                code: "no_keys",
-                what: format!(
-                    "refusing to listen on {listen} without keys: anyone who reaches it could do anything"
-                ),
-                next_step:
-                    "make one with `pinrail key create ops --scope admin --offline DIR`, then listen there"
-                        .to_owned(),
-                source: None,
-            });
+            anyhow::bail!(no_keys(listen));
         }
         let listener =
             TcpListener::bind(&addresses[..]).await.map_err(|error| cannot_listen(listen, error))?;
@@ -195,13 +186,7 @@ impl Up {
         drift.start();
         let mcp = self.mcp.clone();
         mcp.watch();
-        let daily = Daily::new(pinrail_server::lists::Options {
-            control: self.control.clone(),
-            lists: Arc::clone(&self.lists) as _,
-            clock: Arc::clone(&self.clock) as _,
-            missing_keys: missing_keys(self.control.clone()),
-        });
-        daily.read_by_itself();
+        let daily = self.read_lists_daily();
         let outbound: Arc<dyn Outbound> = Arc::new(pinrail_server::Webhooks::new(Arc::new(EnvSecrets)));
         let webhooks = control.deliver_webhooks(Arc::clone(&outbound));
         let server = self.into_server(outbound);
@@ -240,6 +225,18 @@ impl Up {
             limits: pinrail_server::Limits::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
+    }
+
+    /// Reads providers' own lists from now on, once a day.
+    fn read_lists_daily(&self) -> Daily {
+        let daily = Daily::new(pinrail_server::lists::Options {
+            control: self.control.clone(),
+            lists: Arc::clone(&self.lists) as _,
+            clock: Arc::clone(&self.clock) as _,
+            missing_keys: missing_keys(self.control.clone()),
+        });
+        daily.read_by_itself();
+        daily
     }
 
     /// Says where it listens and what to try next: the address on stdout, the talk on stderr.
@@ -301,6 +298,16 @@ impl Up {
 fn in_columns(steps: &[(String, &str)]) -> Vec<String> {
     let width = steps.iter().map(|(command, _)| command.len()).max().unwrap_or_default();
     steps.iter().map(|(command, what)| format!("  {command:width$}  {what}")).collect()
+}
+
+fn no_keys(listen: &str) -> Failed {
+    Failed {
+        code: "no_keys",
+        what: format!("refusing to listen on {listen} without keys: anyone who reaches it could do anything"),
+        next_step: "make one with `pinrail key create ops --scope admin --offline DIR`, then listen there"
+            .to_owned(),
+        source: None,
+    }
 }
 
 fn cannot_listen(listen: &str, error: std::io::Error) -> Failed {
