@@ -24,6 +24,9 @@ pub struct Status {
     /// Places where the dial isn't at `full`.
     #[serde(default)]
     pub dials: u64,
+    /// What changed behind its pin and isn't dealt with.
+    #[serde(default)]
+    pub findings: u64,
     /// Providers whose key variable is not set in the server's environment, with its name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_provider_keys: Vec<MissingKey>,

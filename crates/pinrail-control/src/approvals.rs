@@ -10,6 +10,7 @@ use std::sync::Arc;
 use pinrail_domain::agent::Bodies;
 use pinrail_domain::approval::{
     self, Approval, Decision, NotDecided, PENDING_MAX, Use, canonical_arguments, key_of_content, key_of_id,
+    key_of_unkept,
 };
 use pinrail_domain::begin::{Ruled, Wanted};
 use pinrail_domain::dial::{APPROVAL_DEFAULT, DialSpec, Dialled, Position, Ruling, ToolRule};
@@ -290,9 +291,10 @@ impl Control {
         let store = &self.inner.store;
         let (bodies, expires_ms) = self.approval_settings(stamp);
         let (text, digest) = canonical_arguments(&arguments);
-        let key = match id {
-            Some(id) => key_of_id(stamp.run, id),
-            None => key_of_content(stamp, tool.as_str(), digest),
+        let key = match (id, bodies) {
+            (Some(id), Bodies::Full | Bodies::Digest) => key_of_id(stamp.run, id),
+            (Some(id), Bodies::Off) => key_of_unkept(stamp.run, id, tool.as_str(), digest),
+            (None, _) => key_of_content(stamp, tool.as_str(), digest),
         };
         let (kept, truncated, digest) = approval::kept(bodies, text, digest);
         for _ in 0..ATTEMPTS_MAX {
@@ -353,7 +355,7 @@ impl Control {
         let snapshot = self.snapshot();
         let spec = snapshot.world.agents.get(&stamp.agent);
         let bodies = spec.map_or(Bodies::Off, |spec| spec.journal.bodies);
-        let expires = spec.and_then(|spec| spec.dial.as_ref()).map(DialSpec::approval_expires);
+        let expires = spec.and_then(|spec| spec.dial.as_deref()).map(DialSpec::approval_expires);
         (bodies, expires.unwrap_or(APPROVAL_DEFAULT).ms)
     }
 

@@ -13,6 +13,7 @@ use crate::Control;
 mod acknowledgement;
 mod divergence;
 mod drain;
+mod drift;
 mod drill;
 mod models;
 mod spaces;
@@ -72,6 +73,11 @@ static INDICATORS: &[Row] = &[
         name: "models",
         objective: "what is known of each warm model was read within 90 days",
         look: |control, around| Box::pin(async { models::look(control, around) }),
+    },
+    Row {
+        name: "drift",
+        objective: "nothing that is served has changed behind its pin",
+        look: |control, _| Box::pin(async { drift::look(&control.snapshot().world) }),
     },
     Row {
         name: "divergence",

@@ -6,6 +6,7 @@ mod blast;
 mod commit;
 mod deployments;
 mod dial;
+mod drift;
 mod journal;
 mod keys;
 mod ledger;

@@ -41,7 +41,7 @@ pub struct AgentSpec {
     pub gate: Option<GateSpec>,
     /// What answers when its dial says that the model may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dial: Option<DialSpec>,
+    pub dial: Option<Box<DialSpec>>,
     /// What happens when something that it pins has drifted; none: as its tier does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftSpec>,

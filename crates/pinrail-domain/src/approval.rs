@@ -192,6 +192,13 @@ pub fn key_of_id(run: RunId, call: &str) -> Digest {
     Digest::of(format!("call\n{run}\n{call}").as_bytes())
 }
 
+/// The same where nothing of the call may be kept that another call of this id could be compared with: what is
+/// approved is these arguments all the same.
+#[must_use]
+pub fn key_of_unkept(run: RunId, call: &str, tool: &str, arguments: Digest) -> Digest {
+    Digest::of(format!("unkept\n{run}\n{call}\n{tool}\n{arguments}").as_bytes())
+}
+
 /// The key of a call by its tool and arguments, within its conversation, or within its run where there is none.
 #[must_use]
 pub fn key_of_content(stamp: &Stamp, tool: &str, arguments: Digest) -> Digest {

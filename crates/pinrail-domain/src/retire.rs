@@ -184,7 +184,7 @@ mod tests {
         );
         let mut spec = crate::agent::AgentSpec::clone(&play.world.agents[&agent("planner")]);
         spec.warm = Some(1);
-        spec.dial = Some(DialSpec { fallback: Some(release_id(1)), ..DialSpec::default() });
+        spec.dial = Some(Box::new(DialSpec { fallback: Some(release_id(1)), ..DialSpec::default() }));
         play.append(vec![Body::AgentPut { agent: agent("planner"), spec: spec.clone() }]);
         assert_eq!(needed(&play, 1, &[(1, 0)]), ["planner names it as what answers at `fallback`"]);
         spec.dial = None;

@@ -223,7 +223,7 @@ impl Routes {
     }
 
     fn dial_spec(&self, agent: &AgentName) -> Option<&DialSpec> {
-        self.agents.get(agent)?.spec.dial.as_ref()
+        self.agents.get(agent)?.spec.dial.as_deref()
     }
 
     fn answerer(&self, caller: Caller<'_>, dialled: &Dialled) -> Option<&Result<Answerer, NoFallback>> {
@@ -253,7 +253,7 @@ impl Routes {
         let caller = Caller { agent, segment: &choice.segment, tenant: question.tenant };
         let dial = self.dialled(caller);
         if let Some(halted) = dial.as_ref().filter(|dial| dial.position == Position::Off) {
-            let halted = halted.halted(caller, route.spec.dial.as_ref(), None);
+            let halted = halted.halted(caller, route.spec.dial.as_deref(), None);
             return Err(Box::new(halted.expect("a dial that is off was turned off by a setting")).into());
         }
         if let Some(answerer) = dial.as_ref().and_then(|dial| self.falls_back(caller, &route.spec, dial)) {
@@ -306,7 +306,7 @@ impl Routes {
             Ok(answerer) => Some(Ok(*answerer)),
             Err(why) => {
                 let why = Some(format!("and nobody can answer, as {why}"));
-                dial.halted(caller, spec.dial.as_ref(), why).map(|halted| Err(Box::new(halted)))
+                dial.halted(caller, spec.dial.as_deref(), why).map(|halted| Err(Box::new(halted)))
             }
         }
     }

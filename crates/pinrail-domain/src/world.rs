@@ -278,14 +278,10 @@ impl World {
             | Body::RolloutStopped { .. }
             | Body::RolloutResumed { .. }
             | Body::RolloutApproved { .. } => self.move_rollout(entry)?,
-            Body::GateRecorded { deployment, gate } => {
-                self.candidate(*deployment)?;
-                let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
-                Arc::make_mut(deployment).gate = Some(gate.clone());
-            }
-            Body::GateJudged { .. } | Body::GateOverridden { .. } | Body::GateOverrideSeconded { .. } => {
-                self.take_in_gate(entry)?;
-            }
+            Body::GateRecorded { .. }
+            | Body::GateJudged { .. }
+            | Body::GateOverridden { .. }
+            | Body::GateOverrideSeconded { .. } => self.take_in_gate(entry)?,
             Body::ManifestRecorded { deployment, manifest } => {
                 let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
                 if deployment.manifest.is_some() {
@@ -300,13 +296,7 @@ impl World {
                 let pointer = self.pointers.get_mut(&(agent.clone(), segment.clone()));
                 pointer.and_then(|pointer| pointer.hold.take()).ok_or("no hold there")?;
             }
-            Body::KeyCreated { key } => {
-                if self.keys.contains_key(&key.id) {
-                    return Err("the key exists".to_owned());
-                }
-                self.keys.insert(key.id.clone(), Arc::new(key.clone()));
-                self.keyed = true;
-            }
+            Body::KeyCreated { key } => self.create_key(key)?,
             Body::KeyRevoked { key } => {
                 self.keys.remove(key).ok_or("no such key")?;
             }
@@ -322,6 +312,15 @@ impl World {
             | Body::McpServerPut { .. }
             | Body::McpServerRemoved { .. } => self.watch(entry)?,
         }
+        Ok(())
+    }
+
+    fn create_key(&mut self, key: &Key) -> Result<(), String> {
+        if self.keys.contains_key(&key.id) {
+            return Err("the key exists".to_owned());
+        }
+        self.keys.insert(key.id.clone(), Arc::new(key.clone()));
+        self.keyed = true;
         Ok(())
     }
 

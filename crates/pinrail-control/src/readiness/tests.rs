@@ -1,6 +1,7 @@
 use std::sync::atomic::Ordering;
 
 use pinrail_domain::deploy::Traffic;
+use pinrail_domain::drift::{Sign, Subject};
 use pinrail_domain::id::DeploymentId;
 use pinrail_domain::member::MemberKind;
 use pinrail_domain::tier::Tier;
@@ -41,6 +42,23 @@ async fn a_rollback_needs_somewhere_to_go() {
     let around = Surroundings { keyless_providers: ["p".parse().unwrap()].into() };
     let seen = bench.control.readiness(&around).await.remove(0).seen;
     assert!(seen.why[0].contains("the key of provider p is not set"), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_behind_its_pin_shows_until_somebody_deals_with_it() {
+    let bench = Bench::new(Tier::Standard).await;
+    check(&bench, "drift", Met::Yes, "no finding is open").await;
+    let sign = Sign::Served { served: "m9".into() };
+    let find = async |snapshot: &str| {
+        let subject = Subject::Model { provider: "p".parse().unwrap(), snapshot: snapshot.into() };
+        bench.control.find_drift(&subject, &sign, "another model answers", None).await.unwrap().value.unwrap()
+    };
+    find("nobody-serves-it").await;
+    check(&bench, "drift", Met::Yes, "of nothing that is served").await;
+    let served = find("m1-2026-01-01").await;
+    check(&bench, "drift", Met::No, "another model answers (finding").await;
+    bench.control.clear_drift(crate::tests::bench::by("gated again"), served).await.unwrap();
+    check(&bench, "drift", Met::Yes, "of nothing that is served").await;
 }
 
 #[tokio::test(start_paused = true)]

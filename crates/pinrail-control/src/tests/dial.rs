@@ -58,7 +58,7 @@ impl Bench {
 
     async fn settings(&self, dial: DialSpec, bodies: Bodies) {
         let journal = JournalPolicy { bodies };
-        let spec = AgentSpec { dial: Some(dial), journal, ..AgentSpec::default() };
+        let spec = AgentSpec { dial: Some(Box::new(dial)), journal, ..AgentSpec::default() };
         self.control.agent_put(by("a"), &agent("planner"), &spec).await.unwrap();
     }
 
@@ -341,4 +341,20 @@ async fn a_store_that_hangs_holds_no_turn_up() {
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     assert_eq!(bench.control.dials_unrecorded(), []);
     assert!(bench.begin(None).await.is_err());
+}
+
+/// Where the journal may keep nothing of a call, its approval holds for what was approved all the same.
+#[tokio::test(start_paused = true)]
+async fn an_approval_holds_for_its_own_arguments_also_where_none_are_kept() {
+    let bench = Bench::new(Tier::Standard).await;
+    bench.with_tools().await;
+    bench.settings(DialSpec::default(), Bodies::Off).await;
+    bench.dial(Position::Supervised).await;
+    let run = bench.created(None).await;
+    let asked = bench.authorize(run, "refund", serde_json::json!({ "amount": 1 }), Some("c1")).await;
+    bench.approve(asked.approval.unwrap(), true).await.unwrap();
+    let other = bench.authorize(run, "refund", serde_json::json!({ "amount": 1_000 }), Some("c1")).await;
+    assert_eq!(other.ruling, Ruling::NeedsApproval);
+    let same = bench.authorize(run, "refund", serde_json::json!({ "amount": 1 }), Some("c1")).await;
+    assert_eq!(same.ruling, Ruling::Allowed);
 }

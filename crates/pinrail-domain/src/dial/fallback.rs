@@ -28,7 +28,7 @@ pub fn fallback(
     segment: &SegmentName,
     named: Option<ReleaseId>,
 ) -> Result<Answerer, NoFallback> {
-    let spec = world.agents.get(agent).and_then(|spec| spec.dial.as_ref());
+    let spec = world.agents.get(agent).and_then(|spec| spec.dial.as_deref());
     if let Some(release) = named.or_else(|| spec?.fallback(segment)) {
         return promoted(world, agent, segment, release).ok_or(NoFallback::NotPromoted(release));
     }

@@ -72,7 +72,7 @@ fn freeze(world: &World, agent: &crate::id::AgentName, what: &str, bodies: &mut 
             bodies.push(Body::RolloutStopped {
                 deployment: deployment.id,
                 generation: rollout.generation + 1,
-                why: Stop::Person { reason: what.to_owned() },
+                why: Stop::Drift { what: what.to_owned() },
                 evidence: None,
             });
         }

@@ -290,6 +290,7 @@ pub fn stop_words(stop: &Stop) -> String {
     match stop {
         Stop::Person { reason } if reason.is_empty() => "frozen by a person".to_owned(),
         Stop::Person { reason } => format!("frozen by a person: {reason}"),
+        Stop::Drift { what } => format!("frozen by drift: {what}"),
         Stop::Breach { guardrail } => format!("frozen by guardrail {guardrail}"),
         Stop::Deadline { missing } => {
             format!("undecided at the step's deadline; missing: {}", missing.join("; "))

@@ -74,6 +74,8 @@ pub enum Stop {
     SampleRatio,
     /// Shadow answers cost what they may, before there were enough of them.
     Budget,
+    /// Something that its agents pin changed behind the pin, and their settings say freeze.
+    Drift { what: String },
 }
 
 /// Somebody approved a step.

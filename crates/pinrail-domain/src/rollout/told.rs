@@ -10,6 +10,7 @@ use super::plan::{Guardrail, Plan, Step};
 use super::progress::Rollout;
 use crate::deployment::{Deployment, Gate, GateVerdict};
 use crate::gate::{Judgement, SuiteKind};
+use crate::id::IngestName;
 use crate::ledger::{Body, Entry};
 use crate::share::Share;
 
@@ -91,19 +92,12 @@ pub fn tell<'e>(entry: &'e Entry, of: &Deployment, rollout: Option<&Rollout>) ->
     };
     let (deployment, what, evidence) = match &entry.body {
         Body::DeploymentOpened { deployment, weight, ingest, rollout: plan, .. } => {
-            let what = match (ingest, plan) {
-                (Some(name), _) => format!("opened for data job {name}"),
-                (None, Some(_)) => format!("opened; {}", step(0)),
-                (None, None) if *weight == Share::NONE => "opened".to_owned(),
-                (None, None) => format!("opened at {weight}, by hand"),
-            };
-            (deployment, what, None)
+            let begins = plan.is_some().then(|| step(0));
+            (deployment, opened_words(ingest.as_ref(), begins, *weight), None)
         }
         Body::DeploymentPromoted { deployment, overridden, evidence } => {
-            let what = match overridden {
-                Some(why) => format!("promoted, overriding its rollout: {why}"),
-                None => "promoted".to_owned(),
-            };
+            let overriding = |why| format!("promoted, overriding its rollout: {why}");
+            let what = overridden.as_ref().map_or_else(|| "promoted".to_owned(), overriding);
             (deployment, what, evidence.as_deref())
         }
         Body::DeploymentRolledBack { deployment, keep_state, evidence, .. } => {
@@ -157,6 +151,16 @@ pub fn tell<'e>(entry: &'e Entry, of: &Deployment, rollout: Option<&Rollout>) ->
         | Body::McpServerRemoved { .. } => return None,
     };
     (*deployment == id).then_some(Told { what, evidence })
+}
+
+/// How a deployment began: with a step of its rollout, if it has one.
+fn opened_words(ingest: Option<&IngestName>, begins: Option<String>, weight: Share) -> String {
+    match (ingest, begins) {
+        (Some(name), _) => format!("opened for data job {name}"),
+        (None, Some(step)) => format!("opened; {step}"),
+        (None, None) if weight == Share::NONE => "opened".to_owned(),
+        (None, None) => format!("opened at {weight}, by hand"),
+    }
 }
 
 fn overridden_words(kinds: &[SuiteKind]) -> String {

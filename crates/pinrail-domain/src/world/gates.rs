@@ -11,6 +11,11 @@ impl World {
     #[allow(clippy::wildcard_enum_match_arm, reason = "only gates' entries are handed here")]
     pub(super) fn take_in_gate(&mut self, entry: &Entry) -> Result<(), String> {
         match &entry.body {
+            Body::GateRecorded { deployment, gate } => {
+                self.candidate(*deployment)?;
+                let deployment = self.deployments.get_mut(deployment).ok_or("no such deployment")?;
+                Arc::make_mut(deployment).gate = Some(gate.clone());
+            }
             Body::GateJudged { agent, gate, judgement } => {
                 for release in [Some(judgement.candidate), judgement.incumbent].into_iter().flatten() {
                     let known = self.releases.get(&release);

@@ -22,6 +22,7 @@ pub async fn show(call: Call) -> Answer {
         // A store that can't say is among the troubles.
         approvals_pending: call.control().approvals_pending().await.unwrap_or_default(),
         dials: snapshot.routes.dials().len() as u64,
+        findings: world.findings.len() as u64,
         missing_provider_keys: (call.state.missing_keys)(),
     })
 }
