@@ -198,9 +198,9 @@ fn a_model_that_the_tier_refuses_is_named_with_its_line() {
     std::fs::write(&release, &floating).unwrap();
     let line = floating.lines().position(|line| line.starts_with("snapshot")).unwrap() + 1;
     let missing = r#"{"type":"urn:pinrail:problem:not_found","title":"t","status":404,"code":"not_found","detail":"no"}"#;
-    // No providers, no agents, no webhooks, no such release.
+    // No providers, no MCP servers, no agents, no webhooks, no such release.
     let stub = Stub::new(move |count| {
-        Some(if count < 3 { Reply::ok(r#"{"items":[]}"#) } else { Reply::new(404, missing) })
+        Some(if count < 4 { Reply::ok(r#"{"items":[]}"#) } else { Reply::new(404, missing) })
     });
     let output = pinrail(&stub.url, &["apply", "-f", path]);
     let said = text(&output.stderr);
