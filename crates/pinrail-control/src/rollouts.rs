@@ -18,7 +18,7 @@ use pinrail_domain::id::DeploymentId;
 use pinrail_domain::ledger::{Actor, Body};
 use pinrail_domain::rollout::acts::{self, RolloutRefused};
 use pinrail_domain::rollout::outlook::{look, sentence, step_words, stop_words};
-use pinrail_domain::rollout::{Action, Evidence, Facts, Outlook, Rollout, Step};
+use pinrail_domain::rollout::{Action, Evidence, Facts, Outlook, Rollout, Step, Stop};
 use pinrail_domain::time::Timestamp;
 use pinrail_domain::world::World;
 use tokio::sync::watch;
@@ -200,10 +200,12 @@ impl Control {
                 self.commit(by(cut(proven)), enter, flipped).await.map(drop).map_err(|e| errors::chain(&e))
             }
             Action::Stop(why) => {
-                let reason = by(cut(stop_words(&why)));
+                let reason = by(cut(stop_reason(&self.snapshot().world, id, &why)));
                 let stop = |world: &World| {
-                    let body = acts::stop(world, id, generation, why.clone(), evidence.clone())?;
-                    Ok::<_, ActRefused>((vec![body], id))
+                    Ok::<_, ActRefused>((
+                        acts::stop(world, id, generation, why.clone(), evidence.clone())?,
+                        id,
+                    ))
                 };
                 self.commit(reason, stop, flipped).await.map(drop).map_err(|e| errors::chain(&e))
             }
@@ -320,6 +322,15 @@ fn through(step: &Step, facts: &Facts) -> String {
         Step::Pause { .. } => format!("{what} is over; {}", proof(facts)),
         Step::Approve { .. } => format!("{what} was given; {}", proof(facts)),
     }
+}
+
+/// Why a rollout is stopped, and where the dial isn't turned for it.
+fn stop_reason(world: &World, id: DeploymentId, why: &Stop) -> String {
+    let mut reason = stop_words(why);
+    for (place, refused) in acts::dials_left(world, id, why) {
+        reason.push_str(&format!("; not at {place}: {refused}"));
+    }
+    reason
 }
 
 /// What was proven, guardrail by guardrail.

@@ -190,6 +190,22 @@ impl World {
         self.pointers.get(&(agent.clone(), segment.clone())).cloned().unwrap_or_default()
     }
 
+    /// The segments that a deployment of `agent` in `segment` serves: that one, and, from `default`, all that have no
+    /// deployment of their own.
+    #[must_use]
+    pub fn segments_reached(&self, agent: &AgentName, segment: &SegmentName) -> Vec<SegmentName> {
+        let mut reached = vec![segment.clone()];
+        if segment.as_str() == SegmentName::DEFAULT {
+            let others = self.agents.get(agent).into_iter().flat_map(|spec| &spec.segments);
+            let others = others.map(|other| &other.name).filter(|other| {
+                let own = self.pointers.get(&(agent.clone(), (*other).clone()));
+                own.is_none_or(|own| own.active.is_none() && own.candidate.is_none())
+            });
+            reached.extend(others.cloned());
+        }
+        reached
+    }
+
     /// The id that the next deployment gets. 0 is the ground.
     #[must_use]
     pub fn next_deployment(&self) -> DeploymentId {

@@ -213,9 +213,7 @@ pub async fn canned(shared: &Shared, trail: Trail, request: &ChatRequest<'_>, te
 
 fn tool_rule(begun: &Begun, name: &str) -> ToolRule {
     let Some(standing) = &begun.dial else { return ToolRule::Allowed };
-    let side_effects = &begun.contract.manifest.tools.side_effects;
-    let has_side_effects = side_effects.iter().any(|tool| tool.as_str() == name);
-    standing.dialled.tool(name, has_side_effects)
+    standing.dialled.tool(name, begun.contract.has_side_effects(name))
 }
 
 /// Whether a call passes, and what the client is told where it doesn't.

@@ -7,11 +7,13 @@ use std::sync::atomic::Ordering;
 use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::deploy::{self, Traffic};
 use pinrail_domain::deployment::Status;
+use pinrail_domain::dial::{Place, Position, Turn};
 use pinrail_domain::id::{DeploymentId, RunId};
 use pinrail_domain::journal::{Outcome, Stamp};
 use pinrail_domain::key::Tenants;
-use pinrail_domain::ledger::Body;
+use pinrail_domain::ledger::{Actor, Body};
 use pinrail_domain::rollout::Plan;
+use pinrail_domain::rollout::spec::OnBreach;
 use pinrail_domain::state::Content;
 use pinrail_domain::tier::Tier;
 
@@ -131,6 +133,38 @@ async fn a_hopeless_candidate_goes_back_within_dozens_of_runs() {
     let wish = wish(&["planner"], "m2-2026-01-01", Traffic::Canary(share("5%")));
     let refused = bench.control.deploy(by("again"), &wish).await.unwrap_err();
     assert!(refused.to_string().contains("is held"), "{refused}");
+}
+
+/// One commit stops it and turns the dial down; a person who turns it up again has the last word.
+#[tokio::test(start_paused = true)]
+async fn a_breach_turns_the_dial_down() {
+    let bench = Bench::new(Tier::Standard).await;
+    let mut spec = settings("1%");
+    let guardrails = spec.rollout.as_mut().unwrap().guardrails.as_mut().unwrap();
+    guardrails[0].on_breach = OnBreach::Dial(Position::ReadOnly);
+    bench.control.agent_put(by("settings"), &agent("planner"), &spec).await.unwrap();
+    let plan = bench.control.plan_for([&agent("planner")], &"default".parse().unwrap()).unwrap();
+    let two = bench.deploy(&["planner"], "m2-2026-01-01", Traffic::Rollout(Box::new(plan))).await;
+    let dials = || bench.control.snapshot().world.dials.clone();
+    let mut sessions = 0;
+    while dials().is_empty() {
+        run(&bench, &format!("s{sessions}"), |deployment| deployment == two).await;
+        conduct(&bench).await;
+        sessions += 1;
+        assert!(sessions < 2_000, "{}", bench.control.standing(two).unwrap().sentence);
+    }
+    let sentence = bench.control.standing(two).unwrap().sentence;
+    assert!(sentence.contains("error_rate, which turns the dial down to read_only"), "{sentence}");
+    let place = Place { segment: Some("default".parse().unwrap()), ..Place::agent(&agent("planner")) };
+    let setting = dials()[&place].clone();
+    assert_eq!((setting.position, &setting.by), (Position::ReadOnly, &Actor::System));
+    let stopped = bench.control.snapshot().world.deployments[&two].rollout.clone().unwrap().stopped.unwrap();
+    assert_eq!(setting.seq.0, stopped.seq.0 + 1, "one commit");
+    let up = Turn { place, position: Position::Full, release: None, text: None };
+    bench.control.turn_dial(by("looked at it"), &up).await.unwrap();
+    conduct(&bench).await;
+    assert!(dials().is_empty());
+    assert_eq!(story(&bench, two).await, ["deployment_opened", "rollout_stopped"]);
 }
 
 /// Whatever is asked of it, a candidate that nobody used proves nothing.

@@ -8,9 +8,10 @@ use super::plan::Step;
 use super::progress::{Entered, Rollout, Stop};
 use crate::deploy::{gate_words, state};
 use crate::deployment::{Deployment, Gate, Status};
+use crate::dial::{self, DialRefused, Place, Turn};
 use crate::gate::{self, Missing};
 use crate::id::DeploymentId;
-use crate::ledger::Body;
+use crate::ledger::{Actor, Body};
 use crate::time::Timestamp;
 use crate::world::World;
 
@@ -48,17 +49,28 @@ pub fn enter(
     Ok(Body::RolloutStep { deployment: id, generation: generation + 1, entered })
 }
 
-/// Stops a rollout that the controller can't go on with.
+/// Stops a rollout that the controller can't go on with, and turns the dial down where the breach asks for that: one
+/// commit, so that nobody sees one without the other. Where the dial can't be turned ([`dials_left`]), it is left.
 pub fn stop(
     world: &World,
     id: DeploymentId,
     generation: u64,
     why: Stop,
     evidence: Evidence,
-) -> Result<Body, RolloutRefused> {
-    current(world, id, generation)?;
+) -> Result<Vec<Body>, RolloutRefused> {
+    let (deployment, _) = current(world, id, generation)?;
+    let turned = turns(world, deployment, &why).filter_map(|(_, turned)| turned.ok().flatten());
+    let turned: Vec<Body> = turned.collect();
     let evidence = Some(Box::new(evidence));
-    Ok(Body::RolloutStopped { deployment: id, generation: generation + 1, why, evidence })
+    let stopped = Body::RolloutStopped { deployment: id, generation: generation + 1, why, evidence };
+    Ok([stopped].into_iter().chain(turned).collect())
+}
+
+/// Where a stop would turn the dial and can't, and why: it stands lower already, or nobody could answer.
+#[must_use]
+pub fn dials_left(world: &World, id: DeploymentId, why: &Stop) -> Vec<(Place, DialRefused)> {
+    let Some(deployment) = world.deployments.get(&id) else { return Vec::new() };
+    turns(world, deployment, why).filter_map(|(place, turned)| Some((place, turned.err()?))).collect()
 }
 
 /// Checks that a decision made on `generation` is not old news.
@@ -137,6 +149,32 @@ pub fn record_gate(world: &World, id: DeploymentId, gate: Gate) -> Result<Body, 
 pub(super) fn promotion_missing(world: &World, deployment: &Deployment, now: Timestamp) -> Vec<Missing> {
     let Deployment { releases, segment, waivers, .. } = deployment;
     gate::missing(world, releases, segment, waivers, now)
+}
+
+/// The turns of the dial that a stop asks for: at every place where the candidate serves.
+fn turns<'a>(
+    world: &'a World,
+    deployment: &'a Deployment,
+    why: &Stop,
+) -> impl Iterator<Item = (Place, Result<Option<Body>, DialRefused>)> {
+    let position = match why {
+        Stop::Breach { dial, guardrail: _ } => *dial,
+        Stop::Person { .. }
+        | Stop::Deadline { .. }
+        | Stop::SampleRatio
+        | Stop::Budget
+        | Stop::Drift { .. } => None,
+    };
+    let places = deployment.releases.keys().flat_map(|agent| {
+        let segments = world.segments_reached(agent, &deployment.segment).into_iter();
+        segments.map(|segment| Place { segment: Some(segment), ..Place::agent(agent) })
+    });
+    position.into_iter().flat_map(move |position| {
+        places.clone().map(move |place| {
+            let wish = Turn { place: place.clone(), position, release: None, text: None };
+            (place, dial::turn(world, &wish, &Actor::System))
+        })
+    })
 }
 
 fn current(

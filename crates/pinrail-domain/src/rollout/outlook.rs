@@ -3,19 +3,24 @@
 //! In this order, and the first that holds decides:
 //! 1. a guardrail that rolls back is breached, or shadow answers are too far off: take the candidate back, whatever the
 //!    step, and also while the rollout is stopped;
-//! 2. the rollout is stopped: nothing, until somebody resumes, promotes or rolls back;
-//! 3. a guardrail that freezes is breached, or the arms don't get the shares that they should: stop;
-//! 4. the step has all it needs: enter the next one, or promote after the last;
-//! 5. the step's money or time is used up: stop and ask;
-//! 6. else wait, and say for what.
+//! 2. a guardrail that turns the dial is breached: stop and turn it, also while the rollout is stopped, but once until
+//!    somebody resumes: a person who turns it up again has the last word;
+//! 3. the rollout is stopped: nothing, until somebody resumes, promotes or rolls back;
+//! 4. a guardrail that freezes is breached, or the arms don't get the shares that they should: stop;
+//! 5. the step has all it needs: enter the next one, or promote after the last;
+//! 6. the step's money or time is used up: stop and ask;
+//! 7. else wait, and say for what.
 //!
-//! Ties between breaches go to the guardrail that the plan lists first.
+//! Ties between breaches go to the guardrail that the plan lists first; of those that turn the dial, to the one that turns
+//! it furthest down.
 
 use super::acts::promotion_missing;
 use super::facts::{Facts, Finding, margin_words};
 use super::plan::{Guardrail, Step};
 use super::progress::{Rollout, Stop, Stopped};
+use super::spec::OnBreach;
 use crate::deployment::{Deployment, Status};
+use crate::dial::Position;
 use crate::gate;
 use crate::id::DeploymentId;
 use crate::ledger::Actor;
@@ -79,6 +84,9 @@ impl Look<'_> {
         if let Some(back) = self.breach() {
             return act(back);
         }
+        if let Some(turned) = self.turned_down() {
+            return act(Action::Stop(turned));
+        }
         if let Some(stopped) = &self.rollout.stopped {
             return Outlook { action: None, waits: vec![stopped_words(stopped)], next, at: None };
         }
@@ -105,11 +113,7 @@ impl Look<'_> {
 
     /// The first breach that takes the candidate back.
     fn breach(&self) -> Option<Action> {
-        use super::spec::OnBreach;
-        let breached = self.judged().find(|(guardrail, finding)| {
-            guardrail.on_breach == OnBreach::Rollback && finding.is_breach(guardrail)
-        });
-        if let Some((guardrail, finding)) = breached {
+        if let Some((guardrail, finding)) = self.breached(OnBreach::Rollback).next() {
             let why = format!("guardrail {}", finding.sentence());
             return Some(Action::RollBack { guardrail: Some(guardrail.name.clone()), why });
         }
@@ -122,13 +126,29 @@ impl Look<'_> {
         Some(Action::RollBack { guardrail: None, why })
     }
 
+    /// The breach that turns the dial furthest down, if the stop that there is hasn't turned it that far.
+    fn turned_down(&self) -> Option<Stop> {
+        let lower = Position::ALL.into_iter().rev().filter(|position| *position > Position::Full);
+        let first = |position| Some((position, self.breached(OnBreach::Dial(position)).next()?));
+        let (position, (guardrail, _)) = lower.filter_map(first).next()?;
+        let turned = match self.rollout.stopped.as_ref().map(|stopped| &stopped.why) {
+            Some(Stop::Breach { dial, guardrail: _ }) => *dial,
+            Some(
+                Stop::Person { .. }
+                | Stop::Deadline { .. }
+                | Stop::SampleRatio
+                | Stop::Budget
+                | Stop::Drift { .. },
+            )
+            | None => None,
+        };
+        let is_news = turned.is_none_or(|turned| turned < position);
+        is_news.then(|| Stop::Breach { guardrail: guardrail.name.clone(), dial: Some(position) })
+    }
+
     fn stop(&self) -> Option<Stop> {
-        use super::spec::OnBreach;
-        let breached = self.judged().find(|(guardrail, finding)| {
-            guardrail.on_breach == OnBreach::Freeze && finding.is_breach(guardrail)
-        });
-        if let Some((guardrail, _)) = breached {
-            return Some(Stop::Breach { guardrail: guardrail.name.clone() });
+        if let Some((guardrail, _)) = self.breached(OnBreach::Freeze).next() {
+            return Some(Stop::Breach { guardrail: guardrail.name.clone(), dial: None });
         }
         self.facts.ratio_off.then_some(Stop::SampleRatio)
     }
@@ -262,6 +282,13 @@ impl Look<'_> {
         }
     }
 
+    fn breached(&self, on_breach: OnBreach) -> impl Iterator<Item = (&Guardrail, &Finding)> {
+        let breached = move |(guardrail, finding): &(&Guardrail, &Finding)| {
+            guardrail.on_breach == on_breach && finding.is_breach(guardrail)
+        };
+        self.judged().filter(breached)
+    }
+
     fn judged(&self) -> impl Iterator<Item = (&Guardrail, &Finding)> {
         self.rollout.plan.guardrails.iter().zip(&self.facts.findings)
     }
@@ -291,7 +318,10 @@ pub fn stop_words(stop: &Stop) -> String {
         Stop::Person { reason } if reason.is_empty() => "frozen by a person".to_owned(),
         Stop::Person { reason } => format!("frozen by a person: {reason}"),
         Stop::Drift { what } => format!("frozen by drift: {what}"),
-        Stop::Breach { guardrail } => format!("frozen by guardrail {guardrail}"),
+        Stop::Breach { guardrail, dial: None } => format!("frozen by guardrail {guardrail}"),
+        Stop::Breach { guardrail, dial: Some(position) } => {
+            format!("frozen by guardrail {guardrail}, which turns the dial down to {position}")
+        }
         Stop::Deadline { missing } => {
             format!("undecided at the step's deadline; missing: {}", missing.join("; "))
         }

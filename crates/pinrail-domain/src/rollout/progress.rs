@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::Evidence;
 use super::plan::{Plan, Step};
+use crate::dial::Position;
 use crate::id::{Epoch, LedgerSeq, SegmentName};
 use crate::ledger::Actor;
 use crate::share::Share;
@@ -66,8 +67,13 @@ pub struct Stopped {
 pub enum Stop {
     /// Somebody froze it.
     Person { reason: String },
-    /// A guardrail with `on_breach = "freeze"` showed the candidate worse.
-    Breach { guardrail: String },
+    /// A guardrail that freezes showed the candidate worse.
+    Breach {
+        guardrail: String,
+        /// Where it turns the dial down to, unless it stands there or lower; none: it leaves the dial alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dial: Option<Position>,
+    },
     /// The step's time is up, and it is undecided.
     Deadline { missing: Vec<String> },
     /// The arms don't get the shares that they should: nothing that is compared can be trusted.

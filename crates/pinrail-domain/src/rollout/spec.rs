@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::quantity::{Margin, Percent, Span, Usd};
+use crate::dial::Position;
 use crate::id::SegmentName;
 use crate::stats::Better;
 
@@ -144,6 +145,8 @@ pub enum OnBreach {
     Rollback,
     /// Stop and ask.
     Freeze,
+    /// The same, and turn the dial down to there wherever the candidate serves.
+    Dial(Position),
 }
 
 /// What is watched. Stored as its name: never rename.

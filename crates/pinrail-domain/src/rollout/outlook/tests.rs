@@ -4,6 +4,7 @@ use super::*;
 use crate::agent::AgentSpec;
 use crate::deploy::{self, Grounds, Open, TakeBack, Traffic};
 use crate::deployment::{Gate, GateVerdict};
+use crate::dial::{self, Place, Turn};
 use crate::ledger::Body;
 use crate::rollout::acts;
 use crate::rollout::facts::{Evidence, Pairs};
@@ -136,7 +137,7 @@ impl Stage {
 fn bodies(play: &Play, id: DeploymentId, generation: u64, evidence: Evidence, action: &Action) -> Vec<Body> {
     match action {
         Action::Enter(step) => vec![acts::enter(&play.world, id, generation, *step, evidence).unwrap()],
-        Action::Stop(why) => vec![acts::stop(&play.world, id, generation, why.clone(), evidence).unwrap()],
+        Action::Stop(why) => acts::stop(&play.world, id, generation, why.clone(), evidence).unwrap(),
         Action::Promote => {
             let grounds = Grounds::Rollout { generation, evidence: Box::new(evidence) };
             deploy::promote(&play.world, id, &grounds, true, judge, crate::time::Timestamp(0)).unwrap()
@@ -295,11 +296,75 @@ fn shadow_answers_that_are_too_far_off_take_it_back_before_anybody_is_served() {
 fn a_guardrail_that_freezes_and_a_wrong_split_stop_it() {
     let mut stage = at_canary();
     stage.facts.findings[1].judged.verdict = Verdict::Worse;
-    assert_eq!(stage.act(), Some(Action::Stop(Stop::Breach { guardrail: "latency".into() })));
+    assert_eq!(stage.act(), Some(Action::Stop(Stop::Breach { guardrail: "latency".into(), dial: None })));
     assert_eq!(stage.act(), None, "it doesn't stop what stands");
     let mut stage = at_canary();
     stage.facts.ratio_off = true;
     assert_eq!(stage.act(), Some(Action::Stop(Stop::SampleRatio)));
+}
+
+const DIALS: &str = r#"
+[[segments]]
+name = "vip"
+tenants = ["t"]
+[rollout]
+steps = [{ canary = { percent = 5, min_runs = 10 } }]
+[[rollout.guardrails]]
+metric = "error_rate"
+on_breach = { dial = "read_only" }
+[[rollout.guardrails]]
+metric = "latency"
+on_breach = { dial = "off" }
+"#;
+
+/// Where the dial stands, place by place.
+fn dials(stage: &Stage) -> Vec<String> {
+    let settings = stage.play.world.dials.iter();
+    settings.map(|(place, setting)| format!("{place}: {}", setting.position)).collect()
+}
+
+#[test]
+fn a_guardrail_turns_the_dial_down_and_only_down() {
+    let mut stage = Stage::new(DIALS);
+    stage.facts.findings[0].judged.verdict = Verdict::Worse;
+    // Also of a rollout that stands, since its candidate serves on.
+    let freeze = acts::freeze(&stage.play.world, stage.id, "", None).unwrap();
+    stage.person(freeze);
+    let breach = |guardrail: &str, dial| {
+        Some(Action::Stop(Stop::Breach { guardrail: guardrail.into(), dial: Some(dial) }))
+    };
+    assert_eq!(stage.act(), breach("error_rate", Position::ReadOnly));
+    assert_eq!(
+        dials(&stage),
+        ["agent planner, segment default: read_only", "agent planner, segment vip: read_only"],
+        "wherever it serves"
+    );
+    let stopped = stage.rollout().stopped.clone().unwrap();
+    assert_eq!(
+        stop_words(&stopped.why),
+        "frozen by guardrail error_rate, which turns the dial down to read_only"
+    );
+    assert_eq!(stage.act(), None);
+    // A person turns it up, and the breach that stopped it doesn't turn it down again.
+    let place = Place { segment: Some(segment("vip")), ..Place::agent(&agent("planner")) };
+    let up = Turn { place, position: Position::Full, release: None, text: None };
+    let body = dial::turn(&stage.play.world, &up, &Actor::Open).unwrap().unwrap();
+    stage.person(body);
+    assert_eq!(stage.act(), None);
+    // One that turns it further down does, and goes first.
+    stage.facts.findings[1].judged.verdict = Verdict::Worse;
+    assert_eq!(stage.act(), breach("latency", Position::Off));
+    assert!(dials(&stage).iter().all(|dial| dial.contains("off")), "{:?}", dials(&stage));
+    // Resumed, it is as bad as before; where the dial stands lower already, it is left.
+    stage.facts.findings[1].judged.verdict = Verdict::NotWorse;
+    let resume = acts::resume(&stage.play.world, stage.id, stage.now).unwrap();
+    stage.person(resume);
+    let before = dials(&stage);
+    let Some(Action::Stop(why)) = stage.look().action else { panic!("it is breached") };
+    let left = acts::dials_left(&stage.play.world, stage.id, &why);
+    assert!(left[0].1.to_string().contains("stands at off, and only a person turns it up"), "{left:?}");
+    assert_eq!(stage.act(), breach("error_rate", Position::ReadOnly));
+    assert_eq!(dials(&stage), before);
 }
 
 #[test]

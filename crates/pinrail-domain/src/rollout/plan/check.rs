@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use super::super::quantity::{Percent, Span};
 use super::super::spec::{
-    ApproveSpec, CanarySpec, GuardrailSpec, Measure, Metric, Prometheus, RolloutSpec, StepSpec,
+    ApproveSpec, CanarySpec, GuardrailSpec, Measure, Metric, OnBreach, Prometheus, RolloutSpec, StepSpec,
 };
 use crate::agent::AgentSpec;
+use crate::dial::Position;
 use crate::id::SegmentName;
 use crate::share::Share;
 
@@ -82,6 +83,13 @@ impl GuardrailSpec {
         }
         if let Some(alpha) = self.alpha.filter(|alpha| !is_alpha(*alpha)) {
             return refuse("alpha", alpha.to_string(), "more than 0 and at most 0.5");
+        }
+        if self.on_breach == OnBreach::Dial(Position::Full) {
+            return refuse(
+                "on_breach.dial",
+                "full".to_owned(),
+                "supervised, read_only, fallback, canned or off",
+            );
         }
         match (self.quantile, self.metric.measure()) {
             (Some(q), Measure::Quantile) if (0.01..=0.99).contains(&q) => {}

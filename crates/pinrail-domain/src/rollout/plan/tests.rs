@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 
+use super::super::progress::Stop;
 use super::*;
+use crate::dial::Position;
 
 fn spec(toml: &str) -> AgentSpec {
     toml::from_str(toml).unwrap()
@@ -83,6 +85,19 @@ fn settings_fill_a_plan() {
 }
 
 #[test]
+fn what_a_breach_does_is_stored_as_it_is_written() {
+    let check = |on_breach: OnBreach, stored: &str| {
+        assert_eq!(serde_json::to_string(&on_breach).unwrap(), stored);
+        assert_eq!(serde_json::from_str::<OnBreach>(stored).unwrap(), on_breach);
+    };
+    check(OnBreach::Rollback, r#""rollback""#);
+    check(OnBreach::Freeze, r#""freeze""#);
+    check(OnBreach::Dial(Position::ReadOnly), r#"{"dial":"read_only"}"#);
+    let stop = Stop::Breach { guardrail: "latency".into(), dial: None };
+    assert_eq!(serde_json::to_string(&stop).unwrap(), r#"{"why":"breach","guardrail":"latency"}"#);
+}
+
+#[test]
 fn agents_that_move_together_share_steps_and_the_chance_of_an_alarm() {
     let (planner, executor) = ("planner".parse().unwrap(), "executor".parse().unwrap());
     let (strict, lax) = (spec("tier = 'critical'"), spec("tier = 'throwaway'"));
@@ -107,6 +122,11 @@ fn settings_that_cannot_work_are_refused() {
         assert!(refusal.contains(expected), "{rollout}: {refusal}");
     };
     check("steps = []", "this one has 0");
+    check(
+        "guardrails = [{ metric = 'latency', on_breach = { dial = 'full' } }]",
+        "on_breach.dial is full; it must be supervised, read_only, fallback, canned or off",
+    );
+    check("guardrails = [{ metric = 'latency', on_breach = { dial = 'lower' } }]", "unknown variant `lower`");
     check("steps = ['gates']", "unknown variant `gates`");
     check("steps = [{ canary = { percent = 0 } }]", "step 1: percent is 0%; it must be more than 0");
     check("steps = [{ canary = { percent = 100 } }]", "nothing is left to compare with");
