@@ -56,7 +56,7 @@ pub struct Approval {
     pub tool: ToolName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
-    /// As JSON text, as far as the agent's journal may keep it.
+    /// As JSON text, while it waits for its decision, and after that as far as the agent's journal may keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -215,7 +215,8 @@ impl Control {
     /// An approval, if it is one of these tenants' (I11).
     pub async fn approval(&self, id: ApprovalId, tenants: &Tenants) -> Result<Option<Approval>, StoreError> {
         let found = self.inner.store.approval_get(id).await?;
-        Ok(found.filter(|approval| tenants.contain(&approval.tenant)))
+        let found = found.filter(|approval| tenants.contain(&approval.tenant));
+        Ok(found.map(|approval| approval.seen(self.inner.clock.now())))
     }
 
     /// Approvals of these tenants, newest first.
@@ -233,7 +234,9 @@ impl Control {
                 Some(asked.into_iter().filter(|tenant| own.contains(tenant)).collect())
             }
         };
-        self.inner.store.approval_list(&filter, before, limit).await
+        let now = self.inner.clock.now();
+        let found = self.inner.store.approval_list(&filter, before, limit).await?;
+        Ok(found.into_iter().map(|approval| approval.seen(now)).collect())
     }
 
     /// How many calls wait for a person.
@@ -296,7 +299,7 @@ impl Control {
             (Some(id), Bodies::Off) => key_of_unkept(stamp.run, id, tool.as_str(), digest),
             (None, _) => key_of_content(stamp, tool.as_str(), digest),
         };
-        let (kept, truncated, digest) = approval::kept(bodies, text, digest);
+        let kept = approval::kept(bodies, text, digest);
         for _ in 0..ATTEMPTS_MAX {
             let now = self.inner.clock.now();
             let asked = Approval {
@@ -311,9 +314,10 @@ impl Control {
                 deployment: stamp.deployment,
                 release: stamp.release,
                 tool: tool.clone(),
-                arguments: kept.clone(),
-                truncated,
-                digest,
+                arguments: kept.arguments.clone(),
+                truncated: kept.truncated,
+                until_decided: kept.until_decided,
+                digest: kept.digest,
                 why: why.clone(),
                 asked_at: now,
                 expires_at: now.plus_ms(expires_ms),
@@ -331,7 +335,7 @@ impl Control {
                 Asked::Known(known) => known,
             };
             // What isn't kept can't be compared.
-            let differs = known.digest.zip(digest).is_some_and(|(known, digest)| known != digest);
+            let differs = known.digest.zip(kept.digest).is_some_and(|(known, digest)| known != digest);
             if let Some(id) = id.filter(|_| known.tool != tool || differs) {
                 return Err(AuthorizeError::AnotherCall { run: stamp.run, id: id.to_owned() });
             }

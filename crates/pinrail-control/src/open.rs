@@ -144,7 +144,7 @@ fn go_on(inner: &Arc<Inner>) {
     crate::dial::follow(inner);
     crate::state::collect::go_on(inner);
     tasks::spawn(crate::state::erase::go_on(Arc::clone(inner)));
-    tasks::spawn(forget_old_answers(Arc::downgrade(inner)));
+    tasks::spawn(forget_old(Arc::downgrade(inner)));
     tasks::spawn(crate::catalogue::follow(Arc::downgrade(inner)));
     tasks::spawn(load_live_releases(Arc::clone(inner)));
     tasks::spawn(crate::proof::manifests::keep(Arc::downgrade(inner)));
@@ -167,10 +167,16 @@ async fn load_live_releases(control: Arc<Inner>) {
     }
 }
 
-/// Forgets answers that nobody will ask for again, now and then, until the control plane is gone.
-async fn forget_old_answers(control: Weak<Inner>) {
+/// Forgets answers that nobody will ask for again, and arguments that nobody can decide about any more, now and then,
+/// until the control plane is gone.
+async fn forget_old(control: Weak<Inner>) {
     while let Some(inner) = control.upgrade() {
-        let horizon = Timestamp(inner.clock.now().0.saturating_sub(ANSWERS_KEPT_MS));
+        let now = inner.clock.now();
+        if let Err(error) = inner.store.approvals_forget(now).await {
+            // They aren't shown either way; the next round tries again.
+            tracing::warn!(%error, "arguments of expired approvals could not be forgotten");
+        }
+        let horizon = Timestamp(now.0.saturating_sub(ANSWERS_KEPT_MS));
         if let Err(error) = inner.store.answers_expire(horizon).await {
             // They only take room; the next round tries again.
             tracing::warn!(%error, "old idempotency answers could not be forgotten");

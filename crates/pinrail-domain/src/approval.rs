@@ -40,9 +40,12 @@ pub struct Approval {
     pub deployment: DeploymentId,
     pub release: ReleaseId,
     pub tool: ToolName,
-    /// As far as the agent's journal may keep what is said; gone once it is erased.
+    /// What a person decides about; gone once it is erased, and see `until_decided`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<String>,
+    /// The agent's journal keeps no text: the arguments are there for the decision alone, and go with it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub until_decided: bool,
     /// There was more than is kept.
     #[serde(default, skip_serializing_if = "is_false")]
     pub truncated: bool,
@@ -67,6 +70,15 @@ pub struct Decision {
     pub by: Actor,
     pub at: Timestamp,
     pub reason: String,
+}
+
+/// What is kept of a call's arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    pub arguments: Option<String>,
+    pub truncated: bool,
+    pub until_decided: bool,
+    pub digest: Option<Digest>,
 }
 
 /// Who went ahead with it. Stored: never rename a field.
@@ -143,7 +155,30 @@ impl Approval {
         }
         self.decision = Some(decision);
         self.expires_at = self.expires_at.max(expires_at);
+        self.forget();
         Ok(())
+    }
+
+    /// Whether its arguments were there for a decision that nobody made in time.
+    #[must_use]
+    pub fn is_stale(&self, now: Timestamp) -> bool {
+        self.until_decided && self.arguments.is_some() && now >= self.expires_at
+    }
+
+    /// The approval as it may be shown: without arguments that were there for a decision which can't be made any more.
+    #[must_use]
+    pub fn seen(mut self, now: Timestamp) -> Approval {
+        if self.is_stale(now) {
+            self.forget();
+        }
+        self
+    }
+
+    /// Lets go of arguments that were kept for the decision alone.
+    pub fn forget(&mut self) {
+        if self.until_decided {
+            (self.arguments, self.truncated) = (None, false);
+        }
     }
 
     /// Goes ahead with an approved call, once; says whether it may.
@@ -172,17 +207,17 @@ pub fn canonical_arguments(text: &str) -> (String, Digest) {
     (text, digest)
 }
 
-/// The arguments as an agent's journal may keep them: the text and whether it was cut, and the digest.
+/// The arguments as an agent's journal lets them be kept: whoever decides must see them, so where it keeps digests they
+/// are there until then; where it keeps nothing, they aren't.
 #[must_use]
-pub fn kept(bodies: Bodies, mut text: String, digest: Digest) -> (Option<String>, bool, Option<Digest>) {
+pub fn kept(bodies: Bodies, mut text: String, digest: Digest) -> Kept {
+    let truncated = text.len() > ARGUMENTS_BYTES_MAX;
+    text.truncate(text.floor_char_boundary(ARGUMENTS_BYTES_MAX));
+    let (arguments, digest) = (Some(text), Some(digest));
     match bodies {
-        Bodies::Full => {
-            let truncated = text.len() > ARGUMENTS_BYTES_MAX;
-            text.truncate(text.floor_char_boundary(ARGUMENTS_BYTES_MAX));
-            (Some(text), truncated, Some(digest))
-        }
-        Bodies::Digest => (None, false, Some(digest)),
-        Bodies::Off => (None, false, None),
+        Bodies::Full => Kept { arguments, truncated, until_decided: false, digest },
+        Bodies::Digest => Kept { arguments, truncated, until_decided: true, digest },
+        Bodies::Off => Kept::default(),
     }
 }
 
@@ -284,6 +319,7 @@ mod tests {
             tool: "refund".parse().unwrap(),
             arguments: None,
             truncated: false,
+            until_decided: false,
             digest: Some(digest),
             why: "the dial".into(),
             asked_at: Timestamp(100),
@@ -329,6 +365,22 @@ mod tests {
         approval.decide(said(false, 150), Timestamp(0)).unwrap();
         assert!(!approval.take(Use { run: approval.run, at: Timestamp(160) }));
         assert_eq!([199, 200].map(|at| approval.stands_for(Timestamp(at))), [true, false]);
+    }
+
+    #[test]
+    fn arguments_kept_for_the_decision_go_with_it() {
+        let check = |bodies, waits: Option<&str>, after: Option<&str>| {
+            let digest = Digest::of(b"x");
+            let Kept { arguments, truncated, until_decided, digest } = kept(bodies, "{}".into(), digest);
+            let mut asked = Approval { arguments, truncated, until_decided, digest, ..approval() };
+            assert_eq!(asked.clone().seen(Timestamp(199)).arguments.as_deref(), waits, "{bodies:?}");
+            assert_eq!(asked.clone().seen(Timestamp(200)).arguments.as_deref(), after, "{bodies:?}");
+            asked.decide(said(true, 150), Timestamp(300)).unwrap();
+            assert_eq!(asked.arguments.as_deref(), after, "{bodies:?}");
+        };
+        check(Bodies::Full, Some("{}"), Some("{}"));
+        check(Bodies::Digest, Some("{}"), None);
+        check(Bodies::Off, None, None);
     }
 
     #[test]

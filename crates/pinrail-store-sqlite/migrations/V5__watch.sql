@@ -13,6 +13,8 @@ CREATE TABLE approvals (
     tool       TEXT NOT NULL,
     -- What was said in the call; NULL where it isn't kept, or was erased.
     arguments  TEXT,
+    -- 1: the arguments are there for the decision alone.
+    until_decided INTEGER NOT NULL,
     -- What changes while it lives: the whole approval without its arguments, and columns to search by.
     expires_at INTEGER NOT NULL,
     -- 0 denied, 1 approved; NULL while nobody decided.
@@ -27,9 +29,10 @@ CREATE INDEX approvals_by_run ON approvals (run);
 CREATE INDEX approvals_by_agent ON approvals (agent, id);
 CREATE INDEX approvals_by_tenant ON approvals (tenant, id);
 CREATE INDEX approvals_open ON approvals (expires_at) WHERE verdict IS NULL;
+CREATE INDEX approvals_passing ON approvals (expires_at) WHERE until_decided = 1 AND arguments IS NOT NULL;
 
 CREATE TRIGGER approvals_keep
-BEFORE UPDATE OF number, id, call_key, run, agent, tenant, tool ON approvals
+BEFORE UPDATE OF number, id, call_key, run, agent, tenant, tool, until_decided ON approvals
 BEGIN SELECT RAISE(ABORT, 'an approval never changes what it is about'); END;
 CREATE TRIGGER approvals_arguments BEFORE UPDATE OF arguments ON approvals WHEN new.arguments IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'arguments only ever go'); END;

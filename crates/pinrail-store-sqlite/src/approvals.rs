@@ -15,6 +15,9 @@ use crate::{Sqlite, answers};
 
 mod read;
 
+/// Approvals whose arguments go in one transaction: some milliseconds, which is what a rollback may have to wait for (I7).
+const FORGET_ROWS: u64 = 256;
+
 #[async_trait]
 impl Approvals for Sqlite {
     async fn approval_ask(&self, approval: Approval) -> Result<Asked, StoreError> {
@@ -49,6 +52,17 @@ impl Approvals for Sqlite {
     ) -> Result<Vec<Approval>, StoreError> {
         let filter = filter.clone();
         Ok(self.readers.ask(move |db| read::list(db, &filter, before, limit)).await?)
+    }
+
+    async fn approvals_forget(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut forgotten = 0;
+        loop {
+            let some = self.carry_out(move |db| forget(db, now)).await??;
+            forgotten += some;
+            if some < FORGET_ROWS {
+                return Ok(forgotten);
+            }
+        }
     }
 
     async fn approvals_pending(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -111,8 +125,8 @@ fn ask(db: &Connection, approval: &Approval) -> Result<Asked, Failure> {
         return Ok(Asked::Known(Box::new(known)));
     }
     let sql = "INSERT INTO approvals \
-         (id, call_key, run, agent, tenant, tool, arguments, expires_at, verdict, used, document) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+         (id, call_key, run, agent, tenant, tool, arguments, expires_at, verdict, used, document, until_decided) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     db.prepare_cached(sql)?.execute((
         approval.id.0.to_be_bytes(),
         approval.key.as_bytes(),
@@ -125,6 +139,7 @@ fn ask(db: &Connection, approval: &Approval) -> Result<Asked, Failure> {
         verdict(approval),
         approval.used.is_some(),
         document(approval),
+        approval.until_decided,
     ))?;
     Ok(Asked::New)
 }
@@ -170,7 +185,19 @@ fn write(db: &Connection, approval: &Approval) -> Result<(), Failure> {
         approval.used.is_some(),
         document(approval),
     ))?;
+    if approval.arguments.is_none() {
+        let sql = "UPDATE approvals SET arguments = NULL WHERE id = ?1 AND arguments IS NOT NULL";
+        db.prepare_cached(sql)?.execute([approval.id.0.to_be_bytes()])?;
+    }
     Ok(())
+}
+
+/// Lets go of some of the arguments that were kept for a decision which can't be made any more.
+fn forget(db: &Connection, now: Timestamp) -> Result<u64, Failure> {
+    let sql = "UPDATE approvals SET arguments = NULL, document = json_remove(document, '$.truncated') \
+         WHERE number IN (SELECT number FROM approvals \
+         WHERE until_decided = 1 AND arguments IS NOT NULL AND expires_at <= ?1 LIMIT ?2)";
+    Ok(db.prepare_cached(sql)?.execute([integer(now.0), integer(FORGET_ROWS)])? as u64)
 }
 
 fn verdict(approval: &Approval) -> Option<bool> {

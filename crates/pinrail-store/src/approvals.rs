@@ -89,6 +89,10 @@ pub trait Approvals: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Approval>, StoreError>;
 
+    /// Lets go of arguments that were kept for a decision which can't be made any more ([`Approval::is_stale`]); tells of
+    /// how many approvals.
+    async fn approvals_forget(&self, now: Timestamp) -> Result<u64, StoreError>;
+
     /// How many wait for a person at this time.
     async fn approvals_pending(&self, now: Timestamp) -> Result<u64, StoreError>;
 }

@@ -93,6 +93,7 @@ macro_rules! conformance_tests {
             approvals::an_approved_call_is_made_once
             approvals::approvals_are_listed_newest_first_and_by_filter
             approvals::erasure_takes_the_arguments
+            approvals::arguments_kept_for_the_decision_go_with_it
             sightings::the_newest_sighting_of_a_subject_stays
             sightings::old_sightings_are_forgotten_by_kind
             runs::a_start_is_a_plan_a_summary_and_its_events

@@ -14,7 +14,7 @@ use pinrail_domain::model::Layers;
 use pinrail_domain::release::Manifest;
 use pinrail_domain::routes::Via;
 use pinrail_domain::tier::Tier;
-use pinrail_store::approvals::ApprovalFilter;
+use pinrail_store::approvals::{ApprovalFilter, Approvals as _};
 use pinrail_store::memory::Strike;
 use serde_json::{Value, json};
 
@@ -187,7 +187,10 @@ async fn approvals_expire_and_denials_hold() {
     let run = bench.created(None).await;
     let ask = async || bench.authorize(run, "refund", Value::Null, None).await;
     let first = ask().await.approval.unwrap();
+    let arguments = async |id| bench.control.approval(id, &Tenants::All).await.unwrap().unwrap().arguments;
+    assert_eq!(arguments(first).await.as_deref(), Some("null"), "whoever decides sees them");
     bench.wait(3_600_000);
+    assert_eq!(arguments(first).await, None, "by default the journal keeps digests");
     let late = bench.approve(first, true).await.unwrap_err().to_string();
     assert!(late.contains("expired at"), "{late}");
     let second = ask().await.approval.unwrap();
@@ -207,7 +210,8 @@ async fn approvals_expire_and_denials_hold() {
     };
     let expired = bench.control.approvals(&Tenants::All, expired, None, 9).await.unwrap();
     assert_eq!(expired.iter().map(|approval| approval.id).collect::<Vec<_>>(), [third, first]);
-    assert_eq!(expired[0].arguments, None, "by default the journal keeps digests");
+    assert_eq!(expired[0].arguments, None, "they went with the decision");
+    assert_eq!(bench.store.approvals_forget(bench.control.inner.clock.now()).await.unwrap(), 1);
 }
 
 /// I11

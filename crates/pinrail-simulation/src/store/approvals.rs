@@ -45,6 +45,10 @@ impl Approvals for Breaking {
             .await
     }
 
+    async fn approvals_forget(&self, at: Timestamp) -> Result<u64, StoreError> {
+        self.through(Call::write("approvals_forget"), || now(self.memory.approvals_forget(at))).await
+    }
+
     async fn approvals_pending(&self, at: Timestamp) -> Result<u64, StoreError> {
         self.through(Call::read("approvals_pending"), || now(self.memory.approvals_pending(at))).await
     }

@@ -31,6 +31,7 @@ fn approval(n: u64, key: &str) -> Approval {
         tool: "refund".parse().unwrap(),
         arguments: Some(format!("{{\"to\":\"Ada'; -- ü {n}\"}}")),
         truncated: true,
+        until_decided: false,
         digest: Some(digest),
         why: "the dial".to_owned(),
         asked_at: Timestamp(1_000),
@@ -183,4 +184,29 @@ pub async fn erasure_takes_the_arguments(subject: Subject) {
     assert_eq!(store.approval_get(id(2)).await.unwrap(), Some(approval(2, "2")));
     // What is left can be decided.
     store.approval_decide(id(1), said(true, 1_500), Timestamp(2_000), None).await.unwrap();
+}
+
+pub async fn arguments_kept_for_the_decision_go_with_it(subject: Subject) {
+    let store = &*subject.store;
+    let passing = |n| Approval { until_decided: true, ..approval(n, &n.to_string()) };
+    for n in 1..=3 {
+        store.approval_ask(passing(n)).await.unwrap();
+    }
+    store.approval_ask(approval(4, "4")).await.unwrap();
+    let later = Approval { expires_at: Timestamp(5_000), ..passing(5) };
+    store.approval_ask(later.clone()).await.unwrap();
+    for (n, approved) in [(1, true), (2, false)] {
+        let decided =
+            store.approval_decide(id(n), said(approved, 1_500), Timestamp(2_500), None).await.unwrap();
+        assert_eq!((&decided.arguments, decided.truncated), (&None, false));
+        assert_eq!(store.approval_get(id(n)).await.unwrap(), Some(decided));
+    }
+    assert_eq!(store.approvals_forget(Timestamp(1_999)).await.unwrap(), 0);
+    assert_eq!(store.approval_get(id(3)).await.unwrap(), Some(passing(3)));
+    assert_eq!(store.approvals_forget(Timestamp(2_000)).await.unwrap(), 1);
+    assert_eq!(store.approvals_forget(Timestamp(2_000)).await.unwrap(), 0);
+    assert_eq!(store.approval_get(id(3)).await.unwrap(), Some(passing(3).without_content()));
+    assert_eq!(store.approval_get(id(4)).await.unwrap(), Some(approval(4, "4")));
+    assert_eq!(store.approval_get(id(5)).await.unwrap(), Some(later));
+    assert!(store.approval_use(id(1), by(1, 2_000)).await.unwrap());
 }

@@ -63,6 +63,13 @@ impl Approvals for Memory {
         Ok(older.filter(|approval| filter.takes(approval)).take(limit).cloned().collect())
     }
 
+    async fn approvals_forget(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(|kept| {
+            let stale = kept.approvals.values_mut().filter(|known| known.is_stale(now));
+            stale.map(Approval::forget).count() as u64
+        })
+    }
+
     async fn approvals_pending(&self, now: Timestamp) -> Result<u64, StoreError> {
         let kept = self.lock();
         let pending = kept.approvals.values().filter(|known| known.state(now) == ApprovalState::Pending);

@@ -42,6 +42,10 @@ impl Approvals for Gated {
         self.memory.approval_list(filter, before, limit).await
     }
 
+    async fn approvals_forget(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.memory.approvals_forget(now).await
+    }
+
     async fn approvals_pending(&self, at: Timestamp) -> Result<u64, StoreError> {
         self.memory.approvals_pending(at).await
     }
