@@ -99,9 +99,7 @@ impl Prepared {
             }
             (None, _) => None,
         };
-        // Tools of MCP servers have their names there.
-        let in_schema = tools.as_ref().filter(|_| contract.manifest.tools.mcp.is_empty());
-        let pinned_names = in_schema.map(|tools| Arc::new(tool_names(tools).into_iter().collect()));
+        let pinned_names = tools.as_ref().map(|tools| Arc::new(tool_names(tools).into_iter().collect()));
         Ok(Prepared {
             snapshot: model.snapshot.clone(),
             params: params.collect::<Result<_, Unusable>>()?,

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use crate::testing::{Answered, Bench, manifest};
 
+mod agree;
 mod faults;
 mod proxy;
 mod watch;
