@@ -124,6 +124,9 @@ pub struct DriftCleared {
     pub finding: LedgerSeq,
     /// The entry that says so.
     pub seq: LedgerSeq,
+    /// What the finding was about; none where the request was answered before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
 }
 
 /// Which model to look at now; all of them when nothing is said.

@@ -29,6 +29,10 @@ use tokio::sync::watch;
 use crate::contracts::ContractError;
 use crate::{By, Committed, Control, commit};
 
+mod told;
+
+pub(crate) use told::Told;
+
 /// A tool call that somebody wants to make.
 #[derive(Clone, Copy, Debug)]
 pub struct ToolCall<'a> {
@@ -110,7 +114,8 @@ struct Question<'a> {
 }
 
 impl Control {
-    /// Says whether a run may call a tool now, and asks a person where the dial wants one. The answer is journaled.
+    /// Says whether a run may call a tool now, and asks a person where the dial wants one. The answer is journaled; for a
+    /// call with an id once, as long as it stays the same ([`Told`]).
     pub async fn authorize_tool(
         &self,
         stamp: &Stamp,
@@ -366,12 +371,9 @@ impl Control {
     /// Whether a tool of the run's release has side effects; none where the release pins tools and not this one.
     async fn tool_of_release(&self, stamp: &Stamp, tool: &str) -> Result<Option<bool>, ContractError> {
         let contract = self.inner.contracts.get(stamp.release).await?;
-        let tools = &contract.manifest.tools;
-        let has_side_effects = contract.has_side_effects(tool);
-        let is_pinned = contract.tools.as_ref().is_some_and(|text| names(text).any(|name| name == tool));
-        // Without a pin of its tools the release leaves them to the caller.
-        let pins_none = contract.tools.is_none() && tools.mcp.is_empty();
-        Ok((is_pinned || has_side_effects || pins_none).then_some(has_side_effects))
+        // Without a pin of its tools the release leaves them to the caller. Those of MCP servers are among them.
+        let is_open = contract.tools.as_ref().is_none_or(|text| names(text).any(|name| name == tool));
+        Ok(is_open.then(|| contract.has_side_effects(tool)))
     }
 
     async fn journal_ruling(
@@ -389,7 +391,14 @@ impl Control {
             approval: ruled.approval,
             why: ruled.why.clone(),
         };
-        self.inner.runs.ruled(stamp, event).await.map_err(AuthorizeError::Journal)
+        let told = id.map(|id| told::key(stamp.run, id, tool, ruled));
+        if told.is_some_and(|told| self.inner.told.knows(told)) {
+            return Ok(());
+        }
+        self.inner.runs.ruled(stamp, event).await.map_err(AuthorizeError::Journal)?;
+        // Noted when it is journaled: of two that ask at the same time, both may be.
+        told.into_iter().for_each(|told| self.inner.told.note(told));
+        Ok(())
     }
 
     fn new_approval_id(&self, now: Timestamp) -> ApprovalId {

@@ -108,6 +108,7 @@ struct Inner {
     webhooks: webhooks::Webhooks,
     /// Counts the calls that were asked about for the first time, and the decisions.
     approvals: watch::Sender<u64>,
+    told: approvals::Told,
     /// Turns of the dial that the ledger doesn't hold yet.
     unrecorded: dial::Unrecorded,
 }

@@ -128,6 +128,7 @@ impl Control {
                 rollouts: crate::rollouts::Rollouts::default(),
                 webhooks: crate::webhooks::Webhooks::default(),
                 approvals: watch::Sender::new(0),
+                told: crate::approvals::Told::default(),
                 unrecorded,
             }
         });

@@ -25,7 +25,7 @@ mod fallback;
 mod tests;
 
 pub use acts::{DialRefused, Turn, turn};
-pub use fallback::{NoFallback, fallback};
+pub use fallback::{NoFallback, Stranded, fallback, stranded};
 
 /// How much is left on; each position takes away what the one before it takes, and more. Stored: never rename.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -365,6 +365,11 @@ impl DialSpec {
     #[must_use]
     pub fn fallback(&self, segment: &SegmentName) -> Option<ReleaseId> {
         self.segments.get(segment).and_then(|reply| reply.fallback).or(self.fallback)
+    }
+
+    /// Every release that the settings name, whatever the segment.
+    pub fn fallbacks(&self) -> impl Iterator<Item = ReleaseId> {
+        self.fallback.into_iter().chain(self.segments.values().filter_map(|reply| reply.fallback))
     }
 
     #[must_use]

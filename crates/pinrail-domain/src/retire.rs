@@ -108,10 +108,7 @@ pub fn needs(world: &World, release: &Release, open: &BTreeMap<DeploymentId, u64
 
 fn dialled(world: &World, id: ReleaseId) -> Vec<Need> {
     let named = world.agents.iter().filter(|(_, spec)| {
-        spec.dial.as_ref().is_some_and(|dial| {
-            let segments = dial.segments.values().filter_map(|reply| reply.fallback);
-            segments.chain(dial.fallback).any(|release| release == id)
-        })
+        spec.dial.as_ref().is_some_and(|dial| dial.fallbacks().any(|release| release == id))
     });
     let named = named.map(|(agent, _)| Need::Fallback { agent: agent.clone() });
     let set = world

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub mod agent;
+pub mod dial;
 mod drift;
 mod gate;
 pub mod mcp;

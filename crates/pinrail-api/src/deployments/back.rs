@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pinrail_domain::dial::Stranded;
 use pinrail_domain::id::{AgentName, DeploymentId, ReleaseId};
 use pinrail_domain::state::Layer;
 use serde::{Deserialize, Serialize};
@@ -54,7 +55,10 @@ pub struct Plan {
     /// The agents for which nothing can be called.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uncallable: Vec<AgentName>,
-    /// What the limits left out of the last two, in words.
+    /// Fallbacks of the dial that would answer nobody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stranded: Vec<Stranded>,
+    /// What the limits left out of `reach` and `side_effects`, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cut: Vec<String>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pinrail_domain::dial::Stranded;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{
     AgentName, DeploymentId, EventSeq, IngestName, RunId, SessionId, StateSeq, TenantId,
@@ -144,6 +145,9 @@ pub struct Report {
     /// With `verify=true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Proof>,
+    /// Fallbacks of the dial that answer nobody without it: of a deployment that is rolled back, now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stranded: Vec<Stranded>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cut: Vec<String>,
 }

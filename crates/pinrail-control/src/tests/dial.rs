@@ -362,3 +362,26 @@ async fn an_approval_holds_for_its_own_arguments_also_where_none_are_kept() {
     let same = bench.authorize(run, "refund", serde_json::json!({ "amount": 1 }), Some("c1")).await;
     assert_eq!(same.ruling, Ruling::Allowed);
 }
+
+/// Whoever tries again, with the id of the call, isn't journaled again.
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_a_call_is_journaled_once() {
+    let bench = Bench::new(Tier::Standard).await;
+    bench.with_tools().await;
+    let run = bench.created(None).await;
+    let ask = async |tool: &str, id: Option<&str>, expected: Ruling| {
+        assert_eq!(bench.authorize(run, tool, Value::Null, id).await.ruling, expected);
+    };
+    for _ in 0..2 {
+        ask("refund", Some("c1"), Ruling::Allowed).await;
+        // Another tool is another call; and without an id nobody knows whether it is the same.
+        ask("search", Some("c1"), Ruling::Allowed).await;
+        ask("search", None, Ruling::Allowed).await;
+    }
+    bench.dial(Position::ReadOnly).await;
+    for _ in 0..2 {
+        ask("refund", Some("c1"), Ruling::Withheld).await;
+    }
+    bench.control.drain().await;
+    assert_eq!(bench.kinds(run).await.len(), 1 + 4 + 1, "the plan, four answers, and one that is news");
+}

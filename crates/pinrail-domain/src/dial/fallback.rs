@@ -1,6 +1,10 @@
 //! Who answers at `fallback`: a release that served before, in the deployment that brought it.
 
-use super::Answerer;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answerer, Position};
 use crate::deployment::{Deployment, Status};
 use crate::id::{AgentName, ReleaseId, SegmentName};
 use crate::world::World;
@@ -17,6 +21,18 @@ pub enum NoFallback {
         .0.short()
     )]
     NotPromoted(ReleaseId),
+    #[error("release {} is retired; name one that isn't (`pinrail release list`)", .0.short())]
+    Retired(ReleaseId),
+}
+
+/// Something that names a release as a fallback, and finds it nowhere once a deployment is taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stranded {
+    pub agent: AgentName,
+    pub release: ReleaseId,
+    /// Where the dial stands at `fallback` with it; none: the agent's settings name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
 }
 
 /// Who answers for an agent in a segment: the release that is named, else the one of the agent's settings, else the
@@ -30,6 +46,10 @@ pub fn fallback(
 ) -> Result<Answerer, NoFallback> {
     let spec = world.agents.get(agent).and_then(|spec| spec.dial.as_deref());
     if let Some(release) = named.or_else(|| spec?.fallback(segment)) {
+        let is_retired = world.releases.get(&release).is_some_and(|release| release.retired.is_some());
+        if is_retired {
+            return Err(NoFallback::Retired(release));
+        }
         return promoted(world, agent, segment, release).ok_or(NoFallback::NotPromoted(release));
     }
     let default = SegmentName::default_segment();
@@ -48,6 +68,55 @@ pub fn fallback(
             }
             Some(_) | None => {}
         }
+    }
+}
+
+/// Which fallbacks answer nobody without a deployment, since no other promoted one holds the release that they name.
+/// Empty for a candidate: nobody falls back to it.
+#[must_use]
+pub fn stranded(world: &World, without: &Deployment) -> Vec<Stranded> {
+    match without.status {
+        Status::Candidate { .. } => return Vec::new(),
+        Status::Promoted { .. } | Status::RolledBack { .. } => {}
+    }
+    let mut stranded = Vec::new();
+    for (agent, release) in &without.releases {
+        let elsewhere = world.deployments.values().any(|other| {
+            other.id != without.id
+                && matches!(other.status, Status::Promoted { .. })
+                && other.releases.get(agent) == Some(release)
+        });
+        if elsewhere {
+            continue;
+        }
+        let (agent, release) = (agent.clone(), *release);
+        let set = world.dials.iter().filter(|(place, setting)| {
+            setting.position == Position::Fallback
+                && setting.release == Some(release)
+                && place.agent.as_ref().is_none_or(|named| *named == agent)
+        });
+        stranded.extend(set.map(|(place, _)| Stranded {
+            agent: agent.clone(),
+            release,
+            place: Some(place.to_string()),
+        }));
+        let spec = world.agents.get(&agent).and_then(|spec| spec.dial.as_deref());
+        if spec.is_some_and(|spec| spec.fallbacks().any(|named| named == release)) {
+            stranded.push(Stranded { agent, release, place: None });
+        }
+    }
+    stranded
+}
+
+impl fmt::Display for Stranded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stranded { agent, release, place } = self;
+        let short = release.short();
+        match place {
+            Some(place) => write!(f, "the dial of {place} stands at fallback with release {short}")?,
+            None => write!(f, "the settings of agent {agent} name release {short} as its fallback")?,
+        }
+        write!(f, ", which no other promoted deployment holds: at fallback nobody answers for {agent}")
     }
 }
 

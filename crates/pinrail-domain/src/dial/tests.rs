@@ -199,3 +199,45 @@ fn a_finding_does_what_its_agents_ask_for_once() {
     set(&mut play, "agent:planner", Position::Off);
     assert_eq!(find(&play.world).len(), 1);
 }
+
+#[test]
+fn a_retired_release_is_no_fallback() {
+    let mut play = Play::new();
+    deploy_now(&mut play, 1);
+    deploy_now(&mut play, 2);
+    let named = Turn { release: Some(release_id(1)), ..wish("agent:planner", Position::Fallback) };
+    turn(&play.world, &named, &Actor::Open).unwrap();
+    play.append(vec![Body::ReleaseRetired { release: release_id(1) }]);
+    let refusal = turn(&play.world, &named, &Actor::Open).unwrap_err().to_string();
+    assert!(refusal.contains("is retired; name one that isn't"), "{refusal}");
+}
+
+#[test]
+fn a_rollback_says_whose_fallback_it_takes() {
+    let mut play = Play::new();
+    let first = deploy_now(&mut play, 1);
+    deploy_now(&mut play, 2);
+    let check = |play: &Play, id: DeploymentId, expected: &[&str]| {
+        let stranded = stranded(&play.world, &play.world.deployments[&id]);
+        let said: Vec<String> = stranded.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), expected.len(), "{said:?}");
+        for (said, expected) in said.iter().zip(expected) {
+            assert!(said.starts_with(expected) && said.ends_with("nobody answers for planner"), "{said}");
+        }
+    };
+    check(&play, first, &[]);
+    let named = Turn { release: Some(release_id(1)), ..wish("agent:planner", Position::Fallback) };
+    let body = turn(&play.world, &named, &Actor::Open).unwrap().unwrap();
+    play.append(vec![body]);
+    let dial = DialSpec { fallback: Some(release_id(1)), ..DialSpec::default() };
+    let spec = crate::agent::AgentSpec { dial: Some(Box::new(dial)), ..play::spec(&[0, 1, 2]) };
+    play.append(vec![Body::AgentPut { agent: agent(NAME), spec }]);
+    let both = ["the dial of agent planner stands at fallback", "the settings of agent planner name release"];
+    check(&play, first, &both);
+    let back = deploy::roll_back(&play.world, first, &TakeBack::default()).unwrap();
+    play.append(vec![back]);
+    check(&play, first, &both);
+    // Another deployment holds it.
+    deploy_now(&mut play, 1);
+    check(&play, first, &[]);
+}

@@ -24,6 +24,7 @@ use crate::files::release::Prepared;
 use crate::files::{BadFiles, Fault, Project};
 use crate::output::{clean, talk};
 
+mod fallbacks;
 mod suites;
 
 /// Make the server's agents, providers, MCP servers, webhooks and releases equal to the files
@@ -84,7 +85,8 @@ struct Apply<'c> {
 }
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let project = Project::read(&args.dir)?;
+    let mut project = Project::read(&args.dir)?;
+    fallbacks::resolve(context, &mut project)?;
     let there = There::ask(context, &project)?;
     check_models(&project, &there)?;
     check_webhooks(&project, &there)?;

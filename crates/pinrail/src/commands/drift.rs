@@ -1,6 +1,7 @@
 //! `pinrail drift`: what changed behind its pin, and how that is watched.
 
 use pinrail_api::drift::{Drift, DriftCleared, DriftFinding, DriftLooked, DriftModel, DriftRun, RunDrift};
+use pinrail_domain::drift::Subject;
 use pinrail_domain::id::ProviderName;
 use serde_json::json;
 
@@ -30,7 +31,7 @@ enum What {
     List,
     /// Show one watched model: days, prompts, cost
     Show { provider: ProviderName, snapshot: String },
-    /// Say that a finding is dealt with; its watch calibrates anew from today
+    /// Say that a finding is dealt with; the watch of a model calibrates anew from today
     Clear {
         /// The finding's ledger entry
         finding: u64,
@@ -63,12 +64,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
         What::Clear { finding, reason } => {
             let path = format!("/api/v1/drift/{finding}/clear");
             let reply = context.client.post::<DriftCleared>(&path, &json!({ "reason": reason }))?;
-            Ok(context.out.reply(&reply, |cleared| {
-                format!(
-                    "finding {} is cleared with ledger entry {}; what the model answers from today on is what is normal",
-                    cleared.finding, cleared.seq
-                )
-            })?)
+            Ok(context.out.reply(&reply, cleared)?)
         }
         What::Run { provider, snapshot } => {
             let wish = RunDrift { provider, snapshot };
@@ -76,6 +72,19 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
             Ok(context.out.reply(&reply, |run| looked(&run.looked))?)
         }
     }
+}
+
+fn cleared(cleared: &DriftCleared) -> String {
+    let DriftCleared { finding, seq, subject } = cleared;
+    let then = match subject {
+        Some(Subject::Model { .. }) => "; what the model answers from today on is what is normal".to_owned(),
+        Some(Subject::Tools { server, pin: _ }) => format!(
+            "; a tool of {server} is served again once it is as it is pinned. What differs is found anew: to take it over, pin \
+             the server anew (`pinrail tools pin`) and deploy a release of that"
+        ),
+        None => String::new(),
+    };
+    format!("finding {finding} is cleared with ledger entry {seq}{then}")
 }
 
 fn list(drift: &Drift, context: &Context) -> String {

@@ -2,11 +2,14 @@
 
 use pinrail_domain::agent::{AgentSpec, BadAgent, Compensation, JournalPolicy, Segment};
 
+use super::dial;
 use super::section::Section;
 use super::suites::{self, Suites};
 
-/// Reads an agent's settings; `suites` are the files of its `evals` folder.
-pub fn read(file: &Section<'_>, suites: &Suites) -> Option<AgentSpec> {
+/// Reads an agent's settings; `suites` are the files of its `evals` folder. Fallbacks that are named by their first digits
+/// aren't in them yet.
+pub fn read(file: &Section<'_>, suites: &Suites) -> Option<(AgentSpec, Vec<dial::Named>)> {
+    let mut fallbacks = Vec::new();
     let spec = AgentSpec {
         tier: file.get("tier").unwrap_or_default(),
         description: file.get("description").unwrap_or_default(),
@@ -21,7 +24,7 @@ pub fn read(file: &Section<'_>, suites: &Suites) -> Option<AgentSpec> {
         }),
         rollout: file.get("rollout"),
         gate: suites::gate(file, suites),
-        dial: file.get("dial"),
+        dial: dial::read(file, &mut fallbacks).map(Box::new),
         drift: file.get("drift"),
         warm: file.get("warm"),
     };
@@ -39,7 +42,7 @@ pub fn read(file: &Section<'_>, suites: &Suites) -> Option<AgentSpec> {
         };
         file.refuse(key, &format!("cannot be used: {bad}"));
     }
-    Some(spec)
+    Some((spec, fallbacks))
 }
 
 fn segment(section: &Section<'_>) -> Option<Segment> {

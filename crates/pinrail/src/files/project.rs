@@ -15,7 +15,7 @@ use pinrail_server::warm::{EVERY_MS_MAX, EVERY_MS_MIN};
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
 use super::suites::Suites;
-use super::{BadFiles, Fault, agent, drift, gate, mcp, nearest, release, webhook};
+use super::{BadFiles, Fault, agent, dial, drift, gate, mcp, nearest, release, webhook};
 use crate::output::time;
 
 /// The settings file's name.
@@ -55,6 +55,8 @@ pub struct Project {
 #[derive(Clone, Debug)]
 pub struct Agent {
     pub spec: AgentSpec,
+    /// Fallbacks of the dial that the server is asked about, since they are named by their first digits.
+    pub fallbacks: Vec<dial::Named>,
     /// What `release.toml` says, where there is one.
     pub release: Option<Prepared>,
     pub suites: Suites,
@@ -254,12 +256,13 @@ fn read_agents(dir: &Path, project: Option<&Project>, faults: &mut Vec<Fault>) -
 fn read_agent(dir: &Path, shown: &Path, project: Option<&Project>, faults: &mut Vec<Fault>) -> Option<Agent> {
     let folder = &dir.join(shown);
     let suites = Suites::read(dir, &shown.join("evals"), faults);
-    let spec = read_file(&folder.join("agent.toml"), &shown.join("agent.toml"), faults, |file| {
+    let read = read_file(&folder.join("agent.toml"), &shown.join("agent.toml"), faults, |file| {
         agent::read(file, &suites)
     });
     let release_file = folder.join("release.toml");
     if !release_file.exists() {
-        return Some(Agent { spec: spec?, release: None, suites });
+        let (spec, fallbacks) = read?;
+        return Some(Agent { spec, fallbacks, release: None, suites });
     }
     let release = read_file(&release_file, &shown.join("release.toml"), faults, |file| {
         let prepared = release::read(file, folder);
@@ -269,7 +272,8 @@ fn read_agent(dir: &Path, shown: &Path, project: Option<&Project>, faults: &mut 
         }
         prepared
     });
-    Some(Agent { spec: spec?, release: Some(release?), suites })
+    let (spec, fallbacks) = read?;
+    Some(Agent { spec, fallbacks, release: Some(release?), suites })
 }
 
 fn check_servers<'n>(file: &Section<'_>, project: &Project, named: impl Iterator<Item = &'n McpServerName>) {

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use pinrail_domain::id::AgentName;
+use pinrail_domain::id::{AgentName, ReleaseId};
 use pinrail_domain::release::Manifest;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -254,6 +254,32 @@ fn how_long_rolled_back_data_is_kept_is_a_span_of_time() {
     check("[state]\naborted_kept = '0s'", Ok(Some(0)));
     check("[state]\naborted_kept = 'a month'", Err("aborted_kept"));
     check("[state]\nkept = '12h'", Err("kept"));
+}
+
+#[test]
+fn a_fallback_may_be_named_by_its_first_digits() {
+    let whole = format!("sha256:{}", "ab".repeat(32));
+    let settings = format!(
+        "[[segments]]\nname = 'vip'\ntenants = ['t']\n[dial]\nfallback = '4F1C22'\nretry_after = '2m'\n\
+         [dial.segments.vip]\nfallback = 'sha256:90ab12'\n[dial.segments.default]\nfallback = '{whole}'\n"
+    );
+    let dir = folder(&[("pinrail.toml", PROJECT), ("agents/a/agent.toml", &settings)]);
+    let project = Project::read(dir.path()).unwrap_or_else(|bad| panic!("{bad}"));
+    let agent = &project.agents[&AgentName::new("a").unwrap()];
+    let named: Vec<_> = agent.fallbacks.iter().map(|named| (named.digits.as_str(), named.line)).collect();
+    assert_eq!(named, [("4f1c22", Some(5)), ("90ab12", Some(8))]);
+    assert_eq!(agent.fallbacks[1].segment, Some("vip".parse().unwrap()));
+    let dial = agent.spec.dial.as_deref().unwrap();
+    assert_eq!((dial.fallback, dial.retry_after.unwrap().ms), (None, 120_000));
+    assert_eq!(dial.fallback(&"default".parse().unwrap()), Some(ReleaseId(whole.parse().unwrap())));
+    let check = |text: &str, expected: &str| {
+        let dir = folder(&[("pinrail.toml", PROJECT), ("agents/a/agent.toml", text)]);
+        let bad = Project::read(dir.path()).unwrap_err().to_string();
+        assert!(bad.contains(expected), "{text}: {bad}");
+    };
+    check("[dial]\nfallback = 'newest'", "dial.fallback names no release: give 6 to 64 hex digits");
+    check("[dial]\nfallbak = '4f1c22'", "fallbak");
+    check("[dial.segments.nobody]\nfallback = '4f1c22'", "nobody");
 }
 
 const SUITE: &str = "kind: safety\ntests: [{vars: {input: q}, assert: [{type: is-refusal}]}]\n";

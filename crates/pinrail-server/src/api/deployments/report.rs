@@ -2,6 +2,7 @@
 
 use pinrail_api::deployments::blast::Report;
 use pinrail_control::deploy::report::DeploymentReport;
+use pinrail_domain::dial;
 use serde::Deserialize;
 
 use super::blast_radius::{effects, reach};
@@ -50,6 +51,7 @@ pub async fn show(call: Call) -> Answer {
         reach: reach(counts),
         side_effects: effects(done),
         verification,
+        stranded: dial::stranded(&snapshot.world, deployment),
         cut,
     })
 }

@@ -4,6 +4,7 @@ use pinrail_api::deployments::back::{Hides, Plan, RollBack};
 use pinrail_api::problem::{Code, Problem};
 use pinrail_control::deploy::take_back::{self, Extent, PlanRefused};
 use pinrail_domain::deploy::{self, RollBackRefused};
+use pinrail_domain::dial;
 use pinrail_domain::id::DeploymentId;
 
 use super::blast_radius::{effects, reach};
@@ -72,6 +73,7 @@ async fn plan(call: &Call, id: DeploymentId, extent: Extent, callable: bool) -> 
         side_effects: effects(report.effects),
         passed_over: plan.passed_over.into_iter().map(passed).collect(),
         uncallable: plan.uncallable,
+        stranded: dial::stranded(&snapshot.world, deployment),
         cut: report.cut,
     })
 }

@@ -12,11 +12,12 @@ use crate::reply::{self, Answer};
 pub async fn clear(call: Call) -> Answer {
     let finding = seq(&call)?;
     let Because { reason } = call.json_or_default()?;
+    let subject = call.control().snapshot().world.findings.get(&finding).map(|known| known.subject.clone());
     let cleared = call.control().clear_drift(call.by(reason)?, finding).await;
     let cleared = cleared.map_err(|error| {
         problem::commit(error, |refused| match refused {
             DriftRefused::NoFinding(_) | DriftRefused::TooMany(_) => no_finding(finding),
         })
     })?;
-    reply::changed(cleared.replayed, &DriftCleared { finding, seq: cleared.value })
+    reply::changed(cleared.replayed, &DriftCleared { finding, seq: cleared.value, subject })
 }

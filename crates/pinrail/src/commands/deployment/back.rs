@@ -2,6 +2,7 @@
 
 use pinrail_api::deployments::Flip;
 use pinrail_api::deployments::back::{Hides, PassedOver, Plan, RollBack};
+use pinrail_domain::dial::Stranded;
 use pinrail_domain::id::AgentName;
 
 use super::{or_nothing, runs, show_flip, total};
@@ -84,6 +85,7 @@ fn show(plan: &Plan) -> String {
     for (deployment, records) in &plan.taken_along {
         text.push_str(&format!("  take along {records} records of deployment {deployment}\n"));
     }
+    text.push_str(&stranded(&plan.stranded, true));
     text.push_str(&super::blast::reach(plan.reach));
     text.push_str(&super::blast::effects(&plan.side_effects, id.0));
     text.push_str(&super::blast::cut(&plan.cut));
@@ -108,6 +110,18 @@ fn passed_over(passed: &[PassedOver], uncallable: &[AgentName], would: bool) -> 
     for agent in uncallable {
         text.push_str(&format!(
             "  nothing that {agent} served before can be called: it goes where any rollback leads\n"
+        ));
+    }
+    text
+}
+
+/// Fallbacks that answer nobody without the deployment; a line each, and what to do.
+pub(super) fn stranded(stranded: &[Stranded], would: bool) -> String {
+    let mut text: String = stranded.iter().map(|stranded| format!("  warning: {stranded}\n")).collect();
+    if !stranded.is_empty() {
+        let when = if would { "before that, name" } else { "name" };
+        text.push_str(&format!(
+            "  {when} another: `pinrail dial set AGENT fallback --release ID --reason …`, `[dial] fallback` in agent.toml\n"
         ));
     }
     text

@@ -205,6 +205,7 @@ fn show_report(report: &Report, context: &Context) -> String {
     }
     text.push_str(&reach(report.reach));
     text.push_str(&effects(&report.side_effects, report.deployment.0));
+    text.push_str(&super::back::stranded(&report.stranded, !report.hidden));
     text.push_str(&cut(&report.cut));
     if let Some(proof) = &report.verification {
         text.push_str(&show_proof(proof));
