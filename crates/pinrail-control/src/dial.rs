@@ -52,19 +52,28 @@ impl Control {
         }
         let committed = tokio::time::timeout(COMMIT_WAIT, self.commit_turn(by.clone(), wish)).await;
         let why = match committed {
-            Ok(Err(error @ (CommitError::Store(_) | CommitError::Corrupt(_)))) => {
+            Ok(Err(error @ (CommitError::Store(_) | CommitError::Corrupt(_) | CommitError::Contended))) => {
                 crate::errors::chain(&error)
             }
             Err(_late) => "the store doesn't answer".to_owned(),
             Ok(done) => return done,
         };
         // What makes no sense is refused with the store or without it.
-        turn(&self.snapshot().world, wish, &by.actor).map_err(CommitError::Refused)?;
+        let snapshot = self.snapshot();
+        turn(&snapshot.world, wish, &by.actor).map_err(CommitError::Refused)?;
+        let took_us = || self.inner.clock.ticks().us_since(start);
+        // Only its acknowledgement was lost: noted as well, it would come back after the next turn up.
+        let stands = snapshot.world.dials.get(&wish.place).filter(|known| known.position >= wish.position);
+        if let Some(known) = stands {
+            let changed = known.by == by.actor && known.reason == by.reason;
+            let value = Turned { epoch: snapshot.world.epoch, changed, recorded: true };
+            return Ok(Committed { value, replayed: false, took_us: took_us() });
+        }
+        drop(snapshot);
         tracing::error!(place = %wish.place, position = %wish.position, why, "the dial is turned without the ledger");
         let epoch = self.turn_unrecorded(by, wish).await;
         let value = Turned { epoch, changed: true, recorded: false };
-        let took_us = self.inner.clock.ticks().us_since(start);
-        Ok(Committed { value, replayed: false, took_us })
+        Ok(Committed { value, replayed: false, took_us: took_us() })
     }
 
     async fn commit_turn(&self, by: By, wish: &Turn) -> Result<Committed<Turned>, CommitError<DialRefused>> {

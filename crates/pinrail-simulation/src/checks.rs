@@ -10,9 +10,22 @@ use pinrail_domain::journal::{Event, Stamp};
 use pinrail_domain::state::{Content, Moment, Record, Space, StateKey};
 use pinrail_store::{Journal as _, State as _};
 
+use crate::notebook::Noted;
 use crate::op::{Change, Done, Look, Op, RunWork, Told, What, Write};
 use crate::store::{Breaking, now};
 use crate::truth::{Touched, Truth};
+
+macro_rules! must {
+    ($holds:expr, $($why:tt)*) => {
+        if !$holds {
+            return Err(format!($($why)*));
+        }
+    };
+}
+
+mod dial;
+
+pub(crate) use dial::{check_in_force, may_wait, segment_of};
 
 /// What its client knew when an operation began: nothing that it is told may be older.
 #[derive(Clone, Debug, Default)]
@@ -22,18 +35,12 @@ pub(crate) struct Floor {
     pub epoch: Epoch,
     /// The newest record per space that somebody was told is kept.
     pub records: BTreeMap<Space, StateSeq>,
+    /// Turns of the dial that were in force without the ledger.
+    pub notes: Vec<Noted>,
 }
 
 /// Why a check fails; the invariant first.
 pub(crate) type Fault = String;
-
-macro_rules! must {
-    ($holds:expr, $($why:tt)*) => {
-        if !$holds {
-            return Err(format!($($why)*));
-        }
-    };
-}
 
 impl Floor {
     /// Nobody may be shown less than this from now on.
@@ -132,14 +139,16 @@ pub(crate) fn check_told(
     op: &Op,
     first: bool,
     floor: &Floor,
+    notes: &[Noted],
     told: &Told,
 ) -> Result<(), Fault> {
+    dial::check_told(truth, op, floor, notes, told)?;
     for tag in op.tags() {
         let times = truth.times(&tag);
-        must!(times <= 1, "I8: {tag} happened {times} times");
+        must!(times <= op.times_max(), "I8: {tag} happened {times} times");
         match told {
             Told::Done(_) => must!(
-                times == 1 || tag == op.call_tag() || is_call(op),
+                times == 1 || tag == op.call_tag() || is_call(op) || is_turn(op),
                 "I9: {tag} was acknowledged and is not there"
             ),
             // A run may be refused while the same request, sent before, is on its way; what takes turns may not.
@@ -188,7 +197,7 @@ fn check_done(truth: &Truth, op: &Op, first: bool, floor: &Floor, done: &Done) -
             must!(is_prefix, "I8: {} reads as {events:?}, and is {known:?}", stamp.run);
             Ok(())
         }
-        Done::Noted | Done::Changed => Ok(()),
+        Done::Turned { .. } | Done::Ruled { .. } | Done::Noted | Done::Changed => Ok(()),
         Done::Wrote { space, last } => check_write(truth, op, first, floor, space, *last),
         Done::Shown { .. }
         | Done::Recalled { .. }
@@ -251,6 +260,8 @@ fn check_look(truth: &Truth, look: &Look, floor: &Floor, done: &Done) -> Result<
                 | Done::Begun { .. }
                 | Done::Called { .. }
                 | Done::Joined { .. }
+                | Done::Turned { .. }
+                | Done::Ruled { .. }
                 | Done::Noted
                 | Done::Changed
                 | Done::Run { .. }
@@ -388,4 +399,9 @@ fn protocol(truth: &Truth, seq: StateSeq) -> Option<u32> {
 
 fn is_call(op: &Op) -> bool {
     matches!(op.what, What::Run(RunWork::Call(_)))
+}
+
+/// A turn has an entry only where it changed something, and only once the ledger can be written.
+fn is_turn(op: &Op) -> bool {
+    matches!(op.what, What::Change(Change::Turn(_)))
 }

@@ -17,8 +17,10 @@ use std::fmt;
 
 mod checks;
 mod clock;
+mod dials;
 mod dice;
 mod member;
+mod notebook;
 mod op;
 mod plan;
 mod schedule;
@@ -63,6 +65,13 @@ pub struct Counts {
     pub runs: u64,
     pub rollbacks: u64,
     pub views: u64,
+    /// Entries that turned the dial.
+    pub turns: u64,
+    /// Turns that were in force without the ledger.
+    pub unrecorded: u64,
+    /// Approvals that were decided, and used.
+    pub decided: u64,
+    pub used: u64,
 }
 
 /// A world in which something didn't hold.
@@ -82,8 +91,22 @@ pub fn play(seed: u64, options: &Options) -> Result<Played, Failure> {
 impl Counts {
     /// Adds what happened in another world.
     pub fn add(&mut self, other: &Counts) {
-        let Counts { steps, crashes, done, refused, unknown, entries, records, runs, rollbacks, views } =
-            other;
+        let Counts {
+            steps,
+            crashes,
+            done,
+            refused,
+            unknown,
+            entries,
+            records,
+            runs,
+            rollbacks,
+            views,
+            turns,
+            unrecorded,
+            decided,
+            used,
+        } = other;
         self.steps += steps;
         self.crashes += crashes;
         self.done += done;
@@ -94,6 +117,10 @@ impl Counts {
         self.runs += runs;
         self.rollbacks += rollbacks;
         self.views += views;
+        self.turns += turns;
+        self.unrecorded += unrecorded;
+        self.decided += decided;
+        self.used += used;
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use pinrail_control::dial::Turned;
 use pinrail_control::state::Reader;
 use pinrail_control::{By, CommitError, Control, Idempotency};
 use pinrail_domain::deploy::{Open, TakeBack};
+use pinrail_domain::dial::{Ruling, Turn};
 use pinrail_domain::digest::Digest;
 use pinrail_domain::gate::Judgement;
 use pinrail_domain::id::{
-    AgentName, DeploymentId, Epoch, EventSeq, IngestName, LedgerSeq, RunId, SegmentName, SessionId, StateSeq,
-    TenantId,
+    AgentName, ApprovalId, DeploymentId, Epoch, EventSeq, IngestName, LedgerSeq, RunId, SegmentName,
+    SessionId, StateSeq, TenantId,
 };
 use pinrail_domain::journal::{Recorded, Stamp};
 use pinrail_domain::ledger::Actor;
@@ -20,6 +22,7 @@ use pinrail_store::AnswerKey;
 use crate::setting::name;
 
 mod deployments;
+mod dial;
 mod runs;
 pub(crate) mod state;
 mod summary;
@@ -74,6 +77,13 @@ pub(crate) enum Change {
         id: DeploymentId,
         judgement: Box<Judgement>,
     },
+    /// A person turns the dial.
+    Turn(Turn),
+    /// A person decides about a tool call.
+    Decide {
+        id: ApprovalId,
+        approved: bool,
+    },
 }
 
 /// Works with runs.
@@ -101,6 +111,29 @@ pub(crate) enum RunWork {
     Read {
         run: RunId,
     },
+    /// A tool is about to be called.
+    Authorize {
+        run: Arc<Stamp>,
+        wish: ToolWish,
+    },
+}
+
+/// A tool call.
+#[derive(Clone, Debug)]
+pub(crate) struct ToolWish {
+    pub tool: Tool,
+    pub arguments: usize,
+    /// The caller's own id of it.
+    pub id: Option<String>,
+    /// It stands in an answer, and the gateway asks.
+    pub by_gateway: bool,
+}
+
+/// The tools that there are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tool {
+    Looks,
+    Acts,
 }
 
 /// Writes state.
@@ -186,6 +219,15 @@ pub(crate) enum Done {
     Joined {
         stamp: Stamp,
     },
+    /// The dial was turned.
+    Turned {
+        turned: Turned,
+    },
+    /// Something was decided about a tool call.
+    Ruled {
+        ruling: Ruling,
+        approval: Option<ApprovalId>,
+    },
     Noted,
     Changed,
     Run {
@@ -254,11 +296,19 @@ impl Op {
                 | RunWork::Pause { .. }
                 | RunWork::Resume { .. }
                 | RunWork::Finish { .. }
-                | RunWork::Read { .. },
+                | RunWork::Read { .. }
+                | RunWork::Authorize { .. },
             )
             | What::Read(_)
             | What::Conduct => Vec::new(),
         }
+    }
+
+    /// How often each may happen. A turn that waited too long for the ledger is noted, and recorded again where its entry
+    /// came through all the same and somebody who had not heard of it turned the dial up after that entry: of two turns
+    /// at once the one down stays.
+    pub(crate) fn times_max(&self) -> u32 {
+        if matches!(self.what, What::Change(Change::Turn(_))) { 2 } else { 1 }
     }
 
     pub(crate) fn call_tag(&self) -> String {
@@ -275,6 +325,24 @@ impl Op {
             key: AnswerKey { caller: "open".to_owned(), key: name(&tag) },
             request: Digest::of(tag.as_bytes()),
         })
+    }
+}
+
+impl Tool {
+    pub(crate) const ALL: [Tool; 2] = [Tool::Looks, Tool::Acts];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Tool::Looks => "look_up",
+            Tool::Acts => "issue_refund",
+        }
+    }
+
+    pub(crate) fn has_side_effects(self) -> bool {
+        match self {
+            Tool::Looks => false,
+            Tool::Acts => true,
+        }
     }
 }
 

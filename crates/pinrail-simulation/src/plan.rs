@@ -19,6 +19,8 @@ use crate::op::{Change, Look, NewRun, Op, RunWork, What, Who, Write};
 use crate::setting::{CRITICAL, SETTING, judgement, name};
 use crate::truth::Truth;
 
+mod dial;
+
 /// What is known to those who plan.
 pub(crate) struct Plan<'a> {
     pub dice: &'a mut Dice,
@@ -33,13 +35,15 @@ impl Plan<'_> {
     /// The next operation.
     pub(crate) fn next(&mut self, number: u64) -> Op {
         let what = match self.dice.below(100) {
-            0..=19 => What::Change(self.change(number)),
-            20..=24 => What::Conduct,
-            25..=54 => What::Run(self.run_work()),
-            55..=78 => self.write().map_or_else(|| What::Run(self.create()), What::Write),
+            0..=22 => What::Change(self.change(number)),
+            23..=27 => What::Conduct,
+            28..=57 => What::Run(self.run_work()),
+            58..=79 => self.write().map_or_else(|| What::Run(self.create()), What::Write),
             _ => What::Read(self.look()),
         };
         let can_be_keyed = match &what {
+            // What is in force without the ledger has no answer that could be told again.
+            What::Change(Change::Turn(_)) => false,
             What::Change(_) | What::Write(_) => true,
             What::Run(work) => match work {
                 RunWork::Create(_) | RunWork::Note { .. } => true,
@@ -48,7 +52,8 @@ impl Plan<'_> {
                 | RunWork::Pause { .. }
                 | RunWork::Resume { .. }
                 | RunWork::Finish { .. }
-                | RunWork::Read { .. } => false,
+                | RunWork::Read { .. }
+                | RunWork::Authorize { .. } => false,
             },
             What::Read(_) | What::Conduct => false,
         };
@@ -58,7 +63,12 @@ impl Plan<'_> {
     fn change(&mut self, number: u64) -> Change {
         let world = self.truth.world();
         let lift_hold = self.dice.chance(70);
-        match self.dice.below(18) {
+        if !self.truth.approvals_pending().is_empty() && self.dice.chance(35) {
+            return self.decide();
+        }
+        match self.dice.below(23) {
+            18..=20 => self.turn(),
+            21..=22 => self.decide(),
             12..=14 => self.guide(lift_hold),
             15..=17 => self.judge(lift_hold),
             0..=3 => self.deploy(lift_hold),
@@ -170,12 +180,16 @@ impl Plan<'_> {
     }
 
     fn run_work(&mut self) -> RunWork {
+        if self.truth.approvals_approved().next().is_some() && self.dice.chance(35) {
+            return self.authorize();
+        }
         let any = self.runs.len();
         let recent = self.dice.chance(60);
         let from = if recent { any.saturating_sub(4) } else { 0 };
         let Some(stamp) = self.dice.pick(&self.runs[from..]).map(Arc::clone) else { return self.create() };
         let run = stamp.run;
-        match self.dice.below(16) {
+        match self.dice.below(19) {
+            15..=18 => self.authorize(),
             0..=4 => self.create(),
             5..=7 => RunWork::Call(self.new_run()),
             8 => RunWork::Join { run: stamp },

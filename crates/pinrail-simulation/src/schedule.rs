@@ -59,6 +59,8 @@ pub(crate) enum Mood {
     Free,
     /// None waits; all fail but those to the ledger.
     LedgerOnly,
+    /// None waits, all fail.
+    Away,
 }
 
 struct State {
@@ -92,7 +94,7 @@ impl Schedule {
                 (Mood::Free, _) | (Mood::LedgerOnly, Kind::LedgerRead | Kind::LedgerWrite) => {
                     return Fate::Go;
                 }
-                (Mood::LedgerOnly, Kind::Read | Kind::Write) => return Fate::Away,
+                (Mood::LedgerOnly, Kind::Read | Kind::Write) | (Mood::Away, _) => return Fate::Away,
             }
         }
         self.wait(call, Side::Before).await

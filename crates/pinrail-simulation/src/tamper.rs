@@ -40,6 +40,10 @@ pub enum Tamper {
     ForgetRun,
     /// A run reads as if another deployment had stamped it (I2).
     Restamp,
+    /// Turns of the dial that were in force without the ledger are gone with the process (I9).
+    ForgetTurns,
+    /// An approved call may be made as often as somebody likes.
+    UseAgain,
 }
 
 /// What is done to one world.
@@ -49,7 +53,7 @@ pub(crate) struct Tampering {
 }
 
 impl Tamper {
-    pub const ALL: [Tamper; 11] = [
+    pub const ALL: [Tamper; 13] = [
         Tamper::LoseRecord,
         Tamper::RepeatRecord,
         Tamper::ChangeEntry,
@@ -61,6 +65,8 @@ impl Tamper {
         Tamper::LeaveContextBehind,
         Tamper::ForgetRun,
         Tamper::Restamp,
+        Tamper::ForgetTurns,
+        Tamper::UseAgain,
     ];
 }
 
@@ -131,6 +137,10 @@ impl Tampering {
         };
         let forgotten: Option<Vec<_>> = writes.iter().map(written).collect();
         forgotten.filter(|_| self.what == Some(Tamper::ForgetRun) && self.once())
+    }
+
+    pub(crate) fn uses_again(&self) -> bool {
+        self.what == Some(Tamper::UseAgain)
     }
 
     fn once(&self) -> bool {

@@ -9,16 +9,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pinrail_domain::deployment::{GateVerdict, Pointer};
-use pinrail_domain::id::{AgentName, DeploymentId, Epoch, EventSeq, LedgerSeq, RunId, SegmentName, StateSeq};
+use pinrail_domain::approval::{Approval, Decision, Use};
+use pinrail_domain::deployment::{GateVerdict, Pointer, Status};
+use pinrail_domain::dial::{Caller, Position};
+use pinrail_domain::id::{
+    AgentName, ApprovalId, DeploymentId, Epoch, EventSeq, LedgerSeq, RunId, SegmentName, StateSeq,
+};
 use pinrail_domain::journal::{Event, Recorded, RunStatus, Stamp, Summary};
 use pinrail_domain::ledger::{Body, Entry};
 use pinrail_domain::routes::Via;
 use pinrail_domain::state::{Content, Moment, Op, Operation, Record, Space, StateKey};
+use pinrail_domain::time::Timestamp;
 use pinrail_domain::world::World;
 use pinrail_store::journal::{self, SessionKey, Start};
 use pinrail_store::state::{Appended, Batch, Put};
 
+use crate::checks::segment_of;
+use crate::dials::Dials;
 use crate::setting::{CRITICAL, SETTING};
 
 /// Everything that is true, and every copy of what counted.
@@ -31,6 +38,7 @@ pub(crate) struct Truth {
     pub runs: BTreeMap<RunId, TrueRun>,
     pub bindings: BTreeMap<SessionKey, DeploymentId>,
     pub records: Vec<Record>,
+    pub approvals: BTreeMap<ApprovalId, TrueApproval>,
     /// How often what carries a tag happened.
     tags: BTreeMap<String, u32>,
     pub faults: Vec<String>,
@@ -42,6 +50,16 @@ pub(crate) struct TrueRun {
     pub stamp: Stamp,
     pub events: Vec<Recorded>,
     pub status: RunStatus,
+}
+
+/// An approval as it must be.
+pub(crate) struct TrueApproval {
+    /// The run that asked first, and its own id of the call.
+    pub run: RunId,
+    pub call: Option<String>,
+    expires_at: Timestamp,
+    pub approved: Option<bool>,
+    pub used: Option<Use>,
 }
 
 /// What changed since the last comparison.
@@ -58,6 +76,7 @@ struct Counted {
     committed: BTreeSet<DeploymentId>,
     /// Single records that a cascade took along.
     taken: BTreeSet<StateSeq>,
+    dials: Dials,
 }
 
 impl Truth {
@@ -69,6 +88,7 @@ impl Truth {
             runs: BTreeMap::new(),
             bindings: BTreeMap::new(),
             records: Vec::new(),
+            approvals: BTreeMap::new(),
             tags: BTreeMap::new(),
             faults: Vec::new(),
             touched: Touched::default(),
@@ -95,6 +115,36 @@ impl Truth {
     /// The worlds of an epoch: entries that don't raise it make several.
     pub(crate) fn worlds_of(&self, epoch: Epoch) -> impl Iterator<Item = &World> {
         self.worlds.iter().filter(move |world| world.epoch == epoch)
+    }
+
+    /// Every world from an entry on.
+    pub(crate) fn worlds_since(&self, seq: LedgerSeq) -> impl Iterator<Item = &World> {
+        self.worlds[seq.0 as usize..].iter()
+    }
+
+    /// Where the ledger says that the dial stands now.
+    pub(crate) fn dials(&self) -> &Dials {
+        self.dials_at(self.head())
+    }
+
+    pub(crate) fn dials_at(&self, seq: LedgerSeq) -> &Dials {
+        &self.counted[seq.0 as usize].dials
+    }
+
+    /// Where it stood after each entry from one on.
+    pub(crate) fn dials_since(&self, seq: LedgerSeq) -> impl Iterator<Item = &Dials> {
+        self.counted[seq.0 as usize..].iter().map(|counted| &counted.dials)
+    }
+
+    /// Approvals that nobody has decided.
+    pub(crate) fn approvals_pending(&self) -> Vec<ApprovalId> {
+        let pending = self.approvals.iter().filter(|(_, approval)| approval.approved.is_none());
+        pending.map(|(id, _)| *id).collect()
+    }
+
+    /// Approvals of calls that may be made.
+    pub(crate) fn approvals_approved(&self) -> impl Iterator<Item = &TrueApproval> {
+        self.approvals.values().filter(|approval| approval.approved == Some(true) && approval.used.is_none())
     }
 
     /// Whether the deployment's writes counted for everybody after an entry.
@@ -240,6 +290,40 @@ impl Truth {
         }
     }
 
+    pub(crate) fn asked(&mut self, approval: &Approval) {
+        let Approval { run, call, expires_at, .. } = approval.clone();
+        let new = TrueApproval { run, call, expires_at, approved: None, used: None };
+        if self.approvals.insert(approval.id, new).is_some() {
+            self.faults.push(format!("{} was asked for twice", approval.id));
+        }
+    }
+
+    /// A person decides once, and in time.
+    pub(crate) fn decided(&mut self, id: ApprovalId, decision: &Decision, expires_at: Timestamp) {
+        *self.tags.entry(decision.reason.clone()).or_default() += 1;
+        let known = self.approvals.get_mut(&id);
+        match known {
+            Some(known) if known.approved.is_none() && decision.at < known.expires_at => {
+                known.approved = Some(decision.approved);
+                known.expires_at = known.expires_at.max(expires_at);
+            }
+            Some(_) => self.faults.push(format!("{id} was decided twice or too late: {decision:?}")),
+            None => self.faults.push(format!("{id} was decided and never asked for")),
+        }
+    }
+
+    /// An approved call is made once, and in time.
+    pub(crate) fn used(&mut self, id: ApprovalId, by: Use) {
+        match self.approvals.get_mut(&id) {
+            Some(known)
+                if known.used.is_none() && known.approved == Some(true) && by.at < known.expires_at =>
+            {
+                known.used = Some(by);
+            }
+            Some(_) | None => self.faults.push(format!("{id} was used by {by:?}, and may not be")),
+        }
+    }
+
     fn extend(&mut self, run: RunId, events: &[(pinrail_domain::time::Timestamp, Event)]) {
         let Some(kept) = self.runs.get_mut(&run) else { return };
         for (at, event) in events {
@@ -272,7 +356,7 @@ impl Truth {
             // Whatever was promoted and still counts may answer in its place.
             Via::Dial => self.worlds_of(stamp.epoch).any(|world| {
                 let deployment = world.deployments.get(&stamp.deployment);
-                !world.dials.is_empty() && deployment.is_some_and(|deployment| !deployment.is_rolled_back())
+                deployment.is_some_and(|deployment| matches!(deployment.status, Status::Promoted { .. }))
             }),
             Via::Active | Via::Bucket(_) | Via::Session | Via::Shadow => {
                 self.worlds_of(stamp.epoch).any(points)
@@ -282,6 +366,18 @@ impl Truth {
         let release = releases.and_then(|releases| releases.get(&stamp.agent));
         if !follows || release != Some(&stamp.release) {
             self.faults.push(format!("I3: no route of epoch {} leads to {stamp:?}", stamp.epoch));
+        }
+        self.check_not_off(stamp);
+    }
+
+    /// Nobody begins where the ledger says that the dial is off.
+    fn check_not_off(&mut self, stamp: &Stamp) {
+        let segment = segment_of(&stamp.tenant);
+        let caller = Caller { agent: &stamp.agent, segment: &segment, tenant: &stamp.tenant };
+        let of_epoch = self.worlds.iter().zip(&self.counted).filter(|(world, _)| world.epoch == stamp.epoch);
+        let mut positions = of_epoch.map(|(_, counted)| counted.dials.position(caller));
+        if positions.all(|position| position == Position::Off) {
+            self.faults.push(format!("the dial was off in epoch {}, and {stamp:?} began", stamp.epoch));
         }
     }
 
@@ -300,6 +396,7 @@ impl Truth {
 
 impl Counted {
     fn after(mut self, body: &Body) -> Counted {
+        self.dials.turn(body);
         match body {
             Body::DeploymentPromoted { deployment, .. } => {
                 self.committed.insert(*deployment);

@@ -4,12 +4,14 @@
 //! thing that happens next: an operation begins, one of the calls that wait goes on or fails, time passes, the clock
 //! jumps, a client goes away, or the process dies.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pinrail_control::Control;
-use pinrail_domain::id::{DeploymentId, LedgerSeq};
+use pinrail_domain::id::{ApprovalId, DeploymentId, LedgerSeq};
 use pinrail_domain::journal::Stamp;
+use pinrail_domain::ledger::Body;
 use pinrail_domain::state::Moment;
 use tokio::task::JoinHandle;
 
@@ -17,6 +19,7 @@ use crate::checks::{self, Fault, Floor};
 use crate::clock::{JumpingClock, SeededEntropy};
 use crate::dice::Dice;
 use crate::member::Member;
+use crate::notebook::{Noted, Paper};
 use crate::op::{Done, Op, Told};
 use crate::plan::Plan;
 use crate::schedule::{Call, Fate, Kind, Mood, Schedule, Side};
@@ -24,8 +27,9 @@ use crate::setting::SETTING;
 use crate::store::{Breaking, now};
 use crate::tamper::Tampering;
 use crate::trace::Trace;
-use crate::{Counts, Failure, Options, Played};
+use crate::{Counts, Failure, Options, Played, Tamper};
 
+mod dial;
 mod life;
 mod quiet;
 
@@ -37,6 +41,8 @@ struct World {
     schedule: Arc<Schedule>,
     clock: Arc<JumpingClock>,
     entropy: Arc<SeededEntropy>,
+    /// What the control plane keeps without the store.
+    paper: Arc<Paper>,
     trace: Trace,
     counts: Counts,
     /// What nobody may be shown less than.
@@ -54,6 +60,10 @@ struct World {
     fills: Vec<u64>,
     /// What the last probe saw: where nothing changed since, another one would see the same.
     probed: Option<(Moment, LedgerSeq)>,
+    /// What stood on the paper at the last look, and how long the ledger was then.
+    noted: (Vec<Noted>, LedgerSeq),
+    /// Approvals that somebody was told are used.
+    used: BTreeSet<ApprovalId>,
 }
 
 /// How this world breaks.
@@ -80,6 +90,7 @@ struct Flight {
     op: Op,
     attempt: u32,
     floor: Floor,
+    since: tokio::time::Instant,
     work: JoinHandle<Told>,
 }
 
@@ -126,6 +137,7 @@ impl World {
             schedule,
             clock: Arc::new(JumpingClock::new()),
             entropy,
+            paper: Arc::new(Paper::new(options.tamper == Some(Tamper::ForgetTurns))),
             trace: Trace::new(options.keep_all),
             counts: Counts::default(),
             floor: Floor::default(),
@@ -138,6 +150,8 @@ impl World {
             members: vec![Member::default(), Member::default()],
             fills: vec![0, 0],
             probed: None,
+            noted: (Vec::new(), LedgerSeq(0)),
+            used: BTreeSet::new(),
         };
         world.set_the_stage();
         world
@@ -213,13 +227,14 @@ impl World {
         let again = if attempt > 1 { " again" } else { "" };
         self.trace.say(&format_args!("{}{again}: {}", op.tag(), op.what.summary()));
         let work = tokio::spawn(op.clone().carry_out(control.clone()));
-        self.flights.push(Flight { op, attempt, floor: self.floor.clone(), work });
+        let floor = Floor { notes: self.paper.notes(), ..self.floor.clone() };
+        self.flights.push(Flight { op, attempt, floor, since: tokio::time::Instant::now(), work });
     }
 
     /// Takes in what those were told who were answered.
     async fn land(&mut self) -> Result<(), Fault> {
         while let Some(place) = self.flights.iter().position(|flight| flight.work.is_finished()) {
-            let Flight { op, attempt, floor, work } = self.flights.remove(place);
+            let Flight { op, attempt, floor, work, since: _ } = self.flights.remove(place);
             let told = match work.await {
                 Ok(told) => told,
                 Err(error) if error.is_cancelled() => {
@@ -230,7 +245,10 @@ impl World {
                 Err(error) => return Err(format!("{} panicked: {error}", op.tag())),
             };
             self.trace.say(&format_args!("{} -> {}", op.tag(), told.summary()));
-            checks::check_told(&self.store.truth(), &op, attempt == 1, &floor, &told)?;
+            let notes = self.paper.notes();
+            checks::check_told(&self.store.truth(), &op, attempt == 1, &floor, &notes, &told)?;
+            self.check_use(&op, &told)?;
+            self.learn_turn(&op, &told);
             match told {
                 Told::Done(done) => self.learn(done),
                 Told::Refused(_) => self.counts.refused += 1,
@@ -265,7 +283,13 @@ impl World {
                     self.moments.push(at);
                 }
             }
-            Done::Called { .. } | Done::Joined { .. } | Done::Noted | Done::Changed | Done::Run { .. } => {}
+            Done::Called { .. }
+            | Done::Joined { .. }
+            | Done::Turned { .. }
+            | Done::Ruled { .. }
+            | Done::Noted
+            | Done::Changed
+            | Done::Run { .. } => {}
         }
     }
 
@@ -311,13 +335,18 @@ impl World {
         checks::check_snapshot(&snapshot, &truth, &self.floor)?;
         self.floor.rise(snapshot.world.head.seq, snapshot.world.epoch);
         drop(truth);
+        self.check_dial(&snapshot)?;
         self.check_members()?;
         if self.temper.probes { self.probe(control) } else { Ok(()) }
     }
 
     fn counted(&self) -> Counts {
         let truth = self.store.truth();
+        let turns = truth.entries.iter().filter(|entry| matches!(entry.body, Body::DialSet { .. }));
         Counts {
+            turns: turns.count() as u64,
+            decided: truth.approvals.values().filter(|approval| approval.approved.is_some()).count() as u64,
+            used: truth.approvals.values().filter(|approval| approval.used.is_some()).count() as u64,
             entries: truth.entries.len() as u64,
             records: truth.records.len() as u64,
             runs: truth.runs.len() as u64,

@@ -36,7 +36,20 @@ fn ten_thousand_worlds() {
         panic!("{} worlds failed: {seeds:?}\n{first}", failures.len());
     }
     // Worlds in which little happens would prove little.
-    let Counts { crashes, done, unknown, records, runs, rollbacks, views, .. } = counts;
+    let Counts {
+        crashes,
+        done,
+        unknown,
+        records,
+        runs,
+        rollbacks,
+        views,
+        turns,
+        unrecorded,
+        decided,
+        used,
+        ..
+    } = counts;
     for (what, number, least) in [
         ("crashes", crashes, WORLDS),
         ("operations done", done, 15 * WORLDS),
@@ -45,6 +58,10 @@ fn ten_thousand_worlds() {
         ("runs", runs, 4 * WORLDS),
         ("rollbacks", rollbacks, 2 * WORLDS),
         ("views compared", views, 50 * WORLDS),
+        ("turns of the dial", turns, WORLDS),
+        ("turns without the ledger", unrecorded, WORLDS),
+        ("approvals decided", decided, WORLDS / 10),
+        ("approvals used", used, WORLDS / 50),
     ] {
         assert!(number >= least, "only {number} {what}; {counts:?}");
     }
@@ -72,6 +89,8 @@ fn every_broken_rule_is_found_out() {
             }
             Tamper::ForgetRun => check(tamper, &["I9"]),
             Tamper::Restamp => check(tamper, &["I2"]),
+            Tamper::ForgetTurns => check(tamper, &["I9"]),
+            Tamper::UseAgain => check(tamper, &["op-", "I9"]),
         }
     }
 }

@@ -7,7 +7,7 @@ use pinrail_domain::id::GateId;
 
 use crate::setting::{CRITICAL, SETTING};
 
-use super::{Change, Done, Op, Told, committed};
+use super::{Change, Done, Op, Told, committed, dial};
 
 impl Op {
     pub(super) async fn change(&self, control: &Control, change: &Change) -> Told {
@@ -36,6 +36,8 @@ impl Op {
                 let judged = control.judge_gate(by, agent, gate, judgement).await;
                 committed(judged, |seq, _| Done::Lifted { seq })
             }
+            Change::Turn(turn) => dial::turn(control, by, turn).await,
+            Change::Decide { id, approved } => dial::decide(control, by, *id, *approved).await,
             Change::LiftHold { agent, segment } => {
                 committed(control.lift_hold(by, agent, segment).await, |seq, _| Done::Lifted { seq })
             }

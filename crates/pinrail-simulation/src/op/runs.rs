@@ -53,6 +53,7 @@ impl Op {
                 changed(finished, Done::Changed)
             }
             RunWork::Read { run } => read(control, *run).await,
+            RunWork::Authorize { run, wish } => super::dial::authorize(control, run, wish).await,
         }
     }
 

@@ -41,6 +41,11 @@ impl Done {
             Done::Lifted { seq } => format!("lifted by entry {seq}"),
             Done::Begun { stamp, replayed } => format!("{}{}", stamped(stamp), again(*replayed)),
             Done::Called { stamp } | Done::Joined { stamp } => stamped(stamp),
+            Done::Turned { turned } => {
+                let pinrail_control::dial::Turned { epoch, changed, recorded } = turned;
+                format!("epoch {epoch}, changed: {changed}, recorded: {recorded}")
+            }
+            Done::Ruled { ruling, approval } => format!("{} by {approval:?}", ruling.as_str()),
             Done::Noted | Done::Changed => "done".to_owned(),
             Done::Run { stamp, events } => format!("{} with {} events", stamped(stamp), events.len()),
             Done::Wrote { space, last } => format!("record {last} of {space}"),
@@ -80,6 +85,11 @@ impl Change {
             Change::Judge { id, judgement } => {
                 format!("a gate of {id} ends {}", judgement.verdict.as_str())
             }
+            Change::Turn(turn) => {
+                let release = turn.release.map(|release| release.short());
+                format!("turn {} to {} {release:?}", turn.place, turn.position)
+            }
+            Change::Decide { id, approved } => format!("decide {id}: {approved}"),
             Change::LiftHold { agent, segment } => format!("lift hold of {agent}/{segment}"),
         }
     }
@@ -96,6 +106,7 @@ impl RunWork {
             RunWork::Resume { run } => format!("resume {run}"),
             RunWork::Finish { run } => format!("finish {run}"),
             RunWork::Read { run } => format!("read {run}"),
+            RunWork::Authorize { run, wish } => format!("ask for {wish:?} in {}", run.run),
         }
     }
 }

@@ -13,7 +13,14 @@ use crate::schedule::Call;
 #[async_trait]
 impl Approvals for Breaking {
     async fn approval_ask(&self, approval: Approval) -> Result<Asked, StoreError> {
-        self.through(Call::write("approval_ask"), || now(self.memory.approval_ask(approval))).await
+        let ask = || {
+            let asked = now(self.memory.approval_ask(approval.clone()))?;
+            if asked == Asked::New {
+                self.truth().asked(&approval);
+            }
+            Ok(asked)
+        };
+        self.through(Call::write("approval_ask"), ask).await
     }
 
     async fn approval_decide(
@@ -23,12 +30,23 @@ impl Approvals for Breaking {
         expires_at: Timestamp,
         answer: Option<Answer>,
     ) -> Result<Approval, DecideError> {
-        let decide = || now(self.memory.approval_decide(id, decision, expires_at, answer));
+        let decide = || {
+            let decided = now(self.memory.approval_decide(id, decision.clone(), expires_at, answer))?;
+            self.truth().decided(id, &decision, expires_at);
+            Ok(decided)
+        };
         self.through(Call::write("approval_decide"), decide).await
     }
 
     async fn approval_use(&self, id: ApprovalId, by: Use) -> Result<bool, StoreError> {
-        self.through(Call::write("approval_use"), || now(self.memory.approval_use(id, by))).await
+        let take = || {
+            let may = now(self.memory.approval_use(id, by))?;
+            if may {
+                self.truth().used(id, by);
+            }
+            Ok(may || self.tampering.uses_again())
+        };
+        self.through(Call::write("approval_use"), take).await
     }
 
     async fn approval_get(&self, id: ApprovalId) -> Result<Option<Approval>, StoreError> {

@@ -39,6 +39,7 @@ impl World {
         self.check_quiet(&control).await?;
         if last {
             self.take_everything_back(&control).await?;
+            self.turn_off_without_store(&control).await?;
         }
         control.drain().await;
         self.check_step(Some(&control))?;
@@ -70,7 +71,7 @@ impl World {
             entropy: Arc::clone(&self.entropy) as Arc<dyn pinrail_domain::time::Entropy>,
             catalogue: SETTING.catalogue.clone(),
             vectors_folder: None,
-            notebook: None,
+            notebook: Some(Arc::clone(&self.paper) as Arc<dyn pinrail_control::dial::Notebook>),
         };
         let opening = tokio::spawn(Control::open(options));
         for _ in 0..OPEN_STEPS_MAX {
@@ -151,13 +152,15 @@ impl World {
         self.temper.outage = 0;
         self.schedule.set_mood(Mood::Free);
         for _ in 0..100 {
+            let recorded = control.dials_unrecorded().is_empty();
             for _ in self.schedule.waiting() {
                 self.schedule.release(0, crate::schedule::Fate::Go);
             }
             tokio::time::sleep(Duration::from_millis(300)).await;
             self.land().await?;
             self.check_step(Some(control))?;
-            if self.flights.is_empty() && self.schedule.waiting().is_empty() {
+            // The store is back, so what the ledger doesn't hold gets there, and everybody hears of it.
+            if recorded && self.flights.is_empty() && self.schedule.waiting().is_empty() {
                 return Ok(());
             }
         }

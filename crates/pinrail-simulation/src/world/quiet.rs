@@ -63,7 +63,7 @@ impl World {
         }
         for op in &self.begun {
             let truth = self.store.truth();
-            if let Some(tag) = op.tags().iter().find(|tag| truth.times(tag) > 1) {
+            if let Some(tag) = op.tags().iter().find(|tag| truth.times(tag) > op.times_max()) {
                 return Err(format!("I8: {tag} happened {} times", truth.times(tag)));
             }
         }
@@ -152,7 +152,8 @@ impl World {
         let op = Op { number: self.next_number, keyed: false, what: What::Run(run) };
         let told = op.clone().carry_out(control.clone()).await;
         self.trace.say(&format_args!("{}: {} -> {}", op.tag(), op.what.summary(), told.summary()));
-        checks::check_told(&self.store.truth(), &op, true, &self.floor, &told)?;
+        let notes = self.paper.notes();
+        checks::check_told(&self.store.truth(), &op, true, &self.floor, &notes, &told)?;
         settle().await;
         Ok(matches!(told, Told::Done(_)))
     }

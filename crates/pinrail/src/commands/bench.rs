@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::output::table::table;
 use crate::output::{Output, talk};
 
+mod dial;
 mod drift;
 mod gateway;
 mod journal;
@@ -33,6 +34,7 @@ mod upstream;
   pinrail bench journal --dir /srv/pinrail    durable appends on the disk that will be used
   pinrail bench search --graph                searches in a view, with graphs too
   pinrail bench drift --models 200            how soon a swapped checkpoint is found, and false alarms
+  pinrail bench dial --quick                  how soon a turn of the dial is everywhere, and its cost
   pinrail bench stats --seeds 10000           how soon harm is found in a canary, how often a gate lets it pass
 
 The gateway's baseline is nginx (`proxy_pass`, 1 worker, keep-alive); without an nginx in PATH that column is left out.
@@ -85,10 +87,12 @@ enum Scenario {
     Stats,
     /// How soon border prompts find a swapped checkpoint, and that quiet days raise nothing
     Drift,
+    /// How soon a turn of the dial is everywhere, and what a dial costs each request
+    Dial,
 }
 
 /// In the order in which they are measured.
-const SCENARIOS: [Scenario; 10] = [
+const SCENARIOS: [Scenario; 11] = [
     Scenario::Resolve,
     Scenario::Journal,
     Scenario::Rollback,
@@ -99,6 +103,7 @@ const SCENARIOS: [Scenario; 10] = [
     Scenario::Rollouts,
     Scenario::Stats,
     Scenario::Drift,
+    Scenario::Dial,
 ];
 
 /// One line of the table.
@@ -176,6 +181,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::Rollouts => runtime.block_on(rollouts::measure(&bench, args.rollouts))?,
             Scenario::Stats => stats::measure(&bench, args.stats)?,
             Scenario::Drift => runtime.block_on(drift::measure(&bench, args.drift))?,
+            Scenario::Dial => runtime.block_on(dial::measure(&bench))?,
         });
     }
     show(&rows, out)?;

@@ -3,14 +3,14 @@
 
 use std::net::Ipv4Addr;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use memchr::memmem::Finder;
 use pinrail_api::deployments::Flip;
@@ -18,13 +18,14 @@ use pinrail_api::members::{EpochReport, Registered};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use super::process::{self, Process};
 use super::{Bench, Row, quantile};
 
 /// Members that follow.
-const MEMBERS: usize = 100;
+pub(super) const MEMBERS: usize = 100;
 /// Rollbacks measured.
 const MEASURED: usize = 200;
 /// The budget for the last of them to acknowledge.
@@ -35,8 +36,11 @@ const LOOK: Duration = Duration::from_millis(5);
 const LOOKS_MAX: u32 = 2_000;
 const AGENT: &str = "bench";
 
+/// A member's acknowledgement of an epoch, and when the server had taken it in.
+pub(super) type Heard = UnboundedSender<(u64, Instant)>;
+
 /// A connection of its own, kept open.
-struct Line(SendRequest<Full<Bytes>>);
+pub(super) struct Line(SendRequest<Full<Bytes>>);
 
 pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let folder = bench.folder()?;
@@ -51,13 +55,7 @@ pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     process::listening(port).await?;
     let mut operator = Line::open(port).await?;
     let releases = set_up(&mut operator).await?;
-    let mut members = JoinSet::new();
-    for n in 0..MEMBERS {
-        let (mut acks, events) = (Line::open(port).await?, Line::open(port).await?);
-        let wish = json!({ "name": format!("member-{n}"), "kind": "worker", "lease_ms": 300_000 });
-        let me: Registered = acks.post("members", &wish).await?;
-        members.spawn(follow(acks, events, me));
-    }
+    let mut members = register(port, None).await?;
     let (mut last, mut each) = (Vec::new(), Vec::new());
     for _ in 0..MEASURED {
         let report = take_back(&mut operator, &releases).await?;
@@ -76,6 +74,18 @@ pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
             .against(format!("{half} µs half of them, p50"))
             .budget("p99 ≤ 50 ms", p99 <= LAST_US),
     ])
+}
+
+/// Members that follow the epoch, and tell of each that they acknowledged.
+pub(super) async fn register(port: u16, heard: Option<Heard>) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
+    let mut members = JoinSet::new();
+    for n in 0..MEMBERS {
+        let (mut acks, events) = (Line::open(port).await?, Line::open(port).await?);
+        let wish = json!({ "name": format!("member-{n}"), "kind": "worker", "lease_ms": 300_000 });
+        let me: Registered = acks.post("members", &wish).await?;
+        members.spawn(follow(acks, events, me, heard.clone()));
+    }
+    Ok(members)
 }
 
 /// An agent with something active and something to try; returns the release to try.
@@ -120,7 +130,12 @@ async fn settled(operator: &mut Line, epoch: u64) -> anyhow::Result<EpochReport>
 }
 
 /// A member: acknowledges every epoch that the stream brings.
-async fn follow(mut acks: Line, mut events: Line, me: Registered) -> anyhow::Result<()> {
+async fn follow(
+    mut acks: Line,
+    mut events: Line,
+    me: Registered,
+    heard: Option<Heard>,
+) -> anyhow::Result<()> {
     let mut stream = events.send("GET", &me.watch, None).await?;
     let id = Finder::new("\nid: ");
     let path = format!("members/{}/ack", me.member);
@@ -131,12 +146,15 @@ async fn follow(mut acks: Line, mut events: Line, me: Registered) -> anyhow::Res
         let digits = data[at + id.needle().len()..].split(|byte| !byte.is_ascii_digit()).next();
         let epoch: u64 = std::str::from_utf8(digits.unwrap_or_default())?.parse()?;
         let _: Value = acks.post(&path, &json!({ "epoch": epoch, "generation": me.generation })).await?;
+        if let Some(heard) = &heard {
+            heard.send((epoch, process::now()))?;
+        }
     }
     Ok(())
 }
 
 impl Line {
-    async fn open(port: u16) -> anyhow::Result<Line> {
+    pub(super) async fn open(port: u16) -> anyhow::Result<Line> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -144,15 +162,15 @@ impl Line {
         Ok(Line(sender))
     }
 
-    async fn post<T: DeserializeOwned>(&mut self, path: &str, body: &Value) -> anyhow::Result<T> {
+    pub(super) async fn post<T: DeserializeOwned>(&mut self, path: &str, body: &Value) -> anyhow::Result<T> {
         self.ask("POST", path, Some(body)).await
     }
 
-    async fn put<T: DeserializeOwned>(&mut self, path: &str, body: &Value) -> anyhow::Result<T> {
+    pub(super) async fn put<T: DeserializeOwned>(&mut self, path: &str, body: &Value) -> anyhow::Result<T> {
         self.ask("PUT", path, Some(body)).await
     }
 
-    async fn ask<T: DeserializeOwned>(
+    pub(super) async fn ask<T: DeserializeOwned>(
         &mut self,
         method: &str,
         path: &str,
@@ -162,7 +180,40 @@ impl Line {
         Ok(serde_json::from_slice(&answer)?)
     }
 
-    async fn send(&mut self, method: &str, path: &str, body: Option<&Value>) -> anyhow::Result<Incoming> {
+    pub(super) async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Incoming> {
+        let response = self.request(method, path, body).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response.into_body());
+        }
+        let said = response.into_body().collect().await?.to_bytes();
+        anyhow::bail!("{method} {path} was answered {status}: {}", String::from_utf8_lossy(&said))
+    }
+
+    /// Asks, reads the answer to its end, and says only how it was answered.
+    pub(super) async fn status(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<StatusCode> {
+        let response = self.request(method, path, Some(body)).await?;
+        let status = response.status();
+        response.into_body().collect().await?;
+        Ok(status)
+    }
+
+    async fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Response<Incoming>> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = Request::builder()
             .method(method)
@@ -171,12 +222,6 @@ impl Line {
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))?;
         self.0.ready().await?;
-        let response = self.0.send_request(request).await?;
-        let status = response.status();
-        if status.is_success() {
-            return Ok(response.into_body());
-        }
-        let said = response.into_body().collect().await?.to_bytes();
-        anyhow::bail!("{method} {path} was answered {status}: {}", String::from_utf8_lossy(&said))
+        Ok(self.0.send_request(request).await?)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::time::Duration;
 
 use pinrail_domain::agent::{AgentSpec, Segment};
 use pinrail_domain::assign::Salt;
@@ -17,38 +18,49 @@ use super::{Bench, Row, process};
 
 /// Agents in the world that is asked.
 const AGENTS: u64 = 500;
+/// The agent that is asked for.
+pub(super) const ASKED: &str = "agent-250";
 const ASKED_AT_ONCE: u32 = 100_000;
 /// The budget, in nanoseconds.
-const BUDGET_NS: f64 = 1_000.0;
+pub(super) const BUDGET_NS: f64 = 1_000.0;
 
 pub fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     let routes = Routes::of(&world()?);
-    let agent = "agent-250";
-    let attributes = BTreeMap::from([("plan".to_owned(), "free".to_owned())]);
-    let tenant = TenantId::shared();
-    let units: Vec<String> = (0..1_024).map(|n| format!("session-{n}")).collect();
-    let ask = |unit: &str, bound| {
-        let question = Question { tenant: &tenant, attributes: &attributes, unit, bound, parent: None };
-        black_box(routes.resolve(black_box(agent), question)).map(|decision| decision.target.deployment)
-    };
     let mut rows = Vec::new();
     for (what, bound) in
         [("by bucket, 8 segments, 500 agents", None), ("a bound session", Some(DeploymentId(501)))]
     {
-        let (mut asked, start) = (0_u64, process::now());
-        while start.elapsed() < bench.seconds / 5 {
-            for n in 0..ASKED_AT_ONCE {
-                ask(&units[n as usize % units.len()], bound)?;
-            }
-            asked += u64::from(ASKED_AT_ONCE);
-        }
-        let ns = start.elapsed().as_nanos() as f64 / asked as f64;
+        let ns = resolved_ns(&routes, bound, bench.seconds / 5)?;
         rows.push(Row::new("resolve", what, format!("{ns:.0} ns")).budget("≤ 1 µs", ns <= BUDGET_NS));
     }
     Ok(rows)
 }
 
-fn world() -> anyhow::Result<World> {
+/// How long one answer takes, in nanoseconds.
+pub(super) fn resolved_ns(
+    routes: &Routes,
+    bound: Option<DeploymentId>,
+    lasts: Duration,
+) -> anyhow::Result<f64> {
+    let attributes = BTreeMap::from([("plan".to_owned(), "free".to_owned())]);
+    let tenant = TenantId::shared();
+    let units: Vec<String> = (0..1_024).map(|n| format!("session-{n}")).collect();
+    let ask = |unit: &str, bound| {
+        let question = Question { tenant: &tenant, attributes: &attributes, unit, bound, parent: None };
+        black_box(routes.resolve(black_box(ASKED), question)).map(|decision| decision.target.deployment)
+    };
+    let (mut asked, start) = (0_u64, process::now());
+    while start.elapsed() < lasts {
+        for n in 0..ASKED_AT_ONCE {
+            ask(&units[n as usize % units.len()], bound)?;
+        }
+        asked += u64::from(ASKED_AT_ONCE);
+    }
+    Ok(start.elapsed().as_nanos() as f64 / asked as f64)
+}
+
+/// Agents in eight segments, each with something active and a candidate.
+pub(super) fn world() -> anyhow::Result<World> {
     let mut world = World::default();
     let segment = |n: u32| -> anyhow::Result<Segment> {
         Ok(Segment {

@@ -1,4 +1,5 @@
-//! The fixed upstream that every proxy is measured on: 694 bytes of answer, or 36 chunks of a stream.
+//! The fixed upstream that every proxy is measured on: 694 bytes of answer, or 36 chunks of a stream. A request with
+//! tools is answered with calls of two of them, also of one that it doesn't offer.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
@@ -17,6 +18,9 @@ use super::process;
 
 /// Content chunks of a stream, the first and last included.
 pub const CHUNKS: usize = 36;
+/// The tools that it calls: one that reads and one that acts.
+pub const LOOKS: &str = "look_up";
+pub const ACTS: &str = "issue_refund";
 /// What comes before a chunk's own time.
 pub const OWN_TIME: &str = "\"system_fingerprint\":\"own_us=";
 /// Between two chunks: the timer's resolution, about a thousand tokens a second.
@@ -27,12 +31,12 @@ const ANSWER_BYTES: usize = 694;
 /// Answers until it is killed.
 pub async fn serve(port: u16) -> anyhow::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-    let whole = answer();
+    let (whole, calling) = (answer(), calling());
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let whole = whole.clone();
-        let service = service_fn(move |request| reply(request, whole.clone()));
+        let (whole, calling) = (whole.clone(), calling.clone());
+        let service = service_fn(move |request| reply(request, whole.clone(), calling.clone()));
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new();
             // A client that hangs up ends its connection and nothing else.
@@ -44,16 +48,18 @@ pub async fn serve(port: u16) -> anyhow::Result<()> {
 async fn reply(
     request: Request<Incoming>,
     whole: Bytes,
+    calling: Bytes,
 ) -> Result<Response<BoxBody<Bytes, Infallible>>, hyper::Error> {
     let body = request.into_body().collect().await?.to_bytes();
     let streams = memchr::memmem::find(&body, b"\"stream\":true").is_some();
+    let calls = memchr::memmem::find(&body, b"\"tools\":[").is_some();
     let (kind, body) = if streams {
         let asked_us = process::unix_us();
         // A pause before each chunk: a model's tokens come one by one, and each is a write of its own.
         let frames = futures_util::stream::unfold(0, move |n| async move {
             tokio::time::sleep(PAUSE).await;
             let chunk = match n {
-                0..CHUNKS => chunk(n, asked_us),
+                0..CHUNKS => chunk(n, calls, asked_us),
                 CHUNKS => Bytes::from_static(b"data: [DONE]\n\n"),
                 _ => return None,
             };
@@ -61,7 +67,7 @@ async fn reply(
         });
         ("text/event-stream", StreamBody::new(frames).boxed())
     } else {
-        ("application/json", Full::new(whole).boxed())
+        ("application/json", Full::new(if calls { calling } else { whole }).boxed())
     };
     let response = Response::builder().header("content-type", kind).body(body);
     Ok(response.expect("fixed headers are valid"))
@@ -73,11 +79,46 @@ fn answer() -> Bytes {
     Bytes::from(format!("{head}{}{tail}", "x".repeat(ANSWER_BYTES - head.len() - tail.len())))
 }
 
-/// A content chunk. Its fingerprint says how long the upstream itself has taken so far, in microseconds: what a
+/// An answer of about the same length that calls both tools.
+fn calling() -> Bytes {
+    let head = r#"{"id":"chatcmpl-1","object":"chat.completion","created":1767225600,"model":"sim-1-2026-01-15","system_fingerprint":"fp_1","choices":[{"index":0,"message":{"role":"assistant","content":""#;
+    let tail = format!(
+        r#"","tool_calls":[{},{}]}},"logprobs":null,"finish_reason":"tool_calls"}}],"usage":{{"prompt_tokens":42,"completion_tokens":64,"total_tokens":106}}}}"#,
+        call("call_1", LOOKS),
+        call("call_2", ACTS)
+    );
+    Bytes::from(format!("{head}{}{tail}", "x".repeat(ANSWER_BYTES.saturating_sub(head.len() + tail.len()))))
+}
+
+fn call(id: &str, tool: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","type":"function","function":{{"name":"{tool}","arguments":"{{\"order\":812}}"}}}}"#
+    )
+}
+
+/// The pieces of the calls that a stream ends with: each call's name and then its arguments.
+fn piece(n: usize) -> Option<String> {
+    let from = CHUNKS - 5;
+    let index = n.checked_sub(from)? / 2;
+    let tool = *[LOOKS, ACTS].get(index)?;
+    let inside = match (n - from).is_multiple_of(2) {
+        true => format!(
+            r#""id":"call_{}","type":"function","function":{{"name":"{tool}","arguments":""}}"#,
+            index + 1
+        ),
+        false => r#""function":{"arguments":"{\"order\":812}"}"#.to_owned(),
+    };
+    Some(format!(r#"{{"tool_calls":[{{"index":{index},{inside}}}]}}"#))
+}
+
+/// A content chunk, or where `calls` a piece of a call at the end. Its fingerprint says how long the upstream itself has taken so far, in microseconds: what a
 /// client waited beyond that, the way took.
-fn chunk(n: usize, asked_us: u64) -> Bytes {
-    let (delta, finish) =
-        if n + 1 < CHUNKS { (r#"{"content":"word "}"#, "null") } else { ("{}", r#""stop""#) };
+fn chunk(n: usize, calls: bool, asked_us: u64) -> Bytes {
+    let (delta, finish) = match (n + 1 < CHUNKS, piece(n).filter(|_| calls)) {
+        (true, Some(piece)) => (piece, "null"),
+        (true, None) => (r#"{"content":"word "}"#.to_owned(), "null"),
+        (false, _) => ("{}".to_owned(), if calls { r#""tool_calls""# } else { r#""stop""# }),
+    };
     let own_us = process::unix_us().saturating_sub(asked_us);
     Bytes::from(format!(
         "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\
