@@ -7,11 +7,15 @@ use super::play::{judge, manifest, share};
 use super::*;
 use crate::agent::Segment;
 use crate::deploy::{Open, Traffic};
+use crate::dial::{Place, Position};
 use crate::digest::Digest;
-use crate::id::{DeploymentId, TenantId};
+use crate::drift::{Sign, Subject};
+use crate::id::{DeploymentId, McpServerName, TenantId};
 use crate::key::{Scope, Tenants, Token};
 use crate::ledger::{Actor, Draft};
+use crate::mcp::McpServerSpec;
 use crate::provider::ProviderSpec;
+use crate::state::view::Ranges;
 use crate::tier::Tier;
 
 /// The file's shape.
@@ -83,7 +87,8 @@ fn expected(world: &World) -> Expected {
     }
 }
 
-/// A provider, an agent with a segment, a key, two releases, a deployment and a canary that is taken back.
+/// A provider, an agent with a segment, a key, two releases, a deployment and a canary that is taken back;
+/// then what was watched.
 fn story() -> (World, Vec<Entry>) {
     let support: AgentName = "support".parse().unwrap();
     let token = Token::from_random(&[0xab; 38]);
@@ -144,7 +149,104 @@ fn story() -> (World, Vec<Entry>) {
         vec![deploy::roll_back(&teller.world, canary, &deploy::TakeBack::default()).unwrap()],
     );
     assert_eq!(canary, DeploymentId(2));
+    watched(&mut teller, &support, &old);
     (teller.world, teller.entries)
+}
+
+/// What was watched since: a swapped model, tools of a server, the dial; and a return to a deployment that is named.
+fn watched(teller: &mut Teller, support: &AgentName, old: &Manifest) {
+    let server: McpServerName = "desk".parse().unwrap();
+    let spec: McpServerSpec = serde_json::from_value(
+        json!({ "url": "https://tools.example.com/mcp", "headers_env": { "authorization": "DESK" } }),
+    )
+    .unwrap();
+    teller.tell("their tools", vec![Body::McpServerPut { server: server.clone(), spec }]);
+    let catalogue = Body::CatalogueUpdated {
+        catalogue: Digest::of(b"catalogue"),
+        source: "the provider's own list".to_owned(),
+        added: 2,
+        changed: 1,
+        removed: 0,
+    };
+    teller.tell("as they say today", vec![catalogue]);
+    let model = Subject::Model { provider: "p".parse().unwrap(), snapshot: "m-2026-01-01".to_owned() };
+    let tools = Subject::Tools { server: server.clone(), pin: Digest::of(b"pin") };
+    let found = |subject: &Subject, sign: Sign, what: &str, evidence: Option<Digest>| Body::DriftFound {
+        subject: subject.clone(),
+        sign,
+        what: what.to_owned(),
+        evidence,
+    };
+    let served = Sign::Served { served: "m-2026-03-01".to_owned() };
+    teller.tell("", vec![found(&model, served, "p answers for m-2026-01-01 with m-2026-03-01", None)]);
+    let changed = Sign::Tools {
+        changed: vec!["refund".to_owned()],
+        added: vec!["wipe".to_owned()],
+        removed: Vec::new(),
+        identity: None,
+    };
+    let evidence = Some(Digest::of(b"listed"));
+    teller.tell("", vec![found(&tools, changed, "desk changed refund and added wipe", evidence)]);
+    let finding = teller.world.head.seq;
+    teller.tell("pinned anew", vec![Body::DriftCleared { finding }]);
+    let place = Place {
+        agent: Some(support.clone()),
+        segment: Some("beta".parse().unwrap()),
+        tenant: Some("acme".parse().unwrap()),
+        tool: None,
+    };
+    let dial = |place: &Place, position, release, text: Option<&str>| Body::DialSet {
+        place: place.clone(),
+        position,
+        release,
+        text: text.map(str::to_owned),
+    };
+    let tool = Place { tool: Some("refund".parse().unwrap()), ..Place::default() };
+    teller.tell("odd refunds", vec![dial(&tool, Position::Supervised, None, None)]);
+    let to = Some(old.id().unwrap());
+    teller.tell("slow", vec![dial(&place, Position::Fallback, to, None)]);
+    teller.tell("slower", vec![dial(&place, Position::Canned, None, Some("Zurück um zwölf."))]);
+    teller.tell("mended", vec![dial(&place, Position::Full, None, None)]);
+    return_to_a_named_one(teller, support);
+    teller.tell("moved away", vec![Body::McpServerRemoved { server }]);
+}
+
+/// Two releases are promoted, the second is taken back to the first deployment, and nobody needs it any more.
+fn return_to_a_named_one(teller: &mut Teller, support: &AgentName) {
+    let mut last = None;
+    for snapshot in ["m-2026-04-01", "m-2026-05-01"] {
+        let manifest = manifest(snapshot);
+        let release = manifest.id().unwrap();
+        let created = Body::ReleaseCreated {
+            release,
+            agent: support.clone(),
+            manifest: Box::new(manifest),
+            identity: "pinned".to_owned(),
+            model_override: None,
+        };
+        teller.tell("release create", vec![created]);
+        let wish = Open {
+            releases: [(support.clone(), release)].into(),
+            segment: SegmentName::default_segment(),
+            traffic: Traffic::Canary(Share::NONE),
+            lift_hold: true,
+        };
+        let (id, bodies) = deploy::open(&teller.world, &wish, Salt(7), judge, Timestamp(0)).unwrap();
+        teller.tell("the next one", bodies);
+        let promoted = Body::DeploymentPromoted { deployment: id, overridden: None, evidence: None };
+        teller.tell("the next one", vec![promoted]);
+        last = Some((id, release));
+    }
+    let (id, release) = last.unwrap();
+    let back = Body::DeploymentRolledBack {
+        deployment: id,
+        keep_state: false,
+        derived: Ranges::default(),
+        to: [(support.clone(), DeploymentId(1))].into(),
+        evidence: None,
+    };
+    teller.tell("the one before can't be called", vec![back]);
+    teller.tell("nobody needs it", vec![Body::ReleaseRetired { release }]);
 }
 
 pub(super) struct Teller {
