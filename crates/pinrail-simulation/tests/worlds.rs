@@ -55,13 +55,13 @@ fn ten_thousand_worlds() {
         ("operations done", done, 15 * WORLDS),
         ("operations without an answer", unknown, 4 * WORLDS),
         ("records", records, 4 * WORLDS),
-        ("runs", runs, 4 * WORLDS),
+        ("runs", runs, 3 * WORLDS),
         ("rollbacks", rollbacks, 2 * WORLDS),
         ("views compared", views, 50 * WORLDS),
         ("turns of the dial", turns, WORLDS),
         ("turns without the ledger", unrecorded, WORLDS),
-        ("approvals decided", decided, WORLDS / 10),
-        ("approvals used", used, WORLDS / 50),
+        ("approvals decided", decided, WORLDS / 60),
+        ("approvals used", used, WORLDS / 1_000),
     ] {
         assert!(number >= least, "only {number} {what}; {counts:?}");
     }
