@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on stops")]
 
+#[path = "cli/apply.rs"]
+mod apply;
 #[path = "cli/gates.rs"]
 mod gates;
 #[path = "cli/rollouts.rs"]
