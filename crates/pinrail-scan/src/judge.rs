@@ -156,6 +156,10 @@ impl Judge<'_> {
         if !newer.is_empty() {
             return newer.into_iter().map(|newer| newer.id).collect();
         }
+        if matches!(identity, Identity::Pinned { .. }) {
+            // Its line ends with it: what comes next has another name, and is a person's choice.
+            return Vec::new();
+        }
         let bare = id.trim_end_matches(|c: char| c.is_ascii_digit() || "-@:v.".contains(c));
         match self.catalogue.judge(provider, bare) {
             Identity::Floating { pins, .. } | Identity::Unknown { pins, .. } => {
@@ -213,6 +217,8 @@ mod tests {
         assert_eq!(one.only_snapshot.as_deref(), Some("gpt-4.1-2025-04-14"));
         let two = judge.judge("gpt-4o", Family::OpenAi, None);
         assert_eq!((two.only_snapshot, two.pins.len()), (None, 2), "the one of May 2024 is retired");
+        let last = judge.judge("gpt-4.1-2025-04-14", Family::OpenAi, None);
+        assert!(last.pins.is_empty(), "an older model is no way out: {:?}", last.pins);
         let ambiguous = judge.judge("gemini-2.5-pro", Family::Gemini, None);
         assert_eq!(
             (ambiguous.provider.as_deref(), ambiguous.or_provider),
