@@ -1,6 +1,12 @@
 //! A model provider's settings. Keys are named, never held (I15).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+mod api;
+
+pub use api::Api;
 
 /// Where a provider is and how to speak to it. Stored: never rename a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +28,12 @@ pub struct ProviderSpec {
     /// Further attempts after one that failed before its first byte.
     #[serde(default = "retries_default")]
     pub retries_max: u8,
+    /// The dialects it is spoken to in, the preferred one first; what follows from format and address where it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apis: Vec<Api>,
+    /// What it calls a pinned snapshot, where that is another name: a deployment, a served model's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, String>,
 }
 
 /// The wire format a provider speaks.
@@ -90,7 +102,15 @@ impl ProviderSpec {
             catalogue: "sim".to_owned(),
             timeouts: Timeouts::default(),
             retries_max: retries_default(),
+            apis: Vec::new(),
+            models: BTreeMap::new(),
         }
+    }
+
+    /// What it calls a pinned snapshot.
+    #[must_use]
+    pub fn model_name<'a>(&'a self, snapshot: &'a str) -> &'a str {
+        self.models.get(snapshot).map_or(snapshot, String::as_str)
     }
 
     /// Checks the settings that types alone don't.

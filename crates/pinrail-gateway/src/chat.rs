@@ -32,6 +32,7 @@ use crate::shadow::Original;
 use crate::stamped;
 use crate::trail::{Ended, Trail};
 use crate::upstream::answer::{Answer, Question};
+use crate::upstream::target::{Endpoint, Target};
 use crate::upstream::{Credential, Upstream, headers};
 
 /// Bytes of an answer that makes no sense, as far as the error repeats them.
@@ -135,9 +136,12 @@ pub async fn ask(
 ) -> Result<Response<Body>, (Failure, Trail)> {
     let Ready { upstream, credential, body, stream, strip_usage, rules } = ready;
     trail.sending(stream, &body, &credential).await;
+    let begun = Arc::clone(&trail.begun);
+    let model = upstream.model_name(&begun.stamp.snapshot);
     let question = Question {
         upstream: &upstream,
         credential: &credential,
+        target: Target { endpoint: Endpoint::Chat, model, stream },
         headers: headers::outgoing(from, &credential),
         body,
         limits: &shared.limits,

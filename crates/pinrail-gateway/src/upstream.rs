@@ -26,16 +26,23 @@ use crate::connect::{Connect, Link};
 use crate::failure::Failure;
 use crate::port::Secrets;
 
+mod address;
 pub mod answer;
 pub mod headers;
+mod reshape;
+pub mod rest;
 pub mod retry;
+pub mod target;
+
+use address::Addresses;
+use reshape::Reshape;
+use target::Target;
 
 /// One provider, ready to be called.
 pub struct Upstream {
     pub spec: Arc<ProviderSpec>,
     pub client: Client<Connector, Full<Bytes>>,
-    /// Where chat completions are.
-    pub uri: Uri,
+    addresses: Addresses,
     credential: ArcSwapOption<Credential>,
 }
 
@@ -111,8 +118,7 @@ impl Upstreams {
             }
             (url, _) => url.to_owned(),
         };
-        let uri = format!("{}/chat/completions", base.trim_end_matches('/'));
-        let uri = uri.parse::<Uri>().ok().filter(|uri| uri.authority().is_some()).ok_or_else(|| {
+        let addresses = Addresses::below(&base).ok_or_else(|| {
             let message =
                 format!("provider `{name}` has a base_url that is no URL; correct it and `pinrail apply`");
             Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", message)
@@ -127,11 +133,33 @@ impl Upstreams {
             .http2_keep_alive_interval(H2_PING_EVERY)
             .http2_keep_alive_timeout(H2_PING_ANSWER)
             .build(connector);
-        Ok(Upstream { spec: Arc::clone(spec), client, uri, credential: ArcSwapOption::empty() })
+        Ok(Upstream { spec: Arc::clone(spec), client, addresses, credential: ArcSwapOption::empty() })
     }
 }
 
 impl Upstream {
+    /// What the provider calls a pinned snapshot.
+    pub fn model_name<'a>(&'a self, snapshot: &'a str) -> &'a str {
+        self.spec.model_name(snapshot)
+    }
+
+    /// Where a target is.
+    pub fn uri(&self, target: &Target<'_>) -> Uri {
+        self.addresses.of(target)
+    }
+
+    /// The body as the provider takes it: under its own name of the model.
+    pub fn body(&self, target: &Target<'_>, body: Bytes) -> Result<Bytes, Failure> {
+        if self.spec.models.is_empty() {
+            return Ok(body);
+        }
+        let reshape = Reshape { model: Some(target.model), ..Reshape::default() };
+        reshape.apply(&body).ok_or_else(|| {
+            let message = "the request's body is no JSON object";
+            Failure::bad_request("invalid_request", message)
+        })
+    }
+
     /// The provider's key as it is now; prepared again only when it changed.
     pub fn credential(&self, secrets: &dyn Secrets) -> Result<Arc<Credential>, Failure> {
         let Some(variable) = &self.spec.key_env else {

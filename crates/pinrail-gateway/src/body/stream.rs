@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body as _;
-use hyper::body::Incoming;
 use pinrail_domain::agent::Bodies;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::journal::{Body, Ending};
@@ -31,6 +30,7 @@ use crate::enforce::{Guarded, Rules};
 use crate::failure::chain;
 use crate::trail::{Ended, Journaling, Trail};
 use crate::upstream::Credential;
+use crate::upstream::rest::Rest;
 
 /// A stream under way.
 pub struct Stream {
@@ -69,7 +69,7 @@ struct Flow {
 }
 
 struct Open {
-    rest: Incoming,
+    rest: Rest,
     observer: StreamObserver,
     sum: Option<Sum>,
     idle: Idle,
@@ -102,7 +102,7 @@ const WHY_BYTES_MAX: usize = 500;
 
 impl Stream {
     /// Begins with the first chunk, which has come already.
-    pub fn new(first: Bytes, rest: Incoming, passage: Passage, trail: Trail) -> Stream {
+    pub fn new(first: Bytes, rest: Rest, passage: Passage, trail: Trail) -> Stream {
         let Passage { strip_usage, event_bytes_max, idle, status, credential, rules } = passage;
         let guarded = rules.map(|rules| Box::new(Guarded::new(rules, event_bytes_max)));
         let limits = Limits { event_bytes_max, text_bytes_max: trail.text_bytes_max() };

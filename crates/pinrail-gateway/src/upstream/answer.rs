@@ -12,10 +12,11 @@ use http::response::Parts;
 use http::{Method, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use pinrail_wire::openai::parse_error;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::rest::{Broken, Rest};
+use super::target::Target;
 use super::{ConnectTimedOut, Credential, Upstream, retry};
 use crate::failure::{Failure, chain};
 use crate::limits::Limits;
@@ -24,7 +25,7 @@ use crate::trail::Trail;
 /// What a provider answered.
 pub enum Answer {
     Whole { head: Parts, body: Bytes },
-    Stream { head: Parts, first: Bytes, rest: Incoming },
+    Stream { head: Parts, first: Bytes, rest: Rest },
 }
 
 /// Why an attempt brought no answer.
@@ -41,6 +42,7 @@ struct Missed {
 pub struct Question<'a> {
     pub upstream: &'a Upstream,
     pub credential: &'a Arc<Credential>,
+    pub target: Target<'a>,
     pub headers: HeaderMap,
     pub body: Bytes,
     pub limits: &'a Limits,
@@ -53,11 +55,12 @@ impl Question<'_> {
     /// Asks; journals every attempt that another one follows.
     pub async fn ask(&self, trail: &mut Trail) -> Result<Answer, Failure> {
         let (run, call) = (trail.begun.stamp.run, trail.begun.call);
+        let body = self.upstream.body(&self.target, self.body.clone())?;
         let attempts = u32::from(self.upstream.spec.retries_max) + 1;
         let mut attempt = 1;
         loop {
             let last = attempt == attempts;
-            let outcome = self.attempt(trail).await;
+            let outcome = self.attempt(&body, trail).await;
             let (why, wait) = match &outcome {
                 Ok(Answer::Stream { .. }) => return outcome.map_err(Missed::into_failure),
                 Ok(Answer::Whole { head, body }) => match self.worth_another(head, body) {
@@ -80,7 +83,7 @@ impl Question<'_> {
         }
     }
 
-    async fn attempt(&self, trail: &mut Trail) -> Result<Answer, Missed> {
+    async fn attempt(&self, body: &Bytes, trail: &mut Trail) -> Result<Answer, Missed> {
         let first_byte = self.upstream.first_byte();
         let deadline = Instant::now() + first_byte;
         let late = || {
@@ -92,9 +95,10 @@ impl Question<'_> {
                 again: true,
             }
         };
-        let response = timeout_at(deadline, self.upstream.client.request(self.request())).await;
+        let response = timeout_at(deadline, self.upstream.client.request(self.request(body))).await;
         let response = response.map_err(|_| late())?.map_err(|error| self.unsent(&error))?;
-        let (head, mut rest) = response.into_parts();
+        let (head, body) = response.into_parts();
+        let mut rest = Rest::new(body);
         if !(head.status.is_success() && is_event_stream(&head.headers)) {
             trail.first_byte();
             let body = self.whole(rest).await?;
@@ -120,16 +124,16 @@ impl Question<'_> {
         }
     }
 
-    fn request(&self) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(self.body.clone()));
+    fn request(&self, body: &Bytes) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.upstream.uri.clone();
+        *request.uri_mut() = self.upstream.uri(&self.target);
         *request.headers_mut() = self.headers.clone();
         request
     }
 
     /// Reads an answer that is no stream, up to its bound.
-    async fn whole(&self, mut body: Incoming) -> Result<Bytes, Missed> {
+    async fn whole(&self, mut body: Rest) -> Result<Bytes, Missed> {
         let bytes_max = self.limits.answer_bytes_max;
         let too_large = || Missed {
             code: "provider_answer_too_large",
@@ -192,7 +196,7 @@ impl Question<'_> {
         Missed { code, status, why: format!("the provider cannot be reached ({why})"), again: true }
     }
 
-    fn broken(&self, error: &hyper::Error) -> Missed {
+    fn broken(&self, error: &Broken) -> Missed {
         let why = chain(error, &self.credential.redactor);
         Missed::closed(format!("the connection to the provider broke ({why})"))
     }

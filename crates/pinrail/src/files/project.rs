@@ -220,7 +220,10 @@ fn provider(
     }
     let catalogue = listed.unwrap_or_else(|| name.to_owned());
     let timeouts = timeouts.unwrap_or_default();
-    let spec = ProviderSpec { format, base_url: base_url?, key_env, catalogue, timeouts, retries_max };
+    let apis = section.get("apis").unwrap_or_default();
+    let models = section.get("models").unwrap_or_default();
+    let base_url = base_url?;
+    let spec = ProviderSpec { format, base_url, key_env, catalogue, timeouts, retries_max, apis, models };
     if let Err(bad) = spec.check() {
         section.refuse_whole(&bad.to_string());
         return None;
