@@ -14,8 +14,9 @@ use http::response::Parts;
 use http::{Request, Response, StatusCode};
 use pinrail_domain::journal::{Ending, FaultOf};
 use pinrail_domain::key::Tenants;
-use pinrail_wire::openai::{AnswerError, ChatRequest, Gathered, Observed, observe_answer_text, parse_error};
+use pinrail_wire::chat::{ChatRequest, observe_answer_text};
 use pinrail_wire::redact::Redactor;
+use pinrail_wire::{AnswerError, Gathered, Observed, parse_error};
 use serde_json::Value;
 
 use crate::beginning::Beginning;
@@ -264,7 +265,7 @@ fn nonsense(message: String) -> Failure {
     Failure::provider(StatusCode::BAD_GATEWAY, "provider_nonsense", message).retry_after(1)
 }
 
-fn unreadable(error: &pinrail_wire::openai::RequestError) -> Failure {
+fn unreadable(error: &pinrail_wire::RequestError) -> Failure {
     let failure = Failure::bad_request("invalid_request", error.to_string());
     match error.param() {
         Some(param) => failure.about(param.to_owned()),

@@ -14,7 +14,9 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use pinrail_domain::dial::{Position, Ruling, ToolRule};
 use pinrail_domain::journal::Event;
-use pinrail_wire::openai::{Called, Calls, Canned, ChatRequest, Finished, Rule, StreamGuard, Verdict};
+use pinrail_wire::chat::{Calls, ChatRequest, StreamGuard};
+use pinrail_wire::dialect::Canned;
+use pinrail_wire::{Called, Dialect, Finished, Rule, Verdict};
 
 use crate::body::Body;
 use crate::gateway::Shared;
@@ -198,12 +200,12 @@ pub fn dialled(begun: &Begun, withheld: Vec<String>) -> Option<Event> {
 
 /// Answers with the dial's text, in the client's format. Nobody is asked.
 pub async fn canned(shared: &Shared, trail: Trail, request: &ChatRequest<'_>, text: &str) -> Response<Body> {
-    let id = format!("chatcmpl-{}", trail.begun.stamp.run);
+    let id = trail.begun.stamp.run.to_string();
     let created = shared.clock.now().0 / 1_000;
     let canned = Canned { id: &id, created, model: request.model(), text };
     let (body, kind) = match request.stream() {
-        true => (canned.stream(request.include_usage()), "text/event-stream"),
-        false => (canned.whole(), "application/json"),
+        true => (Dialect::Chat.canned_stream(&canned, request.include_usage()), "text/event-stream"),
+        false => (Dialect::Chat.canned(&canned), "application/json"),
     };
     trail.canned().await;
     let mut response = Response::new(Body::whole(Bytes::from(body)));

@@ -12,7 +12,7 @@ use http::{Response, StatusCode};
 use pinrail_domain::dial::Position;
 use pinrail_domain::id::RunId;
 use pinrail_domain::journal::{FaultOf, RunStatus};
-use pinrail_wire::openai::error_body;
+use pinrail_wire::chat::error_body;
 use pinrail_wire::redact::Redactor;
 
 use crate::body::Body;

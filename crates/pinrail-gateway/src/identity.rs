@@ -20,7 +20,7 @@ use pinrail_domain::agent::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{AgentName, RunId, SessionId, TenantId};
 use pinrail_domain::key::Tenants;
-use pinrail_wire::openai::ChatRequest;
+use pinrail_wire::chat::ChatRequest;
 use serde_json::Value;
 
 use crate::failure::Failure;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use pinrail_wire::openai::models_list;
+use pinrail_wire::models::models_list;
 use serde_json::json;
 
 use crate::body::Body;

@@ -7,9 +7,8 @@ use arc_swap::ArcSwap;
 use pinrail_domain::id::ReleaseId;
 use pinrail_domain::model::{Catalogue, Price};
 use pinrail_domain::release::{Contract, PromptMode};
-use pinrail_wire::openai::{
-    ChatRequest, Edit, Mismatch, Pin, PinnedTools, chooses, tool_names, without_tools,
-};
+use pinrail_wire::chat::ChatRequest;
+use pinrail_wire::{Edit, Mismatch, Pin, PinnedTools, chooses, tool_names, without_tools};
 use serde_json::Value;
 use serde_json::value::RawValue;
 

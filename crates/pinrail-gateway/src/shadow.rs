@@ -20,7 +20,8 @@ use pinrail_domain::id::RunId;
 use pinrail_domain::rollout::divergence::{Called, Said};
 use pinrail_domain::rollout::quantity::Usd;
 use pinrail_domain::routes::Target;
-use pinrail_wire::openai::{ChatRequest, Gathered, Observed};
+use pinrail_wire::chat::ChatRequest;
+use pinrail_wire::{Gathered, Observed};
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc, watch};
 

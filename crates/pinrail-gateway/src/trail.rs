@@ -20,7 +20,7 @@ use pinrail_domain::model::{Price, Served, Tokens};
 use pinrail_domain::rollout::divergence::{Said, compare};
 use pinrail_domain::rollout::quantity::Usd;
 use pinrail_domain::time::{Ticks, Timestamp};
-use pinrail_wire::openai::{Gathered, Observed};
+use pinrail_wire::{Gathered, Observed};
 
 use crate::enforce;
 use crate::failure::Failure;

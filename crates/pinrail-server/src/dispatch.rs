@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use pinrail_api::problem::Problem;
 use pinrail_domain::key::Scope;
 use pinrail_gateway::Gateway;
-use pinrail_wire::openai::error_body;
+use pinrail_wire::chat::error_body;
 use tower::ServiceExt as _;
 
 use crate::auth;

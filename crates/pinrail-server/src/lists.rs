@@ -5,9 +5,9 @@ use pinrail_domain::model::{Fact, PerToken, Source};
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::time::Timestamp;
 use pinrail_wire::litellm::PriceList;
-use pinrail_wire::openai::{ModelEntry, ModelsError, When, parse_models};
+use pinrail_wire::models::{ModelEntry, ModelsError, When, parse_models};
 
-pub use pinrail_wire::openai::next_page;
+pub use pinrail_wire::models::next_page;
 
 mod daily;
 

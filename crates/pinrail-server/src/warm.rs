@@ -14,11 +14,11 @@ use pinrail_domain::id::AgentName;
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::time::{Clock, Timestamp};
 use pinrail_domain::warm::{Failed, Fault, Probe, WHY_BYTES_MAX, due, fault};
-use pinrail_wire::openai::{
-    ProviderError, TokenLimit, observe_answer, other_limit, parse_error, probe_request, ran_out_of_tokens,
-    token_limit,
+use pinrail_wire::chat::{
+    TokenLimit, observe_answer, other_limit, probe_request, ran_out_of_tokens, token_limit,
 };
 use pinrail_wire::redact::Redactor;
+use pinrail_wire::{ProviderError, parse_error};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 

@@ -6,10 +6,31 @@
 //!
 //! It must not do I/O, read clocks, know what a release or a deployment is, or name another crate of ours.
 //!
-//! Start reading at [`openai::ChatRequest`], then [`openai::StreamObserver`].
+//! Start reading at [`dialect`], then [`chat`], whose form the other dialects share.
 
+mod answer;
+pub mod chat;
+pub mod dialect;
+mod edit;
+mod error;
+mod guard;
 pub mod json;
 pub mod litellm;
-pub mod openai;
+pub mod messages;
+pub mod models;
+mod pin;
 pub mod redact;
+mod request;
+pub mod responses;
 pub mod sse;
+mod text;
+mod tools;
+
+pub use answer::{AnswerError, Ending, Finished, Gathered, Limits, Observed, ToolCall, Usage};
+pub use dialect::Dialect;
+pub use edit::Edit;
+pub use error::{ProviderError, parse_error};
+pub use guard::{Called, Rule, Verdict};
+pub use pin::{Mismatch, Pin, PinnedTools, ToolsError};
+pub use request::RequestError;
+pub use tools::{chooses, tool_names, without_tools};

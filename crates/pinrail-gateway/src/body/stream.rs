@@ -20,8 +20,9 @@ use http_body::Body as _;
 use pinrail_domain::agent::Bodies;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::journal::{Body, Ending};
-use pinrail_wire::openai::{self, Finished, Limits, StreamObserver, stream_error_event};
+use pinrail_wire::chat::{StreamObserver, stream_error_event};
 use pinrail_wire::sse::EventTooLong;
+use pinrail_wire::{self, Finished, Limits};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -205,7 +206,7 @@ impl Flow {
             let forward = if tail.is_empty() { Vec::new() } else { tail.to_vec() };
             tail = Bytes::from([forward, event].concat());
         }
-        if let openai::Ending::ErrorEvent(text) = &finished.ending {
+        if let pinrail_wire::Ending::ErrorEvent(text) = &finished.ending {
             let clean = credential.redactor.redact(text);
             why = Some(clean[..clean.floor_char_boundary(WHY_BYTES_MAX)].to_owned());
         }
@@ -279,17 +280,17 @@ fn judge(finished: &Finished, stop: &Stop, idle: Duration) -> (Ending, Option<(&
         (Ending::Cut, Some((code, format!("{what}; the answer is not complete: ask again"))))
     };
     match (&finished.ending, stop) {
-        (openai::Ending::ErrorEvent(_), _) => (Ending::Error, None),
+        (pinrail_wire::Ending::ErrorEvent(_), _) => (Ending::Error, None),
         (_, Stop::EventTooLong(error)) => cut("provider_event_too_long", error.to_string()),
-        (openai::Ending::Done, _) => (Ending::Complete, None),
-        (openai::Ending::Cut, Stop::ClientLeft) => (Ending::Cancelled, None),
-        (openai::Ending::Cut, Stop::Eof) => {
+        (pinrail_wire::Ending::Done, _) => (Ending::Complete, None),
+        (pinrail_wire::Ending::Cut, Stop::ClientLeft) => (Ending::Cancelled, None),
+        (pinrail_wire::Ending::Cut, Stop::Eof) => {
             cut("provider_stream_cut", "the provider ended its stream in the middle".to_owned())
         }
-        (openai::Ending::Cut, Stop::Transport(why)) => {
+        (pinrail_wire::Ending::Cut, Stop::Transport(why)) => {
             cut("provider_stream_cut", format!("the connection to the provider broke ({why})"))
         }
-        (openai::Ending::Cut, Stop::Idle) => {
+        (pinrail_wire::Ending::Cut, Stop::Idle) => {
             cut("provider_idle_timeout", format!("the provider sent nothing for {} ms", idle.as_millis()))
         }
     }

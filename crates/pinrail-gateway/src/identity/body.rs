@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use pinrail_wire::openai::ChatRequest;
+use pinrail_wire::chat::ChatRequest;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;

@@ -12,7 +12,7 @@ use http::response::Parts;
 use http::{Method, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
-use pinrail_wire::openai::parse_error;
+use pinrail_wire::parse_error;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::rest::{Broken, Rest};

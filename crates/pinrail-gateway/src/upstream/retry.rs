@@ -15,7 +15,7 @@ use std::time::Duration;
 use http::StatusCode;
 use http::header::{HeaderMap, RETRY_AFTER};
 use pinrail_domain::id::RunId;
-use pinrail_wire::openai::ProviderError;
+use pinrail_wire::ProviderError;
 
 use crate::failure::SHOULD_RETRY;
 

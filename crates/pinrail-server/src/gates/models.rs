@@ -18,7 +18,8 @@ use pinrail_domain::time::Clock;
 use pinrail_gate::answer::ToolCall;
 use pinrail_gate::ask::{Arm, AskFailed, Models, Reply};
 use pinrail_gateway::Gateway;
-use pinrail_wire::openai::{Observed, observe_answer, parse_error};
+use pinrail_wire::chat::observe_answer;
+use pinrail_wire::{Observed, parse_error};
 use serde_json::Value;
 
 use super::GateEmbedder;
@@ -108,11 +109,8 @@ impl GatewayModels {
         let choice = &whole["choices"][0];
         let text = choice["message"]["content"].as_str().unwrap_or_default().to_owned();
         let usage = observed.usage.unwrap_or_default();
-        let call = |call: pinrail_wire::openai::ToolCall| ToolCall {
-            name: call.name,
-            arguments: call.arguments,
-            id: None,
-        };
+        let call =
+            |call: pinrail_wire::ToolCall| ToolCall { name: call.name, arguments: call.arguments, id: None };
         let mut tool_calls: Vec<ToolCall> = observed.tool_calls.into_iter().map(call).collect();
         let listed = choice["message"]["tool_calls"].as_array().into_iter().flatten();
         for (call, listed) in tool_calls.iter_mut().zip(listed) {

@@ -9,7 +9,7 @@ use pinrail_domain::id::{AgentName, ReleaseId, SegmentName};
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Manifest;
 use pinrail_domain::world::World;
-use pinrail_wire::openai::When;
+use pinrail_wire::models::When;
 
 use super::no_agent;
 use crate::api::releases::{named, post};

@@ -8,7 +8,8 @@ use pinrail_control::runs::ShadowCounts;
 use pinrail_domain::id::{DeploymentId, RunId};
 use pinrail_domain::journal::{Body, ModelResponse, RunStatus};
 use pinrail_store::journal::Run;
-use pinrail_wire::openai::{AnswerError, observe_answer_text};
+use pinrail_wire::AnswerError;
+use pinrail_wire::chat::observe_answer_text;
 use serde::Deserialize;
 
 use super::{id, no_deployment};

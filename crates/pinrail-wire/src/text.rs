@@ -10,7 +10,7 @@ use crate::json::Str;
 
 /// The text of a message: a string, or an array of parts joined by line feeds.
 #[derive(Debug)]
-pub(super) struct Text<'a> {
+pub(crate) struct Text<'a> {
     pub text: Cow<'a, str>,
     /// Nothing but text was there.
     pub whole: bool,

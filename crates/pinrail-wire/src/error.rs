@@ -1,9 +1,6 @@
-//! Errors in the provider's own form, written and read.
+//! Errors as providers write them, in the several forms there are.
 
-use serde::Serialize;
 use serde_json::Value;
-
-use crate::json;
 
 /// What a provider said went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,38 +10,6 @@ pub struct ProviderError {
     pub kind: Option<String>,
     /// The provider's `code`; a number is given as its digits.
     pub code: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Envelope<'e> {
-    error: Body<'e>,
-}
-
-#[derive(Serialize)]
-struct Body<'e> {
-    message: &'e str,
-    #[serde(rename = "type")]
-    kind: &'e str,
-    param: Option<&'e str>,
-    code: Option<&'e str>,
-}
-
-/// Writes the body of an error answer.
-#[must_use]
-pub fn error_body(message: &str, kind: &str, code: Option<&str>, param: Option<&str>) -> Vec<u8> {
-    json::to_vec(&Envelope { error: Body { message, kind, param, code } })
-}
-
-/// Writes the event that ends a stream which can't be ended properly.
-///
-/// `mid_event` says that the client has already got the beginning of an event (see `Finished::mid_event`); the
-/// bytes then begin by closing that event, so that this one is read for itself.
-#[must_use]
-pub fn stream_error_event(message: &str, kind: &str, code: Option<&str>, mid_event: bool) -> Vec<u8> {
-    let mut event = if mid_event { b"\n\ndata: ".to_vec() } else { b"data: ".to_vec() };
-    event.extend_from_slice(&error_body(message, kind, code, None));
-    event.extend_from_slice(b"\n\n");
-    event
 }
 
 /// Reads an error out of a body, in the several forms that providers use; `None` when it holds none.
@@ -96,7 +61,7 @@ mod tests {
             assert_eq!(got, want, "{body}");
         };
         check(
-            include_str!("../../tests/fixtures/error_429.json"),
+            include_str!("../tests/fixtures/error_429.json"),
             Some((
                 "You exceeded your current quota, please check your plan and billing details.",
                 Some("insufficient_quota"),
@@ -115,20 +80,5 @@ mod tests {
         check(r#"{"choices":[]}"#, None);
         check("<html>502</html>", None);
         check("[]", None);
-    }
-
-    #[test]
-    fn what_is_written_can_be_read() {
-        let body = error_body("a \"b\"\n", "invalid_request_error", Some("c"), Some("model"));
-        assert_eq!(
-            String::from_utf8(body.clone()).unwrap(),
-            r#"{"error":{"message":"a \"b\"\n","type":"invalid_request_error","param":"model","code":"c"}}"#
-        );
-        let read = parse_error(&body).unwrap();
-        assert_eq!((read.message.as_str(), read.code.as_deref()), ("a \"b\"\n", Some("c")));
-        let event = stream_error_event("cut\nshort", "provider_error", None, true);
-        let text = String::from_utf8(event).unwrap();
-        let body = text.strip_prefix("\n\ndata: ").and_then(|rest| rest.strip_suffix("\n\n")).unwrap();
-        assert_eq!(parse_error(body.as_bytes()).unwrap().message, "cut\nshort");
     }
 }

@@ -10,68 +10,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::error::{ProviderError, parse_error};
-use super::stream::Gathered;
-use super::text::Text;
+use crate::answer::{AnswerError, Gathered, Observed, Usage};
+use crate::error::{ProviderError, parse_error};
 use crate::json::Str;
-
-/// What one answer was.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observed {
-    /// The provider's id of the answer.
-    pub id: Option<String>,
-    /// The model that the provider says it served.
-    pub served_model: Option<String>,
-    pub fingerprint: Option<String>,
-    pub usage: Option<Usage>,
-    pub finish_reason: Option<String>,
-    /// A choice carried a refusal, or was ended by the provider's content filter.
-    pub refusal: bool,
-    pub tool_calls: Vec<ToolCall>,
-    /// More tool calls or longer arguments came than are kept here.
-    pub tool_calls_cut: bool,
-    /// Characters (Unicode scalar values) of text.
-    pub text_chars: u64,
-    /// How many choices there were.
-    pub choices: u32,
-}
-
-/// The tokens that the provider counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub prompt_tokens: u64,
-    pub completion_tokens: u64,
-    pub total_tokens: u64,
-    /// Part of `prompt_tokens`.
-    pub cached_prompt_tokens: u64,
-    /// Part of `completion_tokens`.
-    pub reasoning_tokens: u64,
-}
-
-/// One call that the model wants made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ToolCall {
-    pub index: u32,
-    pub id: String,
-    pub name: String,
-    /// JSON text as the model wrote it, valid or not.
-    pub arguments: String,
-}
-
-/// Says why a body is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AnswerError {
-    #[error("the provider's answer can't be read")]
-    Unreadable { source: serde_json::Error },
-    #[error("the provider answered with an error: {}", .0.message)]
-    Provider(ProviderError),
-}
-
-/// Tool calls kept of one answer; OpenAI allows 128 tools.
-const TOOL_CALLS_MAX: usize = 128;
-
-/// Bytes of ids, names and arguments kept of one answer.
-const TOOL_CALL_BYTES_MAX: usize = 1 << 20;
+use crate::text::Text;
 
 /// A whole answer or one chunk of it; they differ only in `message` and `delta`.
 #[derive(Debug, Deserialize)]
@@ -211,9 +153,9 @@ impl Chunk<'_> {
 impl Fold {
     /// Adds one chunk; `text` gets the text of choice 0.
     pub fn absorb(&mut self, chunk: &Chunk<'_>, mut text: impl FnMut(&str)) {
-        note(&mut self.observed.id, chunk.id.as_ref());
-        note(&mut self.observed.served_model, chunk.model.as_ref());
-        note(&mut self.observed.fingerprint, chunk.system_fingerprint.as_ref());
+        Observed::note(&mut self.observed.id, text_of(&chunk.id));
+        Observed::note(&mut self.observed.served_model, text_of(&chunk.model));
+        Observed::note(&mut self.observed.fingerprint, text_of(&chunk.system_fingerprint));
         if let Some(usage) = &chunk.usage {
             self.observed.usage = Some(usage.read());
         }
@@ -252,36 +194,19 @@ impl Fold {
     }
 
     fn absorb_call(&mut self, piece: &CallPiece<'_>, whole: bool) {
-        let Some(at) = self.call_for(piece, whole) else {
-            self.observed.tool_calls_cut = true;
-            return;
-        };
+        let Some(at) = self.call_for(piece, whole) else { return };
         let function = piece.function.as_ref();
         let arguments = function.and_then(|function| function.arguments).map(arguments).unwrap_or_default();
         let id = piece.id.as_ref().map_or("", |Str(id)| id);
         let name = function.and_then(|function| function.name.as_ref()).map_or("", |Str(name)| name);
-        let call = &mut self.observed.tool_calls[at];
-        let new = [(&mut call.id, id), (&mut call.name, name)];
-        for (kept, text) in new.into_iter().filter(|(kept, _)| kept.is_empty()) {
-            if self.tool_call_bytes + text.len() > TOOL_CALL_BYTES_MAX {
-                self.observed.tool_calls_cut = true;
-            } else {
-                self.tool_call_bytes += text.len();
-                kept.push_str(text);
-            }
-        }
-        let room = TOOL_CALL_BYTES_MAX - self.tool_call_bytes;
-        let kept = &arguments[..arguments.floor_char_boundary(room)];
-        self.observed.tool_calls_cut |= kept.len() < arguments.len();
-        self.tool_call_bytes += kept.len();
-        call.arguments.push_str(kept);
+        self.observed.grow_call(at, &mut self.tool_call_bytes, id, name, &arguments);
     }
 
     /// Finds the call that a piece belongs to, or begins it; `None` when there is no room for one more.
     ///
     /// Some providers give no index: then a piece with a new id begins a call and one without continues the last.
     fn call_for(&mut self, piece: &CallPiece<'_>, whole: bool) -> Option<usize> {
-        let calls = &mut self.observed.tool_calls;
+        let calls = &self.observed.tool_calls;
         let last = calls.len().checked_sub(1);
         let found = match (piece.index, &piece.id) {
             _ if whole => None,
@@ -289,12 +214,7 @@ impl Fold {
             (None, Some(Str(id))) if !id.is_empty() => calls.iter().position(|call| call.id == *id),
             (None, _) => last,
         };
-        if found.is_some() || calls.len() == TOOL_CALLS_MAX {
-            return found;
-        }
-        let next = u32::try_from(calls.len()).expect("fewer than TOOL_CALLS_MAX calls");
-        calls.push(ToolCall { index: piece.index.unwrap_or(next), ..ToolCall::default() });
-        Some(calls.len() - 1)
+        found.or_else(|| self.observed.begin_call(piece.index))
     }
 }
 
@@ -317,13 +237,8 @@ impl UsageWire {
     }
 }
 
-/// Keeps the first value that says something.
-fn note(kept: &mut Option<String>, new: Option<&Str<'_>>) {
-    if let (None, Some(Str(text))) = (&kept, new)
-        && !text.is_empty()
-    {
-        *kept = Some(text.clone().into_owned());
-    }
+fn text_of<'t>(value: &'t Option<Str<'_>>) -> Option<&'t str> {
+    value.as_ref().map(|Str(text)| &**text)
 }
 
 fn arguments(raw: &RawValue) -> Cow<'_, str> {

@@ -7,32 +7,10 @@
 
 use serde_json::value::RawValue;
 
-use super::request::{ChatRequest, METADATA_PREFIX, OWN_FIELD};
+use super::request::ChatRequest;
+use crate::edit::{Edit, Writer, is_empty, write_metadata};
 use crate::json;
-
-/// What a release changes in a request.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Edit<'e> {
-    /// The model that the provider is asked for.
-    pub model: &'e str,
-    /// Parameters that override what the client sent; names in [`PARAMS_RESERVED`] are passed over.
-    pub params: &'e [(String, Box<RawValue>)],
-    /// The release's system prompt, put first in place of all system and developer messages of the client.
-    /// An empty one removes them and adds nothing. `None` leaves the messages alone.
-    pub system: Option<&'e str>,
-    /// Keeps the client's system and developer messages, behind the release's.
-    pub keep_client_system: bool,
-    /// The release's tools, in place of the client's. With an empty array the request has no tools and none of
-    /// the fields that providers refuse without tools. `None` leaves the client's.
-    pub tools: Option<&'e RawValue>,
-    /// The client's functions (what tools were before) in place of its own; with an empty array it has none. Counts only
-    /// where `tools` is `None`.
-    pub functions: Option<&'e RawValue>,
-    /// Leaves the choice of the tool to the model, whatever the client's `tool_choice` or `function_call` says.
-    pub free_choice: bool,
-    /// Asks for the usage at the end of a stream.
-    pub include_usage: bool,
-}
+use crate::request::OWN_FIELD;
 
 /// Fields that a release sets in its own ways and never as a parameter.
 pub const PARAMS_RESERVED: [&str; 7] =
@@ -51,11 +29,6 @@ enum Fate<'e> {
     Auto,
 }
 
-/// Collects the fields of the object being written.
-struct Writer {
-    out: Vec<u8>,
-}
-
 impl ChatRequest<'_> {
     /// Writes the request as `edit` wants it.
     ///
@@ -70,7 +43,7 @@ impl ChatRequest<'_> {
                 Fate::Replace(value) => writer.raw(name, value),
                 Fate::Model => json::write_str(writer.key(name), edit.model),
                 Fate::Messages(system) => self.write_messages(system, edit, writer.key(name)),
-                Fate::Metadata => self.write_metadata(&mut writer),
+                Fate::Metadata => write_metadata(self.metadata.as_ref(), value, &mut writer),
                 Fate::StreamOptions => self.write_stream_options(&mut writer),
                 Fate::Auto => json::write_str(writer.key(name), "auto"),
             }
@@ -133,28 +106,6 @@ impl ChatRequest<'_> {
         out.push(b']');
     }
 
-    fn write_metadata(&self, writer: &mut Writer) {
-        let Some(metadata) = &self.metadata else {
-            // It is `null`, since `parse` refused everything else that is no object.
-            return writer.key("metadata").extend_from_slice(b"null");
-        };
-        let ours = metadata.list.iter().filter(|(key, _)| key.starts_with(METADATA_PREFIX)).count();
-        if ours == 0 {
-            let value = self.param("metadata").expect("metadata was read from this field");
-            return writer.raw("metadata", value);
-        }
-        if ours == metadata.list.len() {
-            return;
-        }
-        let mut kept = Writer { out: Vec::new() };
-        for (key, value) in metadata.list.iter().filter(|(key, _)| !key.starts_with(METADATA_PREFIX)) {
-            kept.raw(key, value);
-        }
-        let out = writer.key("metadata");
-        out.extend_from_slice(&kept.out);
-        out.push(b'}');
-    }
-
     fn write_stream_options(&self, writer: &mut Writer) {
         let mut options = Writer { out: Vec::new() };
         for (key, value) in self.stream_options.iter().flat_map(|options| &options.list) {
@@ -189,20 +140,6 @@ impl Edit<'_> {
     }
 }
 
-impl Writer {
-    /// Begins a field and gives the buffer to write its value to.
-    fn key(&mut self, name: &str) -> &mut Vec<u8> {
-        self.out.push(if self.out.is_empty() { b'{' } else { b',' });
-        json::write_str(&mut self.out, name);
-        self.out.push(b':');
-        &mut self.out
-    }
-
-    fn raw(&mut self, name: &str, value: &RawValue) {
-        self.key(name).extend_from_slice(value.get().as_bytes());
-    }
-}
-
 /// Gives the other name of a parameter that has two.
 pub(super) fn twin(name: &str) -> Option<&'static str> {
     match name {
@@ -210,11 +147,6 @@ pub(super) fn twin(name: &str) -> Option<&'static str> {
         "max_completion_tokens" => Some("max_tokens"),
         _ => None,
     }
-}
-
-/// Says whether the value is an array with nothing in it.
-pub(super) fn is_empty(array: &RawValue) -> bool {
-    array.get().starts_with('[') && json::items(array.get()).next().is_none()
 }
 
 #[cfg(test)]

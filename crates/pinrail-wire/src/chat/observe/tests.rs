@@ -1,4 +1,5 @@
 use super::*;
+use crate::answer::{TOOL_CALL_BYTES_MAX, TOOL_CALLS_MAX};
 
 #[test]
 fn a_text_answer() {

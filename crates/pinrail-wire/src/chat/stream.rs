@@ -9,50 +9,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::error::parse_error;
-use super::observe::{Chunk, Fold, Observed, read_chunk};
+use super::observe::{Chunk, Fold, read_chunk};
+use crate::answer::{Ending, Finished, Gathered, Limits, Observed};
+use crate::error::parse_error;
 use crate::sse::{Event, EventTooLong, Splitter};
-
-/// How a stream ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    Done,
-    /// It stopped in the middle of the answer.
-    Cut,
-    /// The provider reported this error in the stream.
-    ErrorEvent(String),
-}
-
-/// The bounds of an observer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Longest event, in bytes.
-    pub event_bytes_max: usize,
-    /// Bytes of choice 0's text to gather; 0 gathers nothing.
-    pub text_bytes_max: usize,
-}
-
-/// Text gathered up to a bound.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Gathered {
-    pub text: String,
-    /// There was more.
-    pub cut: bool,
-}
-
-/// What is known when the stream is over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finished {
-    /// Bytes that were held back and are still to be passed on; usually none.
-    pub forward: Bytes,
-    pub observed: Observed,
-    pub ending: Ending,
-    pub text: Gathered,
-    /// What the client got ends inside an event, so an error event must first close that.
-    pub mid_event: bool,
-    /// Events whose data was not JSON of the known form.
-    pub unreadable_events: u64,
-}
 
 /// Takes the provider's chunks, gives what to pass on, and notes what the answer was.
 #[derive(Debug)]
@@ -191,16 +151,6 @@ impl Notes {
     fn absorb(&mut self, chunk: &Chunk<'_>) {
         let (gathered, bytes_max) = (&mut self.text, self.text_bytes_max);
         self.fold.absorb(chunk, |text| gathered.add(text, bytes_max));
-    }
-}
-
-impl Gathered {
-    /// Adds a text, up to `bytes_max` in all.
-    pub(super) fn add(&mut self, text: &str, bytes_max: usize) {
-        let room = bytes_max - self.text.len();
-        let kept = if self.cut { "" } else { &text[..text.floor_char_boundary(room)] };
-        self.cut |= kept.len() < text.len();
-        self.text.push_str(kept);
     }
 }
 

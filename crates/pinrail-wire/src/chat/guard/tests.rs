@@ -37,7 +37,8 @@ fn end() -> String {
 
 /// What a client makes of the bytes: text, calls as name and arguments, finish reason.
 fn client(bytes: &[u8]) -> (String, Vec<(String, String)>, Option<String>) {
-    use crate::openai::{Limits, StreamObserver};
+    use crate::Limits;
+    use crate::chat::StreamObserver;
     let limits = Limits { event_bytes_max: 1 << 16, text_bytes_max: 1 << 16 };
     let mut observer = StreamObserver::new(false, limits);
     observer.feed(Bytes::copy_from_slice(bytes)).unwrap();

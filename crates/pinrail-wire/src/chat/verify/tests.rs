@@ -1,3 +1,5 @@
+use serde_json::value::RawValue;
+
 use super::*;
 
 const TOOLS: &str = r#"[{"type":"function","function":{"name":"a","parameters":{"x":1,"y":[1,2]}}},{"type":"function","function":{"name":"b"}}]"#;

@@ -11,8 +11,9 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::text::Text;
-use crate::json::{self, FIELDS_MAX, Fields, Str};
+use crate::json::{self, Fields, Str};
+use crate::request::{RequestError, fields, flag, metadata, missing, object, string, wrong};
+use crate::text::Text;
 
 /// One request, borrowed from its body.
 #[derive(Clone, Debug)]
@@ -36,61 +37,13 @@ pub struct Message<'a> {
     pub raw: &'a str,
 }
 
-/// Says what is wrong with a request, by the name of the field.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RequestError {
-    #[error("the body is not UTF-8 text at byte {at}")]
-    NotUtf8 { at: usize },
-    #[error("the body is not JSON: {reason}")]
-    NotJson { reason: String },
-    #[error("the body must be a JSON object")]
-    NotAnObject,
-    #[error("{} has more than {fields_max} fields", in_field(.field.as_deref()))]
-    TooManyFields { field: Option<String>, fields_max: usize },
-    #[error("`{field}` is given twice")]
-    Duplicate { field: String },
-    #[error("`{field}` is missing; it must be {expected}")]
-    Missing { field: String, expected: &'static str },
-    #[error("`{field}` must be {expected}")]
-    Wrong { field: String, expected: &'static str },
-}
-
-impl RequestError {
-    /// Names the field at fault, for the `param` of an error answer.
-    #[must_use]
-    pub fn param(&self) -> Option<&str> {
-        match self {
-            RequestError::NotUtf8 { .. } | RequestError::NotJson { .. } | RequestError::NotAnObject => None,
-            RequestError::TooManyFields { field, .. } => field.as_deref(),
-            RequestError::Duplicate { field }
-            | RequestError::Missing { field, .. }
-            | RequestError::Wrong { field, .. } => Some(field),
-        }
-    }
-}
-
-/// Prefix of the `metadata` keys that speak to Pinrail and never go upstream.
-pub(super) const METADATA_PREFIX: &str = "pinrail_";
-
-/// The top-level field that speaks to Pinrail and never goes upstream.
-pub(super) const OWN_FIELD: &str = "pinrail";
-
 impl<'a> ChatRequest<'a> {
     /// Reads a body; call [`json::check_depth`] on it before.
     ///
     /// # Errors
     /// [`RequestError`], which names the field and what was expected.
     pub fn parse(body: &'a [u8]) -> Result<ChatRequest<'a>, RequestError> {
-        let text =
-            std::str::from_utf8(body).map_err(|error| RequestError::NotUtf8 { at: error.valid_up_to() })?;
-        let fields = Fields::read(text).map_err(|error| {
-            if error.is_data() {
-                RequestError::NotAnObject
-            } else {
-                RequestError::NotJson { reason: error.to_string() }
-            }
-        })?;
-        check_fields(&fields, None)?;
+        let fields = fields(body)?;
         let get = |name: &str| fields.get(name).filter(|value| value.get() != "null");
 
         let model = match get("model") {
@@ -112,12 +65,7 @@ impl<'a> ChatRequest<'a> {
             .map(|value| flag("stream_options.include_usage", value))
             .transpose()?
             .unwrap_or(false);
-        let metadata = get("metadata").map(|value| object("metadata", value)).transpose()?;
-        for (key, value) in metadata.iter().flat_map(|metadata| &metadata.list) {
-            if key.starts_with(METADATA_PREFIX) {
-                string(&format!("metadata.{key}"), value)?;
-            }
-        }
+        let metadata = get("metadata").map(metadata).transpose()?;
         let fields = fields.list;
         let body_bytes = body.len();
         Ok(ChatRequest {
@@ -212,49 +160,6 @@ impl Message<'_> {
     #[must_use]
     pub fn is_system(&self) -> bool {
         self.role == "system" || self.role == "developer"
-    }
-}
-
-fn in_field(field: Option<&str>) -> String {
-    field.map_or_else(|| "the body".to_owned(), |name| format!("`{name}`"))
-}
-
-fn missing(field: &str, expected: &'static str) -> RequestError {
-    RequestError::Missing { field: field.to_owned(), expected }
-}
-
-fn wrong(field: &str, expected: &'static str) -> RequestError {
-    RequestError::Wrong { field: field.to_owned(), expected }
-}
-
-fn string<'a>(field: &str, value: &'a RawValue) -> Result<Cow<'a, str>, RequestError> {
-    serde_json::from_str(value.get()).map(|Str(text)| text).map_err(|_| wrong(field, "a string"))
-}
-
-fn flag(field: &str, value: &RawValue) -> Result<bool, RequestError> {
-    match value.get() {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(wrong(field, "true or false")),
-    }
-}
-
-fn object<'a>(field: &str, value: &'a RawValue) -> Result<Fields<'a>, RequestError> {
-    let fields = Fields::read(value.get()).map_err(|_| wrong(field, "an object"))?;
-    check_fields(&fields, Some(field))?;
-    Ok(fields)
-}
-
-fn check_fields(fields: &Fields<'_>, of: Option<&str>) -> Result<(), RequestError> {
-    if fields.overflow {
-        return Err(RequestError::TooManyFields { field: of.map(str::to_owned), fields_max: FIELDS_MAX });
-    }
-    match fields.duplicate() {
-        Some(key) => {
-            let field = of.map_or_else(|| key.to_owned(), |of| format!("{of}.{key}"));
-            Err(RequestError::Duplicate { field })
-        }
-        None => Ok(()),
     }
 }
 
