@@ -10,6 +10,7 @@
 
 mod answer;
 pub mod chat;
+pub mod convert;
 pub mod dialect;
 mod edit;
 mod error;
