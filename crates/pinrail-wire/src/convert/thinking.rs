@@ -176,9 +176,7 @@ impl Seal {
         }
         Some(match content.strip_prefix(REDACTED) {
             Some(data) => Seal::Redacted(data.to_owned()),
-            None => {
-                Seal::Encrypted { id: id.unwrap_or_default().to_owned(), content: content.to_owned() }
-            }
+            None => Seal::Encrypted { id: id.unwrap_or_default().to_owned(), content: content.to_owned() },
         })
     }
 
