@@ -48,6 +48,12 @@ pub enum ProviderRefused {
     InUse { provider: ProviderName, agent: AgentName, deployment: DeploymentId },
     #[error("there are {PROVIDERS_MAX} providers already")]
     TooMany,
+    #[error("its failover `{0}` is no provider that there is")]
+    NoFailover(ProviderName),
+    #[error("its failover names the provider itself")]
+    FailoverToItself,
+    #[error("provider `{provider}` is the failover of `{of}`")]
+    Failover { provider: ProviderName, of: ProviderName },
 }
 
 /// The snapshot that every request reads holds all agents.
@@ -121,6 +127,12 @@ impl Control {
             if before.is_none() && world.providers.len() >= PROVIDERS_MAX {
                 return Err(ProviderRefused::TooMany);
             }
+            if spec.failover.contains(provider) {
+                return Err(ProviderRefused::FailoverToItself);
+            }
+            if let Some(missing) = spec.failover.iter().find(|other| !world.providers.contains_key(*other)) {
+                return Err(ProviderRefused::NoFailover(missing.clone()));
+            }
             let bodies = match change {
                 Change::Unchanged => Vec::new(),
                 Change::Created | Change::Updated | Change::Removed => {
@@ -145,6 +157,10 @@ impl Control {
         let decide = |world: &World| {
             if !world.providers.contains_key(provider) {
                 return Err(ProviderRefused::NoProvider(provider.clone()));
+            }
+            let of = world.providers.iter().find(|(_, spec)| spec.failover.contains(provider));
+            if let Some((of, _)) = of {
+                return Err(ProviderRefused::Failover { provider: provider.clone(), of: of.clone() });
             }
             match pointer_needs(world, provider).or_else(|| run.clone()) {
                 Some(user) => Err(in_use(user)),
@@ -227,10 +243,10 @@ fn pointer_needs(world: &World, provider: &ProviderName) -> Option<(AgentName, D
     })
 }
 
-/// Whether the provider answers the agent in a deployment.
+/// Whether the provider answers the agent in a deployment, or may.
 fn names(world: &World, deployment: DeploymentId, agent: &AgentName, provider: &ProviderName) -> bool {
     let deployment = world.deployments.get(&deployment);
     let release = deployment.and_then(|deployment| deployment.releases.get(agent));
     let release = release.and_then(|release| world.releases.get(release));
-    release.is_some_and(|release| release.manifest.model.provider == *provider)
+    release.is_some_and(|release| release.manifest.model.models().any(|model| model.provider == provider))
 }

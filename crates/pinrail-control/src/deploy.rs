@@ -9,6 +9,7 @@ use pinrail_domain::deploy::{
     TakeBack, WeightRefused, landings,
 };
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, IngestName, LedgerSeq, ReleaseId, SegmentName};
+use pinrail_domain::release::ModelId;
 use pinrail_domain::rollout::plan::BadRollout;
 use pinrail_domain::rollout::{Plan, RolloutSpec};
 use pinrail_domain::share::Share;
@@ -100,7 +101,7 @@ impl Control {
         }
         let (salt, now) = (self.salt(), self.inner.clock.now());
         let decide = |world: &World| {
-            let (id, bodies) = deploy::open(world, wish, salt, |manifest| self.judge(world, manifest), now)?;
+            let (id, bodies) = deploy::open(world, wish, salt, |model| self.judge(world, model), now)?;
             Ok((bodies, id))
         };
         let opened = self.commit(by, decide, flipped).await?;
@@ -117,7 +118,7 @@ impl Control {
         for release in wish.releases.values().filter(|id| world.releases.contains_key(id)) {
             self.inner.contracts.get(*release).await?;
         }
-        deploy::open(world, wish, Salt(0), |manifest| self.judge(world, manifest), self.inner.clock.now())?;
+        deploy::open(world, wish, Salt(0), |model| self.judge(world, model), self.inner.clock.now())?;
         Ok(())
     }
 
@@ -157,7 +158,7 @@ impl Control {
         let _alone = if is_job { Some(self.inner.jobs.write().await) } else { None };
         let conflicts = self.conflicts(id).await.map_err(CommitError::Store)?;
         let decide = |world: &World| {
-            let judge = |manifest: &_| self.judge(world, manifest);
+            let judge = |model: ModelId<'_>| self.judge(world, model);
             Ok((deploy::promote(world, id, grounds, lift_hold, judge, self.inner.clock.now())?, id))
         };
         let report = |world: &World, id| Flipped { conflicts: conflicts.clone(), ..flipped(world, id) };

@@ -14,7 +14,7 @@ impl Control {
         let world = &snapshot.world;
         let facts = Facts {
             now: self.inner.clock.now(),
-            judge: &|manifest| self.judge(world, manifest),
+            judge: &|model| self.judge(world, model),
             callable: &|_, release| self.callable(world, around, release),
         };
         explain::explain(world, agent, &facts)

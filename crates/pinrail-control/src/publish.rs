@@ -7,7 +7,7 @@ use pinrail_domain::id::{AgentName, McpServerName, ProviderName, ReleaseId, Tool
 use pinrail_domain::ledger::{Body, REASON_BYTES_MAX};
 use pinrail_domain::mcp::{BadPin, Pin};
 use pinrail_domain::model::Identity;
-use pinrail_domain::release::{BadManifest, Manifest};
+use pinrail_domain::release::{BadManifest, Manifest, ModelId};
 use pinrail_domain::tier::ModelRefused;
 use pinrail_domain::world::World;
 use pinrail_store::StoreError;
@@ -85,12 +85,12 @@ impl Control {
         self.inner.store.artifact_get(digest).await
     }
 
-    /// What the catalogue says of a release's model.
+    /// What the catalogue says of a model.
     #[must_use]
-    pub fn judge(&self, world: &World, manifest: &Manifest) -> Identity {
-        let provider = world.providers.get(&manifest.model.provider);
+    pub fn judge(&self, world: &World, model: ModelId<'_>) -> Identity {
+        let provider = world.providers.get(model.provider);
         let catalogue = provider.map_or("", |provider| provider.catalogue.as_str());
-        self.catalogue().judge(catalogue, &manifest.model.snapshot)
+        self.catalogue().judge(catalogue, model.snapshot)
     }
 
     /// Creates a release for an agent; an existing one is left as it is.
@@ -109,17 +109,19 @@ impl Control {
         }
         let decide = |world: &World| {
             let spec = world.agents.get(&agent).ok_or_else(|| PublishRefused::NoAgent(agent.clone()))?;
-            let provider = &manifest.model.provider;
-            if !world.providers.contains_key(provider) {
-                return Err(PublishRefused::NoProvider(provider.clone()));
+            let mut models = manifest.model.models();
+            if let Some(model) = models.find(|model| !world.providers.contains_key(model.provider)) {
+                return Err(PublishRefused::NoProvider(model.provider.clone()));
             }
             if let Some(server) =
                 manifest.tools.mcp.keys().find(|name| !world.mcp_servers.contains_key(*name))
             {
                 return Err(PublishRefused::NoMcpServer(server.clone()));
             }
-            let identity = self.judge(world, &manifest);
-            spec.tier.admit(&manifest.model.snapshot, &identity, model_override.is_some())?;
+            for model in manifest.model.models() {
+                spec.tier.admit(model.snapshot, &self.judge(world, model), model_override.is_some())?;
+            }
+            let identity = self.judge(world, manifest.model.id());
             let known = world.releases.get(&release).filter(|known| known.agents.contains(&agent));
             // The agent's tier may have risen since: then the override is what deploying it waits for.
             let adds_override = model_override.is_some() && known.is_some_and(|r| r.model_override.is_none());

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use pinrail_domain::agent::Bodies;
-use pinrail_domain::begin::{BeginError, Begun, Call};
-use pinrail_domain::id::{AgentName, DeploymentId, Epoch, RunId, SessionId, TenantId};
+use pinrail_domain::begin::{Alternatives, BeginError, Begun, Call};
+use pinrail_domain::id::{AgentName, DeploymentId, Epoch, ProviderName, RunId, SessionId, TenantId};
 use pinrail_domain::journal::{Event, Outcome, RunStatus, Stamp};
 use pinrail_domain::model::{Catalogue, Lifecycle};
 use pinrail_domain::provider::ProviderSpec;
@@ -91,6 +91,7 @@ struct Served {
     epoch: Epoch,
     demands: Demands,
     bodies: Bodies,
+    alternatives: Alternatives,
 }
 
 /// A session rebinds at most once per flip; more than a few in one call means something is wrong.
@@ -279,12 +280,18 @@ impl Runs {
         let contract = self.parts.contracts.get(stamp.release).await;
         let contract = contract.map_err(|error| broken(Arc::new(error)))?;
         let snapshot = self.parts.snapshot.load();
-        let provider = snapshot.world.providers.get(&stamp.provider).cloned();
+        let providers = &snapshot.world.providers;
+        let provider = providers.get(&stamp.provider).cloned();
         let provider = provider.ok_or_else(|| broken(Arc::new(NoProvider(stamp.provider.to_string()))))?;
+        // What proves a candidate must be the candidate's own model.
+        let listed = stamp.gate.is_none() && stamp.shadow.is_none();
+        let find = |name: &ProviderName| providers.get(name).cloned();
+        let alternatives = Alternatives::of(&contract.manifest.model, &provider, listed, find);
         let spec = snapshot.routes.agent(stamp.agent.as_str()).map(|(_, route)| &route.spec);
         Ok(Served {
             contract,
             provider,
+            alternatives,
             epoch: snapshot.world.epoch,
             demands: spec.map(|spec| spec.tier).unwrap_or_default().demands(),
             // Of an agent that was removed, nobody says any more what may be kept.
@@ -364,11 +371,11 @@ impl Runs {
     }
 
     fn begun(&self, served: Served, stamp: Arc<Stamp>, call: u32) -> Begun {
-        let Served { contract, provider, epoch, demands: _, bodies } = served;
+        let Served { contract, provider, epoch, demands: _, bodies, alternatives } = served;
         let snapshot = self.parts.snapshot.load();
         let dial = snapshot.routes.standing(&stamp).map(Arc::new);
         let shadow = snapshot.routes.shadow(&stamp);
-        Begun { stamp, call, epoch, contract, provider, bodies, dial, shadow }
+        Begun { stamp, call, epoch, contract, provider, bodies, dial, shadow, alternatives }
     }
 
     fn new_run_id(&self, at: Timestamp) -> RunId {

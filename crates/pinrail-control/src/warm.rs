@@ -185,14 +185,13 @@ impl Control {
             let warm = world.warm(agent).into_iter().map(|warm| warm.release);
             let releases = candidates(world, agent).into_iter().map(|place| place.2).chain(warm);
             for release in releases.filter_map(|release| world.releases.get(&release)) {
-                let model = &release.manifest.model;
-                let (Some(provider), Ok(key)) = (world.providers.get(&model.provider), warm::key(model))
-                else {
-                    continue;
-                };
-                if release.retired.is_none() {
-                    let (model, provider) = (model.clone(), Arc::clone(provider));
-                    let last = self.inner.probes.of(&key);
+                let models = release.retired.is_none().then(|| release.manifest.model.each_alone());
+                for model in models.into_iter().flatten() {
+                    let (Some(provider), Ok(key)) = (world.providers.get(&model.provider), warm::key(&model))
+                    else {
+                        continue;
+                    };
+                    let (provider, last) = (Arc::clone(provider), self.inner.probes.of(&key));
                     wanted.insert(key, Wanted { key, model, provider, last });
                 }
             }

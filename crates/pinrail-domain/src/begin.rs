@@ -4,12 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::agent::Bodies;
 use crate::dial::{Halted, Ruling, Standing};
-use crate::id::{AgentName, ApprovalId, DeploymentId, Epoch, RunId, SegmentName, SessionId, TenantId};
+use crate::id::{
+    AgentName, ApprovalId, DeploymentId, Epoch, ProviderName, RunId, SegmentName, SessionId, TenantId,
+};
 use crate::journal::{RunStatus, Stamp};
 use crate::provider::ProviderSpec;
-use crate::release::Contract;
+use crate::release::{Contract, ModelPin};
 use crate::rollout::quantity::Usd;
 use crate::routes::Target;
 use crate::time::Timestamp;
@@ -40,7 +44,23 @@ pub struct Begun {
     pub dial: Option<Arc<Standing>>,
     /// Who answers a copy of this call, once it is answered.
     pub shadow: Option<Target>,
+    /// Who else may answer while the provider is in trouble, in the order to ask in; empty for most.
+    pub alternatives: Alternatives,
 }
+
+/// An endpoint that may answer in the pinned one's place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alternative {
+    pub provider: ProviderName,
+    pub spec: Arc<ProviderSpec>,
+    pub snapshot: String,
+    /// The place among the models that the release lists; none where this is the pinned snapshot at another endpoint.
+    pub listed: Option<usize>,
+}
+
+/// The endpoints that may answer in the pinned one's place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Alternatives(Option<Arc<[Alternative]>>);
 
 /// A tool call that an answer wants made and that needs a person's approval.
 #[derive(Clone, Debug)]
@@ -98,6 +118,46 @@ pub enum Fate {
     Compared {
         cost: Usd,
     },
+}
+
+impl Alternatives {
+    /// Those of a model: the endpoints of the pinned snapshot first, then, where `listed`, what its release lists. A
+    /// provider that `find` doesn't know is left out.
+    pub fn of(
+        model: &ModelPin,
+        pinned: &ProviderSpec,
+        listed: bool,
+        find: impl Fn(&ProviderName) -> Option<Arc<ProviderSpec>>,
+    ) -> Alternatives {
+        let fallbacks = if listed { &model.fallbacks[..] } else { &[] };
+        if pinned.failover.is_empty() && fallbacks.is_empty() {
+            return Alternatives::default();
+        }
+        let same = pinned.failover.iter().filter(|name| **name != model.provider);
+        let same = same.map(|provider| (provider, &model.snapshot, None));
+        let others = fallbacks.iter().enumerate();
+        let others = others.map(|(place, other)| (&other.provider, &other.snapshot, Some(place)));
+        let known = same.chain(others).filter_map(|(provider, snapshot, listed)| {
+            let spec = find(provider)?;
+            Some(Alternative { provider: provider.clone(), spec, snapshot: snapshot.clone(), listed })
+        });
+        Alternatives(Some(known.collect()))
+    }
+
+    #[must_use]
+    pub fn as_slice(&self) -> &[Alternative] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl Alternative {
+    /// The parameters that it is asked with.
+    #[must_use]
+    pub fn params<'a>(&self, contract: &'a Contract) -> &'a BTreeMap<String, Value> {
+        let model = &contract.manifest.model;
+        let own = self.listed.and_then(|place| model.fallbacks.get(place)?.params.as_ref());
+        own.unwrap_or(&model.params)
+    }
 }
 
 /// Why a call gets no run.

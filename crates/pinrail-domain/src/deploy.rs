@@ -14,7 +14,7 @@ use crate::gate::{self, Missing, Waiver};
 use crate::id::{AgentName, DeploymentId, IngestName, ReleaseId, SegmentName};
 use crate::ledger::Body;
 use crate::model::Identity;
-use crate::release::Manifest;
+use crate::release::ModelId;
 use crate::rollout::progress::Entered;
 use crate::rollout::{Evidence, Plan, Weights};
 use crate::share::Share;
@@ -172,12 +172,12 @@ pub struct NotHeld {
     pub segment: SegmentName,
 }
 
-/// Opens a deployment. `judge` tells what the catalogue says of a release's model today.
+/// Opens a deployment. `judge` tells what the catalogue says of a release's models today.
 pub fn open(
     world: &World,
     wish: &Open,
     salt: Salt,
-    judge: impl Fn(&Manifest) -> Identity,
+    judge: impl Fn(ModelId<'_>) -> Identity,
     now: Timestamp,
 ) -> Result<(DeploymentId, Vec<Body>), OpenRefused> {
     let Open { releases, segment, traffic, lift_hold } = wish;
@@ -229,7 +229,7 @@ pub fn promote(
     id: DeploymentId,
     grounds: &Grounds,
     lift_hold: bool,
-    judge: impl Fn(&Manifest) -> Identity,
+    judge: impl Fn(ModelId<'_>) -> Identity,
     now: Timestamp,
 ) -> Result<Vec<Body>, PromoteRefused> {
     let deployment = world.deployments.get(&id).ok_or(PromoteRefused::NoDeployment(id))?;
@@ -388,7 +388,7 @@ fn admit(
     agent: &AgentName,
     id: ReleaseId,
     segment: &SegmentName,
-    judge: &impl Fn(&Manifest) -> Identity,
+    judge: &impl Fn(ModelId<'_>) -> Identity,
 ) -> Result<(), OpenRefused> {
     let spec = world.agents.get(agent).ok_or_else(|| OpenRefused::NoAgent(agent.clone()))?;
     if !spec.has_segment(segment) {
@@ -402,9 +402,9 @@ fn admit(
     if let Some(at) = release.retired {
         return Err(OpenRefused::Retired { agent: agent.clone(), release: id, at });
     }
-    let provider = &release.manifest.model.provider;
-    if !world.providers.contains_key(provider) {
-        return Err(OpenRefused::NoProvider { release: id, provider: provider.clone() });
+    let mut models = release.manifest.model.models();
+    if let Some(model) = models.find(|model| !world.providers.contains_key(model.provider)) {
+        return Err(OpenRefused::NoProvider { release: id, provider: model.provider.clone() });
     }
     Ok(admit_model(spec.tier, release, judge)?)
 }
@@ -412,10 +412,14 @@ fn admit(
 fn admit_model(
     tier: crate::tier::Tier,
     release: &crate::world::Release,
-    judge: &impl Fn(&Manifest) -> Identity,
+    judge: &impl Fn(ModelId<'_>) -> Identity,
 ) -> Result<(), ModelRefused> {
     let overridden = release.model_override.is_some();
-    tier.admit(&release.manifest.model.snapshot, &judge(&release.manifest), overridden)
+    release
+        .manifest
+        .model
+        .models()
+        .try_for_each(|model| tier.admit(model.snapshot, &judge(model), overridden))
 }
 
 fn refuse_a_repeat(

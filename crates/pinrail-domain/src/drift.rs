@@ -117,9 +117,9 @@ impl World {
     pub fn findings_of(&self, release: ReleaseId) -> impl Iterator<Item = &Finding> {
         let manifest = self.releases.get(&release).map(|release| &*release.manifest);
         self.findings.values().map(|finding| &**finding).filter(move |finding| match &finding.subject {
-            Subject::Model { provider, snapshot } => manifest.is_some_and(|manifest| {
-                manifest.model.provider == *provider && manifest.model.snapshot == *snapshot
-            }),
+            Subject::Model { provider, snapshot } => {
+                manifest.is_some_and(|manifest| manifest.model.names(provider, snapshot))
+            }
             Subject::Tools { server, pin } => {
                 manifest.is_some_and(|manifest| manifest.tools.mcp.get(server) == Some(pin))
             }
@@ -132,10 +132,7 @@ impl World {
         let pins = |release: &ReleaseId| {
             let Some(release) = self.releases.get(release) else { return false };
             match subject {
-                Subject::Model { provider, snapshot } => {
-                    release.manifest.model.provider == *provider
-                        && release.manifest.model.snapshot == *snapshot
-                }
+                Subject::Model { provider, snapshot } => release.manifest.model.names(provider, snapshot),
                 Subject::Tools { server, pin } => release.manifest.tools.mcp.get(server) == Some(pin),
             }
         };

@@ -12,7 +12,7 @@ use crate::gate;
 use crate::id::{AgentName, DeploymentId, ReleaseId};
 use crate::key::Scope;
 use crate::model::Identity;
-use crate::release::Manifest;
+use crate::release::ModelId;
 use crate::rollout::Plan;
 use crate::tier::{Demands, kinds};
 use crate::time::Timestamp;
@@ -47,7 +47,7 @@ pub enum State {
 pub struct Facts<'a> {
     pub now: Timestamp,
     /// What the catalogue says of a release's model.
-    pub judge: &'a dyn Fn(&Manifest) -> Identity,
+    pub judge: &'a dyn Fn(ModelId<'_>) -> Identity,
     pub callable: &'a Calls<'a>,
 }
 
@@ -92,15 +92,17 @@ impl Asked<'_> {
         let (mut refused, mut said) = (Vec::new(), Vec::new());
         for release in self.releases() {
             let Some(release) = self.world.releases.get(&release) else { continue };
-            let (model, identity) = (&release.manifest.model, (self.facts.judge)(&release.manifest));
             let overridden = release.model_override.is_some();
-            let word = match &identity {
-                Identity::Pinned { .. } => "pinned",
-                Identity::Floating { .. } => "floating",
-                Identity::Unknown { .. } => "unknown",
-            };
-            said.push(format!("{} of release {} is {word}", model.snapshot, release.id.short()));
-            refused.extend(self.spec.tier.admit(&model.snapshot, &identity, overridden).err());
+            for model in release.manifest.model.models() {
+                let identity = (self.facts.judge)(model);
+                let word = match &identity {
+                    Identity::Pinned { .. } => "pinned",
+                    Identity::Floating { .. } => "floating",
+                    Identity::Unknown { .. } => "unknown",
+                };
+                said.push(format!("{} of release {} is {word}", model.snapshot, release.id.short()));
+                refused.extend(self.spec.tier.admit(model.snapshot, &identity, overridden).err());
+            }
         }
         let next = format!("pinrail release bump {}", self.agent);
         match (refused.first(), said.is_empty()) {

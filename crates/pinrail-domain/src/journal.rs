@@ -80,7 +80,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<Body>,
     },
-    /// An attempt failed before its first byte and another follows.
+    /// An attempt failed before its first byte and another follows, there or elsewhere.
     ModelRetry {
         call: u32,
         attempt: u32,
@@ -97,8 +97,12 @@ pub enum Event {
     /// The provider says that something else answered than what is pinned.
     Drift {
         call: u32,
+        /// What was asked for: the pinned snapshot, or that of the model which answered in its place.
         pinned: String,
         served: String,
+        /// Who was asked, where it isn't the stamp's provider.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        provider: Option<ProviderName>,
     },
     ToolCall {
         name: String,
@@ -195,6 +199,12 @@ pub struct ModelResponse {
     pub call: u32,
     pub status: u16,
     pub ending: Ending,
+    /// Who answered, where it isn't the stamp's provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderName>,
+    /// The model that was asked, where it isn't the stamp's snapshot but one that the release lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

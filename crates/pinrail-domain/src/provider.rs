@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::ProviderName;
+
 mod api;
+mod trouble;
 
 pub use api::Api;
+pub use trouble::{BadTrouble, Breaker, FAILOVER_MAX, RetryBudget};
 
 /// Where a provider is and how to speak to it. Stored: never rename a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +38,15 @@ pub struct ProviderSpec {
     /// What it calls a pinned snapshot, where that is another name: a deployment, a served model's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub models: BTreeMap<String, String>,
+    /// Other providers that serve the same snapshots, asked in this order while this one is in trouble.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failover: Vec<ProviderName>,
+    /// When calls are kept away from it.
+    #[serde(default, skip_serializing_if = "Breaker::is_default")]
+    pub breaker: Breaker,
+    /// How many of its attempts may be further ones.
+    #[serde(default, skip_serializing_if = "RetryBudget::is_default")]
+    pub retry_budget: RetryBudget,
 }
 
 /// The wire format a provider speaks.
@@ -89,6 +102,8 @@ pub enum BadProvider {
     Timeout,
     #[error("retries_max is {0}; at most {RETRIES_MAX} are allowed")]
     Retries(u8),
+    #[error(transparent)]
+    Trouble(#[from] BadTrouble),
 }
 
 impl ProviderSpec {
@@ -104,6 +119,9 @@ impl ProviderSpec {
             retries_max: retries_default(),
             apis: Vec::new(),
             models: BTreeMap::new(),
+            failover: Vec::new(),
+            breaker: Breaker::default(),
+            retry_budget: RetryBudget::default(),
         }
     }
 
@@ -143,6 +161,9 @@ impl ProviderSpec {
         if self.retries_max > RETRIES_MAX {
             return Err(BadProvider::Retries(self.retries_max));
         }
+        trouble::check_failover(&self.failover)?;
+        self.breaker.check()?;
+        self.retry_budget.check()?;
         Ok(())
     }
 }

@@ -8,14 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::canonical::{self, NotCanonical};
 use crate::digest::Digest;
-use crate::id::{McpServerName, ProviderName, ReleaseId, ToolName};
+use crate::id::{McpServerName, ReleaseId, ToolName};
 use crate::mcp::{Pin, PinnedTool};
 
 pub mod diff;
+mod model;
+
+pub use model::{FALLBACKS_MAX, Fallback, LOSSY_MAX, ModelId, ModelPin};
 
 /// What a release pins. Its canonical JSON is what the release id names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,21 +36,6 @@ pub struct Manifest {
 
 /// The manifest format this code writes and reads.
 pub const FORMAT: u32 = 1;
-
-/// Which model answers, and with which parameters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelPin {
-    pub provider: ProviderName,
-    /// The model id as the provider spells it.
-    pub snapshot: String,
-    /// Request fields that the release sets, such as `temperature`; they win over the caller's.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub params: BTreeMap<String, Value>,
-    /// Digest of the weight files, for self-hosted models.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<Digest>,
-}
 
 /// The system prompt and who puts it in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -153,12 +140,20 @@ pub struct ContextContract {
 pub enum BadManifest {
     #[error("manifest format {0} is not one this version reads (it reads {FORMAT})")]
     Format(u32),
-    #[error("model.snapshot must be 1 to {SNAPSHOT_BYTES_MAX} printable ASCII characters without spaces")]
-    Snapshot,
-    #[error("model.params.{0} is set by Pinrail itself; remove it from the release")]
-    ReservedParam(String),
-    #[error("model.params holds {0} entries; at most {PARAMS_MAX} are allowed")]
-    TooManyParams(usize),
+    #[error("{0}.snapshot must be 1 to {SNAPSHOT_BYTES_MAX} printable ASCII characters without spaces")]
+    Snapshot(String),
+    #[error("{place}.params.{name} is set by Pinrail itself; remove it from the release")]
+    ReservedParam { place: String, name: String },
+    #[error("{place}.params holds {count} entries; at most {PARAMS_MAX} are allowed")]
+    TooManyParams { place: String, count: usize },
+    #[error("model.fallbacks holds {0} models; at most {FALLBACKS_MAX} are allowed")]
+    TooManyFallbacks(usize),
+    #[error("model.fallbacks[{0}] names a model of the release for the second time")]
+    FallbackTwice(usize),
+    #[error("model.lossy holds {0} names; at most {LOSSY_MAX} are allowed")]
+    TooManyLossy(usize),
+    #[error("model.lossy: `{0}` is no name of a feature; one is written like `messages.image` or `top_k`")]
+    Lossy(String),
     #[error("tools.side_effects names `{0}`, which is neither in the tool schema nor in a pin")]
     UnknownSideEffect(ToolName),
     #[error("state.context.accepts must hold its own protocol {0}")]
@@ -194,17 +189,7 @@ impl Manifest {
         if self.pinrail != FORMAT {
             return Err(BadManifest::Format(self.pinrail));
         }
-        let snapshot = &self.model.snapshot;
-        let printable = snapshot.bytes().all(|b| b.is_ascii_graphic());
-        if snapshot.is_empty() || snapshot.len() > SNAPSHOT_BYTES_MAX || !printable {
-            return Err(BadManifest::Snapshot);
-        }
-        if self.model.params.len() > PARAMS_MAX {
-            return Err(BadManifest::TooManyParams(self.model.params.len()));
-        }
-        if let Some(name) = RESERVED_PARAMS.iter().find(|name| self.model.params.contains_key(**name)) {
-            return Err(BadManifest::ReservedParam((*name).to_owned()));
-        }
+        self.model.check()?;
         if let Some(context) = &self.state.context
             && !context.accepts.contains(&context.protocol)
         {

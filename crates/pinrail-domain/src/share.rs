@@ -17,6 +17,8 @@ pub struct NotAShare;
 impl Share {
     pub const NONE: Share = Share(0);
     pub const ALL: Share = Share(Self::BPS_MAX);
+    pub const HALF: Share = Share(Self::BPS_MAX / 2);
+    pub const FIFTH: Share = Share(Self::BPS_MAX / 5);
     /// Buckets that assignment hashes units into; also 100 %.
     pub const BPS_MAX: u16 = 10_000;
 

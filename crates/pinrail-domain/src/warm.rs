@@ -126,7 +126,7 @@ impl Probed {
 
 /// What releases share that would be probed alike: provider, snapshot and parameters.
 pub fn key(model: &ModelPin) -> Result<Digest, NotCanonical> {
-    let ModelPin { provider, snapshot, params, weights: _ } = model;
+    let ModelPin { provider, snapshot, params, weights: _, fallbacks: _, lossy: _ } = model;
     canonical::digest(&json!({ "provider": provider, "snapshot": snapshot, "params": params }))
 }
 
@@ -239,6 +239,8 @@ mod tests {
             snapshot: snapshot.to_owned(),
             params: serde_json::from_value(params).unwrap(),
             weights: None,
+            fallbacks: Vec::new(),
+            lossy: std::collections::BTreeSet::new(),
         };
         let one = pin("m", json!({ "temperature": 0.2 }));
         assert_eq!(key(&one).unwrap(), key(&one.clone()).unwrap());

@@ -146,8 +146,11 @@ pub async fn ask(
         headers: headers::outgoing(from, &credential),
         body,
         limits: &shared.limits,
+        health: &shared.healths.of(&begun.stamp.provider, &begun.stamp.snapshot),
+        clock: &*shared.clock,
+        others: false,
     };
-    match question.ask(&mut trail).await {
+    match question.ask(&mut trail).await.outcome {
         Err(failure) => Err((failure, trail)),
         Ok(Answer::Stream { .. }) if !stream => {
             let message = "the provider answered with a stream where a whole answer was asked for";

@@ -23,6 +23,7 @@ use crate::prepared::PreparedReleases;
 use crate::shadow::{self, Copies};
 use crate::trail::Write;
 use crate::upstream::Upstreams;
+use crate::upstream::health::{Healths, ProviderHealth};
 
 /// What a gateway is made of.
 pub struct Options {
@@ -51,6 +52,7 @@ pub struct Shared {
     pub limits: Limits,
     pub releases: PreparedReleases,
     pub upstreams: Upstreams,
+    pub healths: Healths,
     pub places: Places,
     pub copies: Copies,
     /// The task that writes the journals of calls that were dropped.
@@ -91,6 +93,7 @@ impl Gateway {
         let shared = Shared {
             runs,
             secrets,
+            healths: Healths::new(Arc::clone(&clock)),
             clock,
             catalogue,
             limits,
@@ -134,6 +137,12 @@ impl Gateway {
     /// Makes no more copies, drops those that wait and gives those under way a moment to end.
     pub async fn stop_copies(&self) {
         self.shared.copies.stop().await;
+    }
+
+    /// How the providers do that were called since the process began.
+    #[must_use]
+    pub fn health(&self) -> Vec<ProviderHealth> {
+        self.shared.healths.shown()
     }
 
     async fn route<B>(&self, request: Request<B>, tenants: &Tenants) -> Result<Response<Body>, Failure>

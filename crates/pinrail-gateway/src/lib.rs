@@ -5,7 +5,7 @@
 //! knows of them), authenticate callers, read clocks or the environment, or hold an answer back that could flow.
 //!
 //! Start reading at [`Gateway::handle`], then `chat` (one call from beginning to end), `upstream::answer` (asking,
-//! and asking again), `body::stream` (how bytes pass through) and `trail` (what the journal gets, also when the
+//! and asking again), `upstream::health` (what is made of failures), `body::stream` (how bytes pass through) and `trail` (what the journal gets, also when the
 //! client leaves). What a candidate makes of copies of live calls is in `shadow`; live calls never wait for it (I13).
 
 mod beginning;
@@ -30,3 +30,5 @@ mod upstream;
 pub use body::Body;
 pub use gateway::{Gateway, Options};
 pub use limits::Limits;
+pub use upstream::Counts;
+pub use upstream::health::{LastFailure, ModelHealth, ProviderHealth, Standing};

@@ -14,7 +14,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use pinrail_domain::agent::Bodies;
+use pinrail_domain::begin::Alternative;
 use pinrail_domain::digest::Digest;
+use pinrail_domain::id::ProviderName;
 use pinrail_domain::journal::{Body, Ending, Event, FaultOf, ModelResponse, Outcome, Usage};
 use pinrail_domain::model::{Price, Served, Tokens};
 use pinrail_domain::rollout::divergence::{Said, compare};
@@ -29,6 +31,7 @@ use crate::places::Place;
 use crate::port::{Begun, Fate};
 use crate::shadow::{LiveAnswer, Original, Pairing, said};
 use crate::upstream::Credential;
+use crate::upstream::health::Attempt;
 
 /// The journal of a call under way. Dropped before its end, it journals that the client left.
 pub struct Trail {
@@ -38,6 +41,12 @@ pub struct Trail {
     first_byte_us: u64,
     /// What the pinned model's tokens cost.
     pub price: Option<Price>,
+    /// Attempts that failed so far, at whichever endpoint.
+    attempts: u32,
+    /// Who is asked in the pinned endpoint's place; none for most calls.
+    elsewhere: Option<Alternative>,
+    /// The attempt whose stream is passed on: how it ends says how the provider does.
+    pub attempt: Option<Attempt>,
     events: Vec<(Timestamp, Event)>,
     /// What was decided about the answer's tool calls.
     ruled: Vec<Event>,
@@ -51,6 +60,15 @@ pub struct Trail {
 pub struct Journaling {
     shared: Arc<Shared>,
     write: Option<Write>,
+}
+
+/// Who is asked: the pinned endpoint, or one in its place.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    pub provider: &'a ProviderName,
+    pub snapshot: &'a str,
+    /// The part of the catalogue that judges what it says.
+    pub catalogue: &'a str,
 }
 
 /// Longer than any provider's key.
@@ -81,6 +99,9 @@ impl Trail {
             arrived,
             first_byte_us: 0,
             price: None,
+            attempts: 0,
+            elsewhere: None,
+            attempt: None,
             events,
             ruled: Vec::new(),
             pairing: None,
@@ -136,8 +157,37 @@ impl Trail {
     }
 
     /// Notes that an attempt failed and another follows.
-    pub fn retry(&mut self, attempt: u32, why: String) {
-        self.push(Event::ModelRetry { call: self.begun.call, attempt, why });
+    pub fn retry(&mut self, why: String) {
+        self.attempts += 1;
+        self.push(Event::ModelRetry { call: self.begun.call, attempt: self.attempts, why });
+    }
+
+    /// Notes that the endpoint asked last can't answer, and that an alternative is asked next. From here on it is the
+    /// alternative's model that answers.
+    pub fn elsewhere(&mut self, to: &Alternative, why: &str) {
+        let asked = self.endpoint();
+        let next = match to.listed {
+            None => format!("{} is asked for the same model", to.provider),
+            Some(_) => format!("{} of {} is asked, as the release says", to.snapshot, to.provider),
+        };
+        let why = format!("{} cannot answer ({why}); {next}", asked.provider);
+        self.retry(why);
+        self.elsewhere = Some(to.clone());
+        self.attempt = None;
+    }
+
+    /// Who is asked.
+    pub fn endpoint(&self) -> Asked<'_> {
+        match &self.elsewhere {
+            Some(to) => {
+                Asked { provider: &to.provider, snapshot: &to.snapshot, catalogue: &to.spec.catalogue }
+            }
+            None => Asked {
+                provider: &self.begun.stamp.provider,
+                snapshot: &self.begun.stamp.snapshot,
+                catalogue: &self.begun.provider.catalogue,
+            },
+        }
     }
 
     /// Notes the moment of the answer's first byte.
@@ -167,10 +217,12 @@ impl Trail {
         let drift = self.drift(&observed);
         let price = match &drift {
             Some(Event::Drift { served, .. }) => {
-                self.shared.catalogue.load().price(&self.begun.provider.catalogue, served).or(self.price)
+                self.shared.catalogue.load().price(self.endpoint().catalogue, served).or(self.price)
             }
             Some(_) | None => self.price,
         };
+        self.tell_health(ending, why.as_deref());
+        let (provider, snapshot) = self.answered_by();
         let usage = observed.usage.map(|usage| Usage {
             input_tokens: usage.prompt_tokens,
             output_tokens: usage.completion_tokens,
@@ -192,6 +244,8 @@ impl Trail {
             call: self.begun.call,
             status,
             ending,
+            provider,
+            snapshot,
             served_model: observed.served_model,
             fingerprint: observed.fingerprint,
             finish_reason: observed.finish_reason,
@@ -248,14 +302,35 @@ impl Trail {
 
     fn drift(&self, observed: &Observed) -> Option<Event> {
         let served = observed.served_model.as_deref()?;
-        let pinned = &self.begun.stamp.snapshot;
-        match self.shared.catalogue.load().served_matches(&self.begun.provider.catalogue, pinned, served) {
+        let Asked { snapshot, catalogue, .. } = self.endpoint();
+        match self.shared.catalogue.load().served_matches(catalogue, snapshot, served) {
             Served::Different => Some(Event::Drift {
                 call: self.begun.call,
-                pinned: pinned.clone(),
+                pinned: snapshot.to_owned(),
                 served: served.to_owned(),
+                provider: self.answered_by().0,
             }),
             Served::Same | Served::SameCheckpoint { .. } | Served::Unsaid => None,
+        }
+    }
+
+    /// Who answered, as far as it isn't what the stamp says.
+    fn answered_by(&self) -> (Option<ProviderName>, Option<String>) {
+        let Some(to) = &self.elsewhere else { return (None, None) };
+        let stamp = &self.begun.stamp;
+        let provider = (to.provider != stamp.provider).then(|| to.provider.clone());
+        (provider, (to.snapshot != stamp.snapshot).then(|| to.snapshot.clone()))
+    }
+
+    /// Says how the stream ended whose attempt is still open.
+    fn tell_health(&mut self, ending: Ending, why: Option<&str>) {
+        let Some(attempt) = self.attempt.take() else { return };
+        match ending {
+            Ending::Complete => attempt.well(),
+            Ending::Cut | Ending::Error => {
+                attempt.failed(why.unwrap_or("the provider ended its stream with an error"), None);
+            }
+            Ending::Cancelled => drop(attempt),
         }
     }
 

@@ -28,13 +28,17 @@ use crate::port::Secrets;
 
 mod address;
 pub mod answer;
+mod breaker;
+mod budget;
 pub mod headers;
+pub mod health;
 mod reshape;
 pub mod rest;
 pub mod retry;
 pub mod target;
 
 use address::Addresses;
+pub use breaker::Counts;
 use reshape::Reshape;
 use target::Target;
 

@@ -16,6 +16,7 @@ pub mod release;
 pub mod section;
 pub mod suites;
 pub mod tools;
+mod trouble;
 pub mod webhook;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::agent::AgentSpec;
+use crate::release::Manifest;
 use crate::tier::Tier;
 use crate::world::tests::play::{
     self, Play, agent, created, judge, manifest, played, release_id, segment, share,

@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::digest::Digest;
 use crate::id::{McpServerName, ProviderName, ReleaseId, ToolName};
 use crate::release::{
-    ContextContract, Contract, Embedder, Manifest, MemoryContract, ModelPin, PromptMode, StateContract,
+    ContextContract, Contract, Embedder, Fallback, Manifest, MemoryContract, ModelPin, PromptMode,
+    StateContract,
 };
 
 mod schema;
@@ -57,6 +58,13 @@ pub struct ModelDiff {
     pub params: BTreeMap<String, Change<Value>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Change<Digest>>,
+    /// The models that may answer in the pinned one's place; a side that lists none is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallbacks: Option<Change<Vec<Fallback>>>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lossy_added: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub lossy_removed: BTreeSet<String>,
 }
 
 /// The system prompt and who puts it in.
@@ -203,7 +211,16 @@ fn model(a: &ModelPin, b: &ModelPin) -> ModelDiff {
         snapshot: Change::between(Some(&a.snapshot), Some(&b.snapshot)),
         params,
         weights: Change::between(a.weights.as_ref(), b.weights.as_ref()),
+        fallbacks: fallbacks(&a.fallbacks, &b.fallbacks),
+        lossy_added: b.lossy.difference(&a.lossy).cloned().collect(),
+        lossy_removed: a.lossy.difference(&b.lossy).cloned().collect(),
     }
+}
+
+fn fallbacks(a: &[Fallback], b: &[Fallback]) -> Option<Change<Vec<Fallback>>> {
+    let json = |side: &[Fallback]| serde_json::to_value(side).unwrap_or_default();
+    let listed = |side: &[Fallback]| (!side.is_empty()).then(|| side.to_vec());
+    (!schema::same(&json(a), &json(b))).then(|| Change { before: listed(a), after: listed(b) })
 }
 
 fn prompt(a: &Contract, b: &Contract) -> PromptDiff {

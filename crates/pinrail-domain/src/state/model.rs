@@ -390,7 +390,7 @@ fn pick(mut among: impl Iterator<Item = DeploymentId> + Clone, which: u16) -> Op
     (count > 0).then(|| among.nth(usize::from(which) % count)).flatten()
 }
 
-fn pinned(_: &crate::release::Manifest) -> Identity {
+fn pinned(_: crate::release::ModelId<'_>) -> Identity {
     Identity::Pinned { why: "dated".to_owned() }
 }
 

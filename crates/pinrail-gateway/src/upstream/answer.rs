@@ -2,6 +2,10 @@
 //!
 //! What comes back is an answer of which nothing has reached the client yet: whole, or a stream whose first chunk
 //! is there. A stream is committed to only then, so one that ends before its first byte is still made again.
+//!
+//! One endpoint is asked here, and each attempt says how that endpoint does (`health`): an attempt that the breaker keeps
+//! away isn't made, one that the budget has no retry for isn't repeated. Where another endpoint may do better,
+//! [`Asked::elsewhere`] says why; whether there is one is the caller's to know.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +16,12 @@ use http::response::Parts;
 use http::{Method, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
-use pinrail_wire::parse_error;
+use pinrail_domain::time::Clock;
+use pinrail_wire::{ProviderError, parse_error};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::breaker::Shut;
+use super::health::{Attempt, Health};
 use super::rest::{Broken, Rest};
 use super::target::Target;
 use super::{ConnectTimedOut, Credential, Upstream, retry};
@@ -26,6 +33,15 @@ use crate::trail::Trail;
 pub enum Answer {
     Whole { head: Parts, body: Bytes },
     Stream { head: Parts, first: Bytes, rest: Rest },
+}
+
+/// What became of asking an endpoint.
+pub struct Asked {
+    pub outcome: Result<Answer, Failure>,
+    /// Why another endpoint may answer where this one didn't, secrets removed; none where the answer is one, or would be
+    /// the same everywhere.
+    #[allow(dead_code, reason = "read by whoever asks more than one endpoint")]
+    pub elsewhere: Option<String>,
 }
 
 /// Why an attempt brought no answer.
@@ -46,6 +62,22 @@ pub struct Question<'a> {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub limits: &'a Limits,
+    /// How the model does that is asked.
+    pub health: &'a Arc<Health>,
+    pub clock: &'a dyn Clock,
+    /// Whether somebody else is asked should this endpoint not answer: then it isn't asked at all while it rests.
+    pub others: bool,
+}
+
+/// An attempt that ended, and what is to be made of it.
+struct Ended {
+    outcome: Result<Answer, Missed>,
+    /// Why another attempt at the same endpoint may help.
+    again: Option<String>,
+    /// Why another endpoint may.
+    elsewhere: Option<String>,
+    /// How long the provider asks to be left alone.
+    asked: Option<Duration>,
 }
 
 /// Bytes of an error's text that a journal's `model_retry` repeats.
@@ -53,37 +85,97 @@ const WHY_BYTES_MAX: usize = 300;
 
 impl Question<'_> {
     /// Asks; journals every attempt that another one follows.
-    pub async fn ask(&self, trail: &mut Trail) -> Result<Answer, Failure> {
+    pub async fn ask(&self, trail: &mut Trail) -> Asked {
         let (run, call) = (trail.begun.stamp.run, trail.begun.call);
-        let body = self.upstream.body(&self.target, self.body.clone())?;
-        let attempts = u32::from(self.upstream.spec.retries_max) + 1;
+        let spec = &*self.upstream.spec;
+        let body = match self.upstream.body(&self.target, self.body.clone()) {
+            Ok(body) => body,
+            Err(failure) => return Asked { outcome: Err(failure), elsewhere: None },
+        };
+        if let Some(rests) = self.health.rests().filter(|_| self.others) {
+            return Asked::rests(rests);
+        }
+        self.health.called(spec);
+        let longest = self.limits.retry_after_max;
         let mut attempt = 1;
+        let mut admitted = match self.health.admit(&spec.breaker) {
+            Ok(admitted) => admitted,
+            Err((shut, last)) => return self.kept_away(shut, last),
+        };
         loop {
-            let last = attempt == attempts;
-            let outcome = self.attempt(&body, trail).await;
-            let (why, wait) = match &outcome {
-                Ok(Answer::Stream { .. }) => return outcome.map_err(Missed::into_failure),
-                Ok(Answer::Whole { head, body }) => match self.worth_another(head, body) {
-                    Some(why) if !last => {
-                        let longest = self.limits.retry_after_max;
-                        (why, retry::wait(Some(&head.headers), run, call, attempt, longest))
-                    }
-                    Some(_) | None => return outcome.map_err(Missed::into_failure),
-                },
-                Err(missed) if missed.again && !last => {
-                    (missed.why.clone(), retry::wait(None, run, call, attempt, Duration::MAX))
-                }
-                Err(_) => return outcome.map_err(Missed::into_failure),
+            let mut ended = self.attempted(&body, admitted, trail).await;
+            let last = attempt > u32::from(spec.retries_max);
+            let Some(why) = ended.again.take().filter(|_| !last) else { return ended.into() };
+            let Some(wait) = retry::wait(ended.asked, run, call, attempt, longest) else {
+                return ended.into();
             };
-            let Some(wait) = wait else { return outcome.map_err(Missed::into_failure) };
-            trail.retry(attempt, why);
-            drop(outcome);
+            if !self.health.may_retry(spec) {
+                return ended.into();
+            }
             tokio::time::sleep(wait).await;
+            admitted = match self.health.admit(&spec.breaker) {
+                Ok(admitted) => admitted,
+                Err(_) => return ended.into(),
+            };
+            trail.retry(why);
             attempt += 1;
         }
     }
 
-    async fn attempt(&self, body: &Bytes, trail: &mut Trail) -> Result<Answer, Missed> {
+    /// Makes an attempt, and tells how the endpoint did.
+    async fn attempted(&self, body: &Bytes, mut admitted: Attempt, trail: &mut Trail) -> Ended {
+        let outcome = self.attempt(body, &mut admitted, trail).await;
+        let mut ended = Ended { outcome, again: None, elsewhere: None, asked: None };
+        match &ended.outcome {
+            Ok(Answer::Stream { .. }) => {
+                admitted.began();
+                // How it ends is for the trail to see.
+                trail.attempt = Some(admitted);
+            }
+            Ok(Answer::Whole { head, .. }) if head.status.is_success() => admitted.well(),
+            Ok(Answer::Whole { head, body }) => {
+                let error = parse_error(body);
+                let why = || self.said(head.status, error.as_ref());
+                ended.asked = retry::asked(&head.headers, self.clock.now());
+                ended.again = retry::may_help(head.status, &head.headers, error.as_ref()).then(why);
+                ended.elsewhere = retry::elsewhere_may_help(head.status).then(why);
+                if head.status == StatusCode::TOO_MANY_REQUESTS
+                    && let Some(asked) = ended.asked
+                {
+                    self.health.rest(asked);
+                }
+                match retry::is_trouble(head.status) {
+                    true => admitted.failed(&why(), ended.asked),
+                    false => admitted.well(),
+                }
+            }
+            Err(missed) if missed.again => {
+                ended.again = Some(missed.why.clone());
+                ended.elsewhere = Some(missed.why.clone());
+                admitted.failed(&missed.why, None);
+            }
+            Err(_) => admitted.well(),
+        }
+        ended
+    }
+
+    /// The answer to a call that the breaker keeps away.
+    fn kept_away(&self, shut: Shut, last: Option<String>) -> Asked {
+        let seconds = shut.until.us_since(self.clock.ticks()).div_ceil(1_000_000).max(1);
+        let last = last.map(|why| format!(" (the last time: {why})")).unwrap_or_default();
+        let why = format!("the provider failed too often and is left alone for a moment{last}");
+        let message = format!("{why}; try again in {seconds} s");
+        let failure = Failure::provider(StatusCode::SERVICE_UNAVAILABLE, "provider_circuit_open", message)
+            .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX));
+        Asked { outcome: Err(failure), elsewhere: Some(why) }
+    }
+
+    async fn attempt(
+        &self,
+        body: &Bytes,
+        admitted: &mut Attempt,
+        trail: &mut Trail,
+    ) -> Result<Answer, Missed> {
         let first_byte = self.upstream.first_byte();
         let deadline = Instant::now() + first_byte;
         let late = || {
@@ -101,6 +193,7 @@ impl Question<'_> {
         let mut rest = Rest::new(body);
         if !(head.status.is_success() && is_event_stream(&head.headers)) {
             trail.first_byte();
+            admitted.first_byte();
             let body = self.whole(rest).await?;
             return Ok(Answer::Whole { head, body });
         }
@@ -119,6 +212,7 @@ impl Question<'_> {
                 && !first.is_empty()
             {
                 trail.first_byte();
+                admitted.first_byte();
                 return Ok(Answer::Stream { head, first, rest });
             }
         }
@@ -168,19 +262,12 @@ impl Question<'_> {
         Ok(if more.is_empty() { first } else { Bytes::from([&first[..], &more[..]].concat()) })
     }
 
-    /// Why an error answer is worth another attempt, if it is.
-    fn worth_another(&self, head: &Parts, body: &[u8]) -> Option<String> {
-        if head.status.is_success() {
-            return None;
-        }
-        let error = parse_error(body);
-        let worth = retry::may_help(head.status, &head.headers, error.as_ref());
-        worth.then(|| {
-            let said = error.map_or_else(String::new, |error| format!(": {}", error.message));
-            let text = format!("status {}{said}", head.status.as_u16());
-            let clean = self.credential.redactor.redact(&text);
-            clean[..clean.floor_char_boundary(WHY_BYTES_MAX)].to_owned()
-        })
+    /// What an error answer says, secrets removed.
+    fn said(&self, status: StatusCode, error: Option<&ProviderError>) -> String {
+        let said = error.map_or_else(String::new, |error| format!(": {}", error.message));
+        let text = format!("status {}{said}", status.as_u16());
+        let clean = self.credential.redactor.redact(&text);
+        clean[..clean.floor_char_boundary(WHY_BYTES_MAX)].to_owned()
     }
 
     fn unsent(&self, error: &hyper_util::client::legacy::Error) -> Missed {
@@ -202,6 +289,24 @@ impl Question<'_> {
     }
 }
 
+impl Asked {
+    /// An endpoint that asked to be left alone isn't asked where somebody else is.
+    fn rests(still: Duration) -> Asked {
+        let seconds = still.as_secs_f64().ceil();
+        let why = format!("the provider asked to be left alone for another {seconds} s");
+        let message = format!("{why}; try again then");
+        let failure = Failure::provider(StatusCode::TOO_MANY_REQUESTS, "provider_rests", message)
+            .retry_after(u32::try_from(still.as_secs() + 1).unwrap_or(u32::MAX));
+        Asked { outcome: Err(failure), elsewhere: Some(why) }
+    }
+}
+
+impl From<Ended> for Asked {
+    fn from(Ended { outcome, elsewhere, .. }: Ended) -> Asked {
+        Asked { outcome: outcome.map_err(Missed::into_failure), elsewhere }
+    }
+}
+
 impl Missed {
     fn closed(why: String) -> Missed {
         Missed { code: "provider_closed", status: StatusCode::BAD_GATEWAY, why, again: true }
@@ -215,6 +320,12 @@ impl Missed {
             Failure::provider(status, code, why)
         }
     }
+}
+
+/// Whether another endpoint may be asked where this one couldn't even be set up: its key or its address is at fault.
+#[allow(dead_code, reason = "read by whoever asks more than one endpoint")]
+pub fn is_of_the_endpoint(failure: &Failure) -> bool {
+    ["provider_key_missing", "provider_key_invalid", "provider_unavailable"].contains(&failure.code)
 }
 
 /// Whether an answer is a stream of events.

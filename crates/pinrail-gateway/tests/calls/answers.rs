@@ -87,7 +87,12 @@ async fn drift_is_an_event_and_priced_as_what_was_served() {
         .await;
     assert_eq!(answer.status(), 200);
     let journal = world.journal().await;
-    let drift = Event::Drift { call: 1, pinned: SNAPSHOT.into(), served: "gpt-4o-mini-2024-07-18".into() };
+    let drift = Event::Drift {
+        call: 1,
+        pinned: SNAPSHOT.into(),
+        served: "gpt-4o-mini-2024-07-18".into(),
+        provider: None,
+    };
     assert_eq!(journal[2], drift);
     // $0.15 and $0.60 per million tokens.
     assert_eq!(response(&journal).cost_nano_usd, Some(10 * 150 + 2 * 600));

@@ -10,7 +10,7 @@ use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use pinrail_domain::agent::Bodies;
-use pinrail_domain::begin::{BeginError, Begun, Call, CopyOf, Fate, NoShadow, Ruled, Wanted};
+use pinrail_domain::begin::{Alternatives, BeginError, Begun, Call, CopyOf, Fate, NoShadow, Ruled, Wanted};
 use pinrail_domain::dial::{Ruling, Standing};
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, ProviderName, ReleaseId, RunId, SegmentName};
@@ -88,6 +88,7 @@ pub struct FakeRuns {
     pub fates: Mutex<Vec<Fate>>,
     fated: Notify,
     dial: Option<Arc<Standing>>,
+    pub alternatives: Mutex<Alternatives>,
     /// What is said of calls that need approval, and which they were.
     pub ruled: Mutex<Ruled>,
     pub wanted: Mutex<Vec<Wanted>>,
@@ -165,6 +166,7 @@ impl Setup {
             fates: Mutex::default(),
             fated: Notify::new(),
             dial: self.dial.map(Arc::new),
+            alternatives: Mutex::default(),
             ruled: Mutex::new(Ruled {
                 ruling: Ruling::Withheld,
                 approval: None,
@@ -418,6 +420,7 @@ impl Runs for FakeRuns {
             bodies: self.bodies,
             dial: self.dial.clone(),
             shadow: self.shadow.then_some(CANDIDATE),
+            alternatives: self.alternatives.lock().unwrap().clone(),
         })
     }
 
@@ -463,6 +466,7 @@ impl Runs for FakeRuns {
             bodies: self.bodies,
             dial: None,
             shadow: None,
+            alternatives: Alternatives::default(),
         })
     }
 

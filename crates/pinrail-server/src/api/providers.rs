@@ -39,6 +39,18 @@ fn refused(error: CommitError<ProviderRefused>) -> Problem {
                 ))
                 .fact("agent", agent.as_str())
                 .fact("deployment", deployment.0),
+            ProviderRefused::NoFailover(_) | ProviderRefused::FailoverToItself => {
+                Problem::new(Code::BadProvider, detail).next_step(
+                    "name another provider that serves the same snapshots ([providers.…] failover in pinrail.toml) and \
+                     run `pinrail apply`, or put that one first (PUT /api/v1/providers/PROVIDER)",
+                )
+            }
+            ProviderRefused::Failover { provider: _, of } => Problem::new(Code::InUse, detail)
+                .next_step(format!(
+                    "first take it out of [providers.{of}] failover in pinrail.toml and run `pinrail apply` (PUT \
+                     /api/v1/providers/{of})"
+                ))
+                .fact("provider", of.as_str()),
             ProviderRefused::TooMany => {
                 Problem::new(Code::LimitReached, detail).next_step("remove providers that no release \
                  names: `pinrail apply --prune` (DELETE /api/v1/providers/PROVIDER)")

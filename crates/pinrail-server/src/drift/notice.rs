@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use pinrail_control::Control;
 use pinrail_domain::drift::{Sign, Subject};
-use pinrail_domain::id::RunId;
+use pinrail_domain::id::{ProviderName, RunId};
 use pinrail_domain::journal::Event;
 use pinrail_domain::key::Tenants;
 use pinrail_domain::time::{Clock, Timestamp};
@@ -27,6 +27,8 @@ pub struct Notices(mpsc::Sender<Notice>);
 /// A run whose answer came from another model than its release pins.
 pub(super) struct Notice {
     run: RunId,
+    /// Who was asked, where it isn't the stamp's provider.
+    provider: Option<ProviderName>,
     pinned: String,
     served: String,
 }
@@ -44,8 +46,9 @@ impl Notices {
     /// Looks through events that a call journals. Never waits.
     pub fn of(&self, run: RunId, events: &[(Timestamp, Event)]) {
         for (_, event) in events {
-            if let Event::Drift { pinned, served, .. } = event {
-                let notice = Notice { run, pinned: pinned.clone(), served: served.clone() };
+            if let Event::Drift { call: _, pinned, served, provider } = event {
+                let (pinned, served, provider) = (pinned.clone(), served.clone(), provider.clone());
+                let notice = Notice { run, provider, pinned, served };
                 // There is no room: the next answer says the same.
                 let _ = self.0.try_send(notice);
             }
@@ -56,7 +59,7 @@ impl Notices {
 impl Known {
     /// Opens a finding for what is new.
     pub(super) async fn take(&mut self, control: &Control, clock: &dyn Clock, notice: Notice) {
-        let Notice { run, pinned, served } = notice;
+        let Notice { run, provider, pinned, served } = notice;
         let now = clock.now();
         let key = (pinned, served);
         if self.0.get(&key).is_some_and(|last| now.ms_since(*last) < AGAIN_MS) {
@@ -75,7 +78,8 @@ impl Known {
         }
         let (pinned, served) = key.clone();
         self.0.insert(key, now);
-        let subject = Subject::Model { provider: stamp.provider.clone(), snapshot: pinned };
+        let subject =
+            Subject::Model { provider: provider.unwrap_or_else(|| stamp.provider.clone()), snapshot: pinned };
         let what = format!("{subject} says that `{served}` answers");
         let found = control.find_drift(&subject, &Sign::Served { served }, &what, None).await;
         match found {

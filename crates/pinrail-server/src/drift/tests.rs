@@ -231,7 +231,7 @@ async fn an_answer_from_another_model_is_one_finding() {
     let run = watched.bench.run("acme").await.parse().unwrap();
     let event = |served: &str| {
         let (pinned, served) = ("sim-small-2026-01-15".to_owned(), served.to_owned());
-        vec![(watched.bench.state.clock.now(), Event::Drift { call: 1, pinned, served })]
+        vec![(watched.bench.state.clock.now(), Event::Drift { call: 1, pinned, served, provider: None })]
     };
     for served in ["other-1", "other-1", "other-2", "other-1"] {
         watched.drift.notices().of(run, &event(served));

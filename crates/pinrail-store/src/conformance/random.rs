@@ -190,7 +190,7 @@ impl Draw {
             3 => Event::Resumed,
             4 if self.one_in(2) => finished(),
             5 => one_call().swap_remove(self.index(2)).1,
-            6 => Event::Drift { call: 1, pinned: "a".to_owned(), served: "b".to_owned() },
+            6 => Event::Drift { call: 1, pinned: "a".to_owned(), served: "b".to_owned(), provider: None },
             _ => note("n"),
         }
     }

@@ -5,6 +5,7 @@
 //! stored before the agent that names them. Each step is safe to do twice: an apply that was cut off is finished by the
 //! next one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use pinrail_api::agents::{Agent, Changed, Provider};
@@ -12,7 +13,8 @@ use pinrail_api::mcp::McpServer;
 use pinrail_api::problem::Code;
 use pinrail_api::releases::Release;
 use pinrail_api::webhooks::Webhook;
-use pinrail_domain::id::{AgentName, ReleaseId};
+use pinrail_domain::id::{AgentName, ProviderName, ReleaseId};
+use pinrail_domain::provider::ProviderSpec;
 use serde::Serialize;
 use serde_json::json;
 
@@ -132,12 +134,17 @@ fn check_models(project: &Project, there: &There) -> Result<(), BadFiles> {
     let mut faults = Vec::new();
     for (name, agent) in &project.agents {
         let Some(Prepared { id, manifest, snapshot_line, .. }) = &agent.release else { continue };
-        let Some(provider) = project.providers.get(&manifest.model.provider) else { continue };
         if there.has_release(name, *id) {
             continue;
         }
-        let identity = project.catalogue.judge(&provider.catalogue, &manifest.model.snapshot);
-        if let Err(refused) = agent.spec.tier.admit(&manifest.model.snapshot, &identity, false) {
+        for (index, model) in manifest.model.models().enumerate() {
+            let Some(provider) = project.providers.get(model.provider) else { continue };
+            let identity = project.catalogue.judge(&provider.catalogue, model.snapshot);
+            let Err(refused) = agent.spec.tier.admit(model.snapshot, &identity, false) else { continue };
+            let place = match index {
+                0 => "model.snapshot".to_owned(),
+                listed => format!("model.fallbacks[{}].snapshot", listed - 1),
+            };
             let hint = match refused.can_override {
                 true => format!(
                     "; `pinrail release create {name} --allow-unknown-model REASON` lets it in, on record"
@@ -145,11 +152,7 @@ fn check_models(project: &Project, there: &There) -> Result<(), BadFiles> {
                 false => String::new(),
             };
             let file = Path::new("agents").join(name.as_str()).join("release.toml");
-            faults.push(Fault {
-                file,
-                line: *snapshot_line,
-                what: format!("model.snapshot: {refused}{hint}"),
-            });
+            faults.push(Fault { file, line: *snapshot_line, what: format!("{place}: {refused}{hint}") });
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(BadFiles(faults)) }
@@ -173,10 +176,30 @@ fn check_webhooks(project: &Project, there: &There) -> Result<(), BadFiles> {
 
 impl Apply<'_> {
     fn providers(&mut self) -> anyhow::Result<()> {
-        for (name, spec) in self.project.providers.clone() {
-            let before = self.there.providers.iter().find(|there| there.provider == name);
-            let change = change(before.map(|there| there.spec == spec));
-            self.put("provider", name.as_str(), change, &spec)?;
+        let all = self.project.providers.clone();
+        // A failover must be there before it is named, and two may name each other: those that are new and named come
+        // without their own first.
+        let named: BTreeSet<&ProviderName> = all.values().flat_map(|spec| &spec.failover).collect();
+        let is_new = |name: &ProviderName| !self.there.providers.iter().any(|there| there.provider == *name);
+        let first: Vec<&ProviderName> = named.into_iter().filter(|name| is_new(name)).collect();
+        for name in &first {
+            let Some(spec) = all.get(*name).filter(|_| !self.args.dry_run) else { continue };
+            let alone = ProviderSpec { failover: Vec::new(), ..spec.clone() };
+            self.context.client.put::<Changed>(&self.path("provider", name.as_str()), &alone)?;
+        }
+        for (name, spec) in &all {
+            let before = self.there.providers.iter().find(|there| there.provider == *name);
+            let change = change(before.map(|there| there.spec == *spec));
+            match first.contains(&name) && !self.args.dry_run {
+                true if spec.failover.is_empty() => {
+                    self.note("provider", name.to_string(), change.to_owned())?;
+                }
+                true => {
+                    self.context.client.put::<Changed>(&self.path("provider", name.as_str()), spec)?;
+                    self.note("provider", name.to_string(), change.to_owned())?;
+                }
+                false => self.put("provider", name.as_str(), change, spec)?,
+            }
         }
         Ok(())
     }

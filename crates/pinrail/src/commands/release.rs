@@ -6,6 +6,7 @@ use pinrail_api::Page;
 use pinrail_api::artifacts::Artifact;
 use pinrail_api::releases::{CreateRelease, Release, ReleaseCreated, Retire, Retired};
 use pinrail_domain::id::AgentName;
+use pinrail_domain::release::ModelPin;
 use pinrail_domain::release::diff::Diff;
 
 use super::paging::with_next;
@@ -180,6 +181,7 @@ fn show(release: &Release, context: &Context) -> String {
         ("release", Some(release.release.to_string())),
         ("agents", Some(agents)),
         ("model", Some(format!("{} ({})", model.snapshot, model.provider))),
+        ("fallbacks", (!model.fallbacks.is_empty()).then(|| fallbacks(model))),
         ("identity", Some(format!("{}: {}", release.identity, release.identity_why))),
         ("override", release.model_override.clone()),
         ("degraded", (!release.degraded.is_empty()).then(|| release.degraded.join("; "))),
@@ -189,6 +191,12 @@ fn show(release: &Release, context: &Context) -> String {
     ]);
     let manifest = serde_json::to_string_pretty(&release.manifest).unwrap_or_default();
     format!("{head}manifest\n{manifest}")
+}
+
+/// The models that answer while the pinned one is in trouble, in the order in which they are asked.
+fn fallbacks(model: &ModelPin) -> String {
+    let listed = model.fallbacks.iter();
+    listed.map(|other| format!("{} ({})", other.snapshot, other.provider)).collect::<Vec<_>>().join(", then ")
 }
 
 fn list(releases: &[Release], context: &Context) -> String {

@@ -9,13 +9,14 @@ use pinrail_domain::id::{AgentName, McpServerName, ProviderName, WebhookName};
 use pinrail_domain::mcp::McpServerSpec;
 use pinrail_domain::model::{CATALOGUE_BYTES_MAX, Catalogue, Layers};
 use pinrail_domain::provider::{ProviderSpec, Timeouts};
+use pinrail_domain::release::ModelPin;
 use pinrail_domain::webhook::WebhookSpec;
 use pinrail_server::warm::{EVERY_MS_MAX, EVERY_MS_MIN};
 
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
 use super::suites::Suites;
-use super::{BadFiles, Fault, agent, dial, drift, gate, mcp, nearest, release, webhook};
+use super::{BadFiles, Fault, agent, dial, drift, gate, mcp, nearest, release, trouble, webhook};
 use crate::output::time;
 
 /// The settings file's name.
@@ -118,6 +119,8 @@ impl Project {
             let warm_every_ms = file.table("warm", warm_every_ms);
             let drift = file.table("drift", drift::read).unwrap_or_default();
             let providers = file.each("providers", |name, section| provider(name, section, &catalogue));
+            let providers: BTreeMap<ProviderName, ProviderSpec> = providers.into_iter().collect();
+            trouble::check_failovers(file, &providers);
             let webhooks = file.each("webhooks", webhook::read);
             webhook::check_count(file, webhooks.len());
             let mcp_servers = file.each("mcp", mcp::server);
@@ -131,7 +134,7 @@ impl Project {
                 catalogue,
                 own_catalogue,
                 warm_every_ms,
-                providers: providers.into_iter().collect(),
+                providers,
                 webhooks: webhooks.into_iter().collect(),
                 mcp_servers: mcp_servers.into_iter().collect(),
                 mcp_commands: mcp_commands.unwrap_or_default(),
@@ -223,7 +226,18 @@ fn provider(
     let apis = section.get("apis").unwrap_or_default();
     let models = section.get("models").unwrap_or_default();
     let base_url = base_url?;
-    let spec = ProviderSpec { format, base_url, key_env, catalogue, timeouts, retries_max, apis, models };
+    let mut spec = ProviderSpec {
+        format,
+        base_url,
+        key_env,
+        catalogue,
+        timeouts,
+        retries_max,
+        apis,
+        models,
+        ..ProviderSpec::simulated()
+    };
+    trouble::read(section, &mut spec);
     if let Err(bad) = spec.check() {
         section.refuse_whole(&bad.to_string());
         return None;
@@ -270,7 +284,7 @@ fn read_agent(dir: &Path, shown: &Path, project: Option<&Project>, faults: &mut 
     let release = read_file(&release_file, &shown.join("release.toml"), faults, |file| {
         let prepared = release::read(file, folder);
         if let (Some(project), Some(prepared)) = (project, &prepared) {
-            check_provider(file, project, &prepared.manifest.model.provider);
+            check_providers(file, project, &prepared.manifest.model);
             check_servers(file, project, prepared.manifest.tools.mcp.keys());
         }
         prepared
@@ -290,7 +304,17 @@ fn check_servers<'n>(file: &Section<'_>, project: &Project, named: impl Iterator
     }
 }
 
-fn check_provider(file: &Section<'_>, project: &Project, named: &ProviderName) {
+fn check_providers(file: &Section<'_>, project: &Project, model: &ModelPin) {
+    let place = |index: usize| match index {
+        0 => "provider".to_owned(),
+        listed => format!("fallbacks[{}].provider", listed - 1),
+    };
+    for (index, model) in model.models().enumerate() {
+        check_provider(file, project, &place(index), model.provider);
+    }
+}
+
+fn check_provider(file: &Section<'_>, project: &Project, place: &str, named: &ProviderName) {
     if project.providers.contains_key(named) {
         return;
     }
@@ -299,5 +323,5 @@ fn check_provider(file: &Section<'_>, project: &Project, named: &ProviderName) {
         Some(like) => format!("did you mean `{like}`?"),
         None => format!("it has {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") }),
     };
-    file.refuse_in("model", "provider", &format!("`{named}` is not in {PROJECT_FILE}; {hint}"));
+    file.refuse_in("model", place, &format!("`{named}` is not in {PROJECT_FILE}; {hint}"));
 }

@@ -7,7 +7,8 @@ use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{McpServerName, ProviderName, ReleaseId, ToolName};
 use pinrail_domain::mcp::Pin;
 use pinrail_domain::release::{
-    ContextContract, Embedder, FORMAT, Manifest, MemoryContract, ModelPin, PromptPin, StateContract, ToolPin,
+    ContextContract, Embedder, FORMAT, Fallback, Manifest, MemoryContract, ModelPin, PromptPin,
+    StateContract, ToolPin,
 };
 
 use super::section::{Params, Section, read_text};
@@ -65,7 +66,13 @@ fn model(section: &Section<'_>) -> Option<ModelPin> {
     let snapshot = section.need("snapshot");
     let params: Params = section.json("params").unwrap_or_default();
     let weights = section.get("weights");
-    Some(ModelPin { provider: provider?, snapshot: snapshot?, params, weights })
+    let fallbacks = section.list("fallbacks", |fallback| {
+        let (provider, snapshot) = (fallback.need("provider"), fallback.need("snapshot"));
+        let params: Option<Params> = fallback.json("params");
+        Some(Fallback { provider: provider?, snapshot: snapshot?, params })
+    });
+    let lossy = section.get("lossy").unwrap_or_default();
+    Some(ModelPin { provider: provider?, snapshot: snapshot?, params, weights, fallbacks, lossy })
 }
 
 fn prompt(

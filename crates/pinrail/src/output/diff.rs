@@ -37,6 +37,13 @@ pub fn render(diff: &Diff, colours: bool) -> String {
         change(&mut out, &format!("model.params.{name}"), Some(param));
     }
     change(&mut out, "model.weights", model.weights.as_ref());
+    change(&mut out, "model.fallbacks", model.fallbacks.as_ref());
+    for name in &model.lossy_added {
+        line(&mut out, format_args!("model.lossy + {}", clean(name)));
+    }
+    for name in &model.lossy_removed {
+        line(&mut out, format_args!("model.lossy - {}", clean(name)));
+    }
     change(&mut out, "prompt.mode", diff.prompt.mode.as_ref());
     if let Some(text) = &diff.prompt.text {
         out.push_str("prompt.system\n");

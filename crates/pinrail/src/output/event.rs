@@ -38,7 +38,10 @@ fn detail(event: &Event) -> String {
         Event::ModelFailed { call, fault, code, why } => {
             format!("call {call}: {code}, the {}'s fault: {why}", format!("{fault:?}").to_lowercase())
         }
-        Event::Drift { call, pinned, served } => format!("call {call}: pinned {pinned}, served {served}"),
+        Event::Drift { call, pinned, served, provider } => {
+            let at = provider.as_ref().map(|provider| format!(" at {provider}")).unwrap_or_default();
+            format!("call {call}: pinned {pinned}, served {served}{at}")
+        }
         Event::ToolCall { name, arguments, .. } => format!("{name} {}", json(arguments)),
         Event::ToolResult { name, error, result, .. } => {
             format!("{name}{} {}", if *error { " failed:" } else { "" }, json(result))
@@ -83,6 +86,12 @@ fn response_of(response: &ModelResponse) -> String {
         format!("call {}", response.call),
         format!("{} {}", response.status, format!("{:?}", response.ending).to_lowercase()),
     ];
+    match (&response.snapshot, &response.provider) {
+        (Some(snapshot), Some(provider)) => parts.push(format!("{snapshot} at {provider} answered")),
+        (Some(snapshot), None) => parts.push(format!("{snapshot} answered")),
+        (None, Some(provider)) => parts.push(format!("{provider} answered")),
+        (None, None) => {}
+    }
     parts.extend(response.served_model.clone());
     parts.extend(response.finish_reason.clone());
     if response.refusal {

@@ -106,7 +106,7 @@ fn event(n: u8) -> Event {
         3 => answered(|response| response.refusal = true),
         4 => scored(f64::from(n) / 255.0),
         5 => Event::ToolCall { name: "unheard_of".into(), id: None, arguments: json!(null) },
-        6 => Event::Drift { call: 1, pinned: "a".into(), served: "b".into() },
+        6 => Event::Drift { call: 1, pinned: "a".into(), served: "b".into(), provider: None },
         _ => failed(FaultOf::Client),
     }
 }

@@ -14,7 +14,7 @@ use crate::id::{AgentName, DeploymentId, ReleaseId, SegmentName, TenantId};
 use crate::ledger::{Actor, Body, Draft, Entry};
 use crate::model::Identity;
 use crate::provider::ProviderSpec;
-use crate::release::Manifest;
+use crate::release::{Manifest, ModelId};
 use crate::share::Share;
 use crate::time::Timestamp;
 use crate::world::{Corrupt, World};
@@ -240,8 +240,8 @@ pub(crate) fn played() -> impl Strategy<Value = Play> {
 }
 
 /// Calls `floating…` floating, `unknown…` unknown and everything else pinned.
-pub(crate) fn judge(manifest: &Manifest) -> Identity {
-    let snapshot = &manifest.model.snapshot;
+pub(crate) fn judge(model: ModelId<'_>) -> Identity {
+    let snapshot = model.snapshot;
     if snapshot.starts_with("floating") {
         Identity::Floating { why: "an alias".to_owned(), pins: Vec::new() }
     } else if snapshot.starts_with("unknown") {

@@ -45,19 +45,21 @@ pub fn look(context: &Context, project: Option<&Project>, seen: Option<&Seen>, c
         checks.push(Check::warn("catalogue", found, "`pinrail catalogue update` learns anew"));
     }
     for release in seen.iter().flat_map(|seen| &seen.releases).filter(|release| release.live) {
-        let model = &release.manifest.model;
-        let Some(spec) = providers.get(&model.provider) else { continue };
-        let stands = catalogue.lifecycle(&spec.catalogue, &model.snapshot, context.now);
         let agents = release.agents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let found =
-            format!("{agents}={} runs {}: {}", release.short, model.snapshot, lifecycle(stands, context.now));
-        let next = "prove a successor and deploy it";
-        match stands {
-            Lifecycle::Retired { .. } => checks.push(Check::error("model", found, next)),
-            Lifecycle::RetiringSoon { .. } | Lifecycle::Deprecated { .. } => {
-                checks.push(Check::warn("model", found, next));
+        for (index, model) in release.manifest.model.models().enumerate() {
+            let Some(spec) = providers.get(model.provider) else { continue };
+            let stands = catalogue.lifecycle(&spec.catalogue, model.snapshot, context.now);
+            let runs = if index == 0 { "runs" } else { "falls back to" };
+            let stand = lifecycle(stands, context.now);
+            let found = format!("{agents}={} {runs} {}: {stand}", release.short, model.snapshot);
+            let next = "prove a successor and deploy it";
+            match stands {
+                Lifecycle::Retired { .. } => checks.push(Check::error("model", found, next)),
+                Lifecycle::RetiringSoon { .. } | Lifecycle::Deprecated { .. } => {
+                    checks.push(Check::warn("model", found, next));
+                }
+                Lifecycle::Active | Lifecycle::Unlisted => checks.push(Check::ok("model", found)),
             }
-            Lifecycle::Active | Lifecycle::Unlisted => checks.push(Check::ok("model", found)),
         }
     }
 }

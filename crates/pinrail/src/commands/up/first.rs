@@ -1,7 +1,7 @@
 //! The first start: the simulated provider is registered, and in a folder without configuration an example agent is
 //! put on the rail, so that there is something to try.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pinrail_control::publish::Publish;
 use pinrail_control::{By, Control};
@@ -74,6 +74,8 @@ async fn publish(control: &Control, agent: &AgentName, prompt: &str) -> anyhow::
             snapshot: "sim-1-2026-01-15".to_owned(),
             params: BTreeMap::new(),
             weights: None,
+            fallbacks: Vec::new(),
+            lossy: BTreeSet::new(),
         },
         prompt: PromptPin { system: Some(system), ..PromptPin::default() },
         tools: ToolPin::default(),
