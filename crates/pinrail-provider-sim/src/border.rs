@@ -9,7 +9,7 @@
 
 use crate::draw::Draw;
 use crate::limits::ONE_WORD_BYTES_MAX;
-use crate::request::ChatRequest;
+use crate::request::Request;
 use crate::script::Checkpoint;
 
 /// Standard deviation of a question's difference of logits.
@@ -28,13 +28,7 @@ pub struct Next {
 }
 
 /// Decides what is said to a question of one word; nothing when it isn't one.
-pub fn next(
-    request: &ChatRequest,
-    checkpoint: &Checkpoint,
-    seed: u64,
-    day: u64,
-    repeat: u64,
-) -> Option<Next> {
+pub fn next(request: &Request, checkpoint: &Checkpoint, seed: u64, day: u64, repeat: u64) -> Option<Next> {
     let text = request.user_text();
     let [one, other] = choice(text)?;
     let luck = |who: &str, day: Option<u64>| Draw::new(seed, who, request.conversation(), day);

@@ -1,11 +1,11 @@
-//! Refusals of the HTTP surface in OpenAI's error form.
+//! Refusals of the HTTP surface, and their form in OpenAI's dialects; `dialect::messages` has Anthropic's.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// An error as OpenAI's clients expect it: `{"error": {message, type, param, code}}`.
+/// An error with all that a dialect's form may need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub status: StatusCode,
@@ -72,6 +72,21 @@ impl Failure {
         }
     }
 
+    /// Writes OpenAI's body of the refusal.
+    pub fn openai(&self) -> Value {
+        json!({ "error": {
+            "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
+        }})
+    }
+
+    /// Says in a response's head when to come back, where that is known.
+    pub fn with_retry_after(&self, mut response: Response) -> Response {
+        if let Some(seconds) = self.retry_after_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+
     /// Makes the error that a script injects with this status.
     pub fn injected(status: StatusCode, retry_after_seconds: Option<u64>) -> Self {
         let (kind, code, message) = match status.as_u16() {
@@ -87,13 +102,6 @@ impl Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let body = json!({ "error": {
-            "message": self.message, "type": self.kind, "param": self.param, "code": self.code,
-        }});
-        let mut response = (self.status, Json(body)).into_response();
-        if let Some(seconds) = self.retry_after_seconds {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
+        self.with_retry_after((self.status, Json(self.openai())).into_response())
     }
 }

@@ -1,4 +1,4 @@
-//! A model provider that is simulated: an HTTP server in OpenAI's format whose behaviour a script decides.
+//! A model provider that is simulated: an HTTP server in OpenAI's and Anthropic's formats whose behaviour a script decides.
 //!
 //! It is for people who want to try Pinrail without a provider's key, and for tests and demonstrations that need a
 //! provider which errs, drifts, stalls and refuses exactly as told. It says what it is: `GET /` explains, and every
@@ -9,19 +9,21 @@
 //! conversations change an answer (`draw` says exactly what an answer depends on).
 //!
 //! Start reading at `builtin.toml`, the script that documents itself; then `answer` (what is said), `world` (who says
-//! it) and `endpoints::chat` (how it travels).
+//! it), `serve` (how it travels) and `dialect` (how it is written).
 
 mod answer;
 mod border;
+mod dialect;
 mod draw;
 mod endpoints;
 mod failure;
 mod limits;
 mod playback;
-mod reply;
 mod request;
 mod script;
+mod serve;
 mod sim;
+mod thought;
 mod tokens;
 mod world;
 

@@ -26,6 +26,12 @@ pub const HANG_MAX: Duration = Duration::from_secs(600);
 /// Most distinct conversations whose repeats are counted (about 10 MB). When full, all counts start again at zero.
 pub const OCCURRENCES_MAX: usize = 262_144;
 
+/// Most responses kept for later requests to go on from: some conversations of some hundred tests at once.
+pub const RESPONSES_MAX: usize = 4096;
+
+/// Most bytes that the kept responses hold together, about; the oldest go first.
+pub const RESPONSES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// Largest script in bytes: some thousand rules for each of some checkpoints, read within a second or two.
 pub const SCRIPT_BYTES_MAX: u64 = 16 * 1024 * 1024;
 

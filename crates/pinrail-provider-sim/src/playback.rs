@@ -8,6 +8,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 
+use crate::dialect::Event;
 use crate::draw::Draw;
 use crate::limits::HANG_MAX;
 use crate::script::Latency;
@@ -34,12 +35,13 @@ pub enum Frame {
 }
 
 /// What goes wrong in the middle of a stream, if anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mishap {
     None,
     Cut,
     Stall,
-    Garbage,
+    /// This event, garbage or an error, is the last.
+    Last(Bytes),
 }
 
 impl Pace {
@@ -52,22 +54,23 @@ impl Pace {
     }
 }
 
-/// Plans a stream: the opening event at once, then `tokens` deltas at their pace, then the closing events at once, up
-/// to the mishap, which strikes after half of all. The wait for the first token lies before the response's head.
-pub fn plan(events: Vec<Bytes>, tokens: usize, per_token: Duration, mishap: Mishap) -> Vec<Frame> {
-    let half = (events.len() / 2).max(1);
-    let after = |at: usize| if (1..=tokens).contains(&at) { per_token } else { Duration::ZERO };
-    let send = |(at, event)| Frame::Send { after: after(at), event };
-    let first_half = |events: Vec<Bytes>| events.into_iter().take(half).enumerate().map(send);
+/// Plans a stream: each event after the time that its tokens take, up to the mishap, which strikes after half of all.
+/// The wait for the first token lies before the response's head.
+pub fn plan(events: Vec<Event>, per_token: Duration, mishap: Mishap) -> Vec<Frame> {
+    let half = half(events.len());
+    let send = |event: Event| Frame::Send { after: per_token * event.tokens, event: event.bytes };
+    let first_half = |events: Vec<Event>| events.into_iter().take(half).map(send);
     match mishap {
-        Mishap::None => events.into_iter().enumerate().map(send).collect(),
+        Mishap::None => events.into_iter().map(send).collect(),
         Mishap::Cut => first_half(events).chain([Frame::Cut]).collect(),
         Mishap::Stall => first_half(events).chain([Frame::Stall]).collect(),
-        Mishap::Garbage => {
-            let broken = Bytes::from_static(b"data: {\"id\": \"chatcmpl-\", \"choices\": [{\"del\n\n");
-            first_half(events).chain([Frame::Send { after: per_token, event: broken }]).collect()
-        }
+        Mishap::Last(event) => first_half(events).chain([Frame::Send { after: per_token, event }]).collect(),
     }
+}
+
+/// Says how many of a stream's events come before a mishap.
+pub fn half(events: usize) -> usize {
+    (events / 2).max(1)
 }
 
 /// Turns frames into a response body. Dropped before the last frame, it counts as cancelled.
@@ -128,22 +131,26 @@ mod tests {
     use super::*;
     use crate::script::Rate;
 
-    fn events(count: usize) -> Vec<Bytes> {
-        (0..count).map(|at| Bytes::from(at.to_string())).collect()
+    fn events(tokens: &[u32]) -> Vec<Event> {
+        tokens
+            .iter()
+            .map(|tokens| Event { bytes: Bytes::from(tokens.to_string()), tokens: *tokens })
+            .collect()
     }
 
     #[test]
     fn a_mishap_strikes_after_half_and_after_at_least_one() {
         let per_token = Duration::from_millis(1);
         let check = |count: usize, mishap: Mishap, want: usize| {
-            assert_eq!(plan(events(count), count, per_token, mishap).len(), want, "{count} {mishap:?}");
+            let frames = plan(events(&vec![1; count]), per_token, mishap.clone());
+            assert_eq!(frames.len(), want, "{count} {mishap:?}");
         };
         check(6, Mishap::None, 6);
         check(6, Mishap::Cut, 4);
         check(6, Mishap::Stall, 4);
-        check(6, Mishap::Garbage, 4);
+        check(6, Mishap::Last(Bytes::from_static(b"{")), 4);
         check(1, Mishap::Cut, 2);
-        let frames = plan(events(3), 1, per_token, Mishap::None);
+        let frames = plan(events(&[0, 1, 3, 0]), per_token, Mishap::None);
         let waits: Vec<u128> = frames
             .iter()
             .map(|frame| match frame {
@@ -151,7 +158,7 @@ mod tests {
                 Frame::Cut | Frame::Stall => panic!("nothing goes wrong here"),
             })
             .collect();
-        assert_eq!(waits, [0, 1, 0], "only the one token takes time");
+        assert_eq!(waits, [0, 1, 3, 0], "only tokens take time");
     }
 
     #[test]

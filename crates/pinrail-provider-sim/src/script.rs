@@ -57,6 +57,8 @@ pub struct Checkpoint {
     pub cut_stream_rate: Rate,
     #[serde(default)]
     pub stall_rate: Rate,
+    #[serde(default)]
+    pub stream_error_rate: Rate,
     /// What an injected error is, by weight. Missing: always 500.
     #[serde(default)]
     pub error_statuses: Vec<ErrorStatus>,
@@ -292,6 +294,7 @@ impl Checkpoint {
             hang_rate: self.hang_rate,
             cut_stream_rate: self.cut_stream_rate,
             stall_rate: self.stall_rate,
+            stream_error_rate: self.stream_error_rate,
         }
     }
 }

@@ -2,18 +2,19 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::{Router, http};
 use tokio::time::Instant;
 
+use crate::dialect::responses::Store;
 use crate::endpoints;
 use crate::failure::Failure;
 use crate::limits::{BODY_BYTES_MAX, HANGING_MAX, IN_FLIGHT_MAX};
-use crate::request::ChatRequest;
+use crate::request;
 use crate::script::Script;
 use crate::world::counters::{Counters, ModelCount};
 use crate::world::{Now, Serving, World};
@@ -32,6 +33,7 @@ struct Shared {
     seed: u64,
     unix_seconds: UnixSeconds,
     world: Mutex<World>,
+    responses: Mutex<Store>,
 }
 
 /// A request under way. Dropped without [`InFlight::finish`], it counts as cancelled by the client.
@@ -51,7 +53,8 @@ impl Sim {
     pub fn new(script: Script, seed: u64, unix_seconds: UnixSeconds) -> Self {
         let started = Now { at: Instant::now(), unix_seconds: unix_seconds() };
         let world = Mutex::new(World::new(&script, started));
-        Self { shared: Arc::new(Shared { script, seed, unix_seconds, world }) }
+        let responses = Mutex::default();
+        Self { shared: Arc::new(Shared { script, seed, unix_seconds, world, responses }) }
     }
 
     /// Gives the HTTP surface: the provider's endpoints, the control surface under `/sim`, and a page that explains.
@@ -59,6 +62,10 @@ impl Sim {
         Router::new()
             .route("/", get(endpoints::page::show))
             .route("/v1/chat/completions", post(endpoints::chat::complete))
+            .route("/v1/messages", post(endpoints::messages::create))
+            .route("/v1/messages/count_tokens", post(endpoints::messages::count_tokens))
+            .route("/v1/responses", post(endpoints::responses::create))
+            .route("/v1/responses/{id}", get(endpoints::responses::show).delete(endpoints::responses::delete))
             .route("/v1/embeddings", post(endpoints::embeddings::embed))
             .route("/v1/models", get(endpoints::models::list))
             .route("/v1/models/{*id}", get(endpoints::models::show))
@@ -99,19 +106,28 @@ impl Sim {
         self.shared.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a request with the script's key pass; without such a key in the script, every request.
+    /// Gives the kept responses. Never held together with [`Self::world`].
+    pub(crate) fn responses(&self) -> MutexGuard<'_, Store> {
+        // Nothing panics between two related changes of the store, so a poisoned one is still whole.
+        self.shared.responses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a request with the script's key pass, as a bearer token or in Anthropic's header; without such a key in the
+    /// script, every request.
     pub(crate) fn check_key(&self, headers: &HeaderMap) -> Result<(), Failure> {
         let Some(key) = &self.shared.script.api_key else { return Ok(()) };
-        let sent = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if sent.and_then(|value| value.strip_prefix("Bearer ")) == Some(key) {
+        let text = |value: &HeaderValue| value.to_str().map(str::to_owned).ok();
+        let bearer = headers.get(header::AUTHORIZATION).and_then(text);
+        let bearer = bearer.as_deref().and_then(|value| value.strip_prefix("Bearer "));
+        if bearer == Some(key) || headers.get("x-api-key").and_then(text).as_ref() == Some(key) {
             Ok(())
         } else {
             Err(Failure::wrong_key())
         }
     }
 
-    /// Counts a chat request and decides who answers it.
-    pub(crate) fn admit(&self, request: &ChatRequest) -> Result<(Serving, InFlight), Failure> {
+    /// Counts a request for an answer and decides who answers it.
+    pub(crate) fn admit(&self, request: &request::Request) -> Result<(Serving, InFlight), Failure> {
         self.admit_to(&request.model, request.conversation())
     }
 
@@ -177,16 +193,19 @@ async fn say_what_it_is(mut response: Response) -> Response {
     response
 }
 
-async fn no_such_path(request: Request) -> Failure {
+async fn no_such_path(State(sim): State<Sim>, request: Request) -> Response {
     let what = format!(
         "Unknown request URL: {} {}; GET / lists what there is",
         request.method(),
         request.uri().path()
     );
-    Failure::no_such_route(StatusCode::NOT_FOUND, what)
+    let failure = Failure::no_such_route(StatusCode::NOT_FOUND, what);
+    endpoints::refuse(&sim, request.headers(), failure)
 }
 
-async fn no_such_method(method: http::Method, uri: http::Uri) -> Failure {
-    let what = format!("Not allowed to {method} {}; GET / lists what there is", uri.path());
-    Failure::no_such_route(StatusCode::METHOD_NOT_ALLOWED, what)
+async fn no_such_method(State(sim): State<Sim>, request: Request) -> Response {
+    let what =
+        format!("Not allowed to {} {}; GET / lists what there is", request.method(), request.uri().path());
+    let failure = Failure::no_such_route(StatusCode::METHOD_NOT_ALLOWED, what);
+    endpoints::refuse(&sim, request.headers(), failure)
 }

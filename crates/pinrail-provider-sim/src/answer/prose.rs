@@ -5,12 +5,12 @@ use super::task::Task;
 use crate::border::Next;
 use crate::draw::Draw;
 use crate::limits::QUOTE_CHARS_MAX;
-use crate::request::{ChatRequest, Message, Role};
+use crate::request::{Message, Request, Role};
 use crate::script::{Checkpoint, Policy, Rates, Verbosity};
 
 /// Decides the text of an answer that calls no tool.
 pub fn text(
-    request: &ChatRequest,
+    request: &Request,
     checkpoint: &Checkpoint,
     rates: &Rates,
     draw: &Draw,
@@ -55,7 +55,7 @@ fn quote(text: &str, chars_max: usize) -> String {
     }
 }
 
-fn by_task(request: &ChatRequest, checkpoint: &Checkpoint, rates: &Rates, draw: &Draw) -> String {
+fn by_task(request: &Request, checkpoint: &Checkpoint, rates: &Rates, draw: &Draw) -> String {
     let Some(task) = Task::find(request.user_text()) else { return friendly(request, checkpoint) };
     let answer = if draw.happens("accuracy", rates.accuracy) { task.right() } else { task.wrong(draw) };
     if checkpoint.verbosity == Verbosity::Terse || wants_bare_answer(request) {
@@ -69,14 +69,14 @@ fn by_task(request: &ChatRequest, checkpoint: &Checkpoint, rates: &Rates, draw: 
 }
 
 /// A system prompt or message with one of these phrases gets the bare answer: prompts matter here too.
-fn wants_bare_answer(request: &ChatRequest) -> bool {
+fn wants_bare_answer(request: &Request) -> bool {
     const PHRASES: [&str; 5] = ["answer only", "only the ", "number only", "label only", "nothing else"];
     let asked = format!("{}\n{}", request.system_text(), request.user_text()).to_lowercase();
     PHRASES.iter().any(|phrase| asked.contains(phrase))
 }
 
 /// A friendly answer of a fixed form, which shows the system prompt's first words so that a changed prompt is seen.
-fn friendly(request: &ChatRequest, checkpoint: &Checkpoint) -> String {
+fn friendly(request: &Request, checkpoint: &Checkpoint) -> String {
     let words = request.user_text().split_whitespace().count();
     let turn = request.messages.iter().filter(|message| message.role == Role::User).count();
     let plural = if words == 1 { "word" } else { "words" };

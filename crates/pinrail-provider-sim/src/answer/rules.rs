@@ -4,12 +4,12 @@
 //! its luck says so. The luck is drawn once for each answer, so that what calls a tool and what replies see the same.
 
 use crate::draw::Draw;
-use crate::request::{ChatRequest, Message, Role};
+use crate::request::{Message, Request, Role};
 use crate::script::{Checkpoint, Scripted};
 
 /// Gives the rules that fit.
 pub fn fitting<'a>(
-    request: &ChatRequest,
+    request: &Request,
     checkpoint: &'a Checkpoint,
     draw: &Draw,
 ) -> impl Iterator<Item = &'a Scripted> {
@@ -31,7 +31,7 @@ pub fn fitting<'a>(
 }
 
 /// Gives the tool messages at the conversation's end, oldest first.
-pub fn last_results(request: &ChatRequest) -> Vec<&Message> {
+pub fn last_results(request: &Request) -> Vec<&Message> {
     let count = request.messages.iter().rev().take_while(|message| message.role == Role::Tool).count();
     request.messages[request.messages.len() - count..].iter().collect()
 }

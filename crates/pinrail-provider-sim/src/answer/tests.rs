@@ -8,25 +8,25 @@ fn checkpoint(keys: &str) -> Checkpoint {
     Script::from_toml(&format!("[[checkpoint]]\nid = \"m\"\n{keys}")).unwrap().checkpoints.remove(0)
 }
 
-fn request(extra: Value, user: &str) -> ChatRequest {
+fn request(extra: Value, user: &str) -> Request {
     let mut body = json!({"model": "m", "messages": [{"role": "user", "content": user}]});
     body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-    ChatRequest::parse(body.to_string().as_bytes()).unwrap()
+    crate::dialect::chat::read(body.to_string().as_bytes()).unwrap().0
 }
 
-fn answer_of(keys: &str, request: &ChatRequest) -> Answer {
+fn answer_of(keys: &str, request: &Request) -> Answer {
     let checkpoint = checkpoint(keys);
     answer(request, &checkpoint, &checkpoint.rates(), &Draw::new(1, "m", request.conversation(), None), None)
 }
 
-fn text_of(keys: &str, request: &ChatRequest) -> String {
+fn text_of(keys: &str, request: &Request) -> String {
     match answer_of(keys, request).said {
         Said::Text(text) | Said::Refusal(text) => text,
         Said::Calls(calls) => panic!("no text but {calls:?}"),
     }
 }
 
-fn calls_of(keys: &str, request: &ChatRequest) -> Vec<(String, String)> {
+fn calls_of(keys: &str, request: &Request) -> Vec<(String, String)> {
     match answer_of(keys, request).said {
         Said::Calls(calls) => calls.into_iter().map(|call| (call.name, call.arguments)).collect(),
         Said::Text(_) | Said::Refusal(_) => Vec::new(),
@@ -120,14 +120,14 @@ fn rates_of_one_always_happen() {
     assert!(matches!(answer_of("refusal_rate = 1", &hi).said, Said::Refusal(_)));
     assert_eq!(answer_of("empty_rate = 1", &hi).said, Said::Text(String::new()));
     let filtered = answer_of("content_filter_rate = 1\npolicy = { fixed = \"a b c d\" }", &hi);
-    assert_eq!(filtered, Answer { said: Said::Text("a b".to_owned()), finish: Finish::ContentFilter });
+    assert_eq!(filtered, Answer::ending(Said::Text("a b".to_owned()), Finish::ContentFilter));
 }
 
 #[test]
 fn limits_stops_and_formats_shape_the_text() {
     let fixed = "policy = { fixed = \"one two three\" }";
     let cut = answer_of(fixed, &request(json!({"max_tokens": 2}), "x"));
-    assert_eq!(cut, Answer { said: Said::Text("one two".to_owned()), finish: Finish::Length });
+    assert_eq!(cut, Answer::ending(Said::Text("one two".to_owned()), Finish::Length));
     let exact = answer_of(fixed, &request(json!({"max_completion_tokens": 3}), "x"));
     assert_eq!((exact.finish, exact.tokens()), (Finish::Stop, 3));
     assert_eq!(text_of(fixed, &request(json!({"stop": ["three", " two"]}), "x")), "one");

@@ -15,11 +15,11 @@ use super::Call;
 use super::arguments::Words;
 use super::rules::fitting;
 use crate::draw::Draw;
-use crate::request::{ChatRequest, Role, Tool, ToolChoice};
+use crate::request::{Request, Role, Tool, ToolChoice};
 use crate::script::{Checkpoint, ScriptedTool};
 
 /// Decides the calls; none means that the answer is text.
-pub fn calls(request: &ChatRequest, checkpoint: &Checkpoint, draw: &Draw) -> Vec<Call> {
+pub fn calls(request: &Request, checkpoint: &Checkpoint, draw: &Draw) -> Vec<Call> {
     if request.tools.is_empty() || request.tool_choice == ToolChoice::None {
         return Vec::new();
     }
@@ -41,7 +41,7 @@ struct Chosen<'a> {
     arguments: Option<Value>,
 }
 
-fn choose<'a>(request: &'a ChatRequest, checkpoint: &Checkpoint, draw: &Draw) -> Vec<Chosen<'a>> {
+fn choose<'a>(request: &'a Request, checkpoint: &Checkpoint, draw: &Draw) -> Vec<Chosen<'a>> {
     let plain = |tool: &'a Tool| Chosen { tool, arguments: None };
     if let ToolChoice::Named(name) = &request.tool_choice {
         return request.tool(name).map(plain).into_iter().collect();
@@ -67,7 +67,7 @@ fn choose<'a>(request: &'a ChatRequest, checkpoint: &Checkpoint, draw: &Draw) ->
 
 /// Gives what the first rule that decides calls, nothing when it only replies; none when no rule decides.
 fn scripted<'a>(
-    request: &'a ChatRequest,
+    request: &'a Request,
     checkpoint: &Checkpoint,
     draw: &Draw,
     due: bool,
@@ -84,7 +84,7 @@ fn scripted<'a>(
 }
 
 /// Finds the tools that the message names, as `issue_refund` or `issue refund`, in the order of naming.
-fn named(request: &ChatRequest) -> Vec<&Tool> {
+fn named(request: &Request) -> Vec<&Tool> {
     let text = request.user_text().to_lowercase();
     let mut found: Vec<(usize, &Tool)> = request
         .tools
@@ -111,7 +111,7 @@ fn find_word(text: &str, word: &str) -> Option<usize> {
 fn call(
     at: usize,
     chosen: &Chosen<'_>,
-    request: &ChatRequest,
+    request: &Request,
     checkpoint: &Checkpoint,
     draw: &Draw,
     words: &mut Words,

@@ -68,11 +68,12 @@ pub async fn faults(
     Ok(describe(&sim))
 }
 
-/// Goes back to the script: counters, aliases, swaps, rates, repeats and the start of time.
+/// Goes back to the script: counters, aliases, swaps, rates, repeats, kept responses and the start of time.
 pub async fn reset(State(sim): State<Sim>, headers: HeaderMap) -> Result<Json<Value>, Failure> {
     sim.check_key(&headers)?;
     let now = sim.now();
     sim.world().reset(sim.script(), now);
+    *sim.responses() = crate::dialect::responses::Store::default();
     Ok(describe(&sim))
 }
 

@@ -11,10 +11,12 @@ pub async fn show(State(sim): State<Sim>) -> String {
         "This is Pinrail's simulated model provider. No model is behind it: a script decides what it says,\n\
          how often it is wrong, slow or broken, and when an alias moves. Every answer carries x-pinrail-sim: 1.\n\
          \n\
-         It speaks OpenAI's format, so set a client's base URL to this address plus /v1:\n\
+         It speaks OpenAI's and Anthropic's formats, so set a client's base URL to this address (OpenAI's: plus /v1):\n\
          \n  \
            POST /v1/chat/completions   streaming, tools, usage, fingerprints\n  \
-           POST /v1/embeddings\n\
+           POST /v1/responses          GET, DELETE /v1/responses/{{id}}\n  \
+           POST /v1/messages           POST /v1/messages/count_tokens\n  \
+           POST /v1/embeddings\n  \
            GET  /v1/models             GET /v1/models/{{id}}\n\
          \n\
          Models:\n\

@@ -19,6 +19,7 @@ pub struct Rates {
     pub hang_rate: Rate,
     pub cut_stream_rate: Rate,
     pub stall_rate: Rate,
+    pub stream_error_rate: Rate,
 }
 
 impl Rate {
@@ -61,7 +62,7 @@ impl From<Rate> for f64 {
 
 impl Rates {
     /// The names that [`Self::named`] knows.
-    pub const NAMES: [&'static str; 9] = [
+    pub const NAMES: [&'static str; 10] = [
         "accuracy",
         "refusal_rate",
         "empty_rate",
@@ -71,6 +72,7 @@ impl Rates {
         "hang_rate",
         "cut_stream_rate",
         "stall_rate",
+        "stream_error_rate",
     ];
 
     /// Finds a rate by its key in the script.
@@ -85,6 +87,7 @@ impl Rates {
             "hang_rate" => &mut self.hang_rate,
             "cut_stream_rate" => &mut self.cut_stream_rate,
             "stall_rate" => &mut self.stall_rate,
+            "stream_error_rate" => &mut self.stream_error_rate,
             _ => return None,
         })
     }

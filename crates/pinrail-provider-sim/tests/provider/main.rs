@@ -4,7 +4,10 @@
 
 mod answers;
 mod border;
+mod dialects;
 mod embeddings;
 mod faults;
+mod messages;
+mod responses;
 mod support;
 mod surface;

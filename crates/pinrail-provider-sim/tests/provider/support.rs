@@ -22,7 +22,9 @@ pub const NOW: u64 = 1_800_000_000;
 pub struct Client {
     pub sim: Sim,
     router: Router,
-    key: Option<&'static str>,
+    headers: Vec<(&'static str, String)>,
+    /// Whether messages requests name a version of Anthropic's API, as they must.
+    names_version: bool,
 }
 
 pub struct Reply {
@@ -54,11 +56,26 @@ impl Client {
 
     fn at(script: Script, seed: u64, clock: UnixSeconds) -> Self {
         let sim = Sim::new(script, seed, clock);
-        Self { router: sim.router(), sim, key: None }
+        Self { router: sim.router(), sim, headers: Vec::new(), names_version: true }
     }
 
     pub fn with_key(&self, key: &'static str) -> Self {
-        Self { sim: self.sim.clone(), router: self.router.clone(), key: Some(key) }
+        self.with_header("authorization", &format!("Bearer {key}"))
+    }
+
+    pub fn with_header(&self, name: &'static str, value: &str) -> Self {
+        let mut headers = self.headers.clone();
+        headers.push((name, value.to_owned()));
+        Self {
+            sim: self.sim.clone(),
+            router: self.router.clone(),
+            headers,
+            names_version: self.names_version,
+        }
+    }
+
+    pub fn without_version(&self) -> Self {
+        Self { names_version: false, ..self.with_header("x-test", "1") }
     }
 
     pub async fn ask(&self, model: &str, question: &str) -> Value {
@@ -87,8 +104,11 @@ impl Client {
 
     async fn call(&self, method: &str, path: &str, body: Vec<u8>) -> axum::response::Response {
         let mut request = Request::builder().method(method).uri(path);
-        if let Some(key) = self.key {
-            request = request.header("authorization", format!("Bearer {key}"));
+        if path.starts_with("/v1/messages") && self.names_version {
+            request = request.header("anthropic-version", "2023-06-01");
+        }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
         }
         self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
     }
@@ -208,4 +228,14 @@ pub async fn over_loopback() {
     }
     assert_eq!(client.sim.counters().in_flight, 0);
     server.abort();
+}
+
+/// Splits a stream into its named events.
+pub fn events(stream: &str) -> Vec<(String, Value)> {
+    let blocks = stream.split("\n\n").filter(|block| !block.is_empty());
+    let event = |block: &str| {
+        let (name, data) = block.strip_prefix("event: ").unwrap().split_once("\ndata: ").unwrap();
+        (name.to_owned(), serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {block}")))
+    };
+    blocks.map(event).collect()
 }

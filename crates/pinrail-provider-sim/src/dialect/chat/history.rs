@@ -1,59 +1,10 @@
-//! The conversation: its messages, and that every tool call and result belong together.
+//! The conversation as a chat request tells it.
 
 use serde_json::Value;
-use xxhash_rust::xxh3::Xxh3;
 
-use crate::draw::feed;
 use crate::failure::Failure;
 use crate::limits::MESSAGES_MAX;
-use crate::tokens;
-
-/// Who said a message. `developer` counts as the system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    System,
-    User,
-    Assistant,
-    Tool,
-}
-
-/// One message, its text parts joined.
-#[derive(Clone, Debug)]
-pub struct Message {
-    pub role: Role,
-    pub text: String,
-    /// The calls that an assistant message made.
-    pub calls: Vec<CallMade>,
-    /// The call that a tool message answers.
-    pub tool_call_id: Option<String>,
-}
-
-/// A tool call in the history.
-#[derive(Clone, Debug)]
-pub struct CallMade {
-    pub id: String,
-    pub name: String,
-    pub arguments: String,
-}
-
-impl Message {
-    /// Feeds all that counts into the conversation's hash.
-    pub fn feed(&self, hash: &mut Xxh3) {
-        hash.update(&[self.role as u8]);
-        feed(hash, self.text.as_bytes());
-        feed(hash, self.tool_call_id.as_deref().unwrap_or("").as_bytes());
-        hash.update(&(self.calls.len() as u64).to_le_bytes());
-        for call in &self.calls {
-            [&call.id, &call.name, &call.arguments].iter().for_each(|part| feed(hash, part.as_bytes()));
-        }
-    }
-
-    /// Counts the message's tokens.
-    pub fn tokens(&self) -> usize {
-        let calls: usize = self.calls.iter().map(|call| 1 + tokens::count(&call.arguments)).sum();
-        tokens::count(&self.text) + calls
-    }
-}
+use crate::request::{CallMade, Message, Role, file, picture, unseen};
 
 /// Reads the messages and checks the pairing of tool calls and results, as OpenAI does.
 pub fn read(value: Option<&Value>) -> Result<Vec<Message>, Failure> {
@@ -114,13 +65,7 @@ fn read_parts(param: &str, parts: &[Value]) -> Result<String, Failure> {
         match part.get("type").and_then(Value::as_str) {
             Some("text") => text.push_str(part.get("text").and_then(Value::as_str).unwrap_or("")),
             Some("refusal") => text.push_str(part.get("refusal").and_then(Value::as_str).unwrap_or("")),
-            // The simulator can't look at pictures or listen; it knows that something was there, and what exactly
-            // counts in the conversation's hash.
-            Some(other) => {
-                let mut hash = Xxh3::new();
-                crate::draw::feed_json(&mut hash, part);
-                text.push_str(&format!("[{other} {:08x}]", hash.digest() >> 32));
-            }
+            Some(other) => text.push_str(&read_unseen(other, part)),
             None => return Err(Failure::invalid(param, "Each part of `content` needs a `type`")),
         }
     }
@@ -138,6 +83,16 @@ fn read_call(param: &str, call: &Value) -> Result<CallMade, Failure> {
     }
 }
 
+fn read_unseen(kind: &str, part: &Value) -> String {
+    let text = |pointer: &str| part.pointer(pointer).and_then(Value::as_str);
+    match (kind, text("/image_url/url"), text("/file/file_data").or_else(|| text("/file/file_id"))) {
+        ("image_url", Some(url), _) => picture(url),
+        ("file", _, Some(content)) => file(content),
+        (other, _, _) => unseen(other, part),
+    }
+}
+
+/// Checks that every call is followed by its result, and every result belongs to a call right before.
 fn check_pairs(messages: &[Message]) -> Result<(), Failure> {
     let mut open: Vec<&str> = Vec::new();
     for (at, message) in messages.iter().enumerate() {

@@ -1,8 +1,11 @@
-use super::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
-fn parse(body: Value) -> Result<ChatRequest, Failure> {
-    ChatRequest::parse(body.to_string().as_bytes())
+use crate::failure::Failure;
+use crate::limits::ANSWER_TOKENS_MAX;
+use crate::request::Request;
+
+fn parse(body: Value) -> Result<Request, Failure> {
+    super::read(body.to_string().as_bytes()).map(|(request, _)| request)
 }
 
 fn with(extra: Value) -> Value {

@@ -1,0 +1,14 @@
+//! Anthropic's messages, as its API reference has them: requests, answers, streams, refusals, and its list of models.
+
+mod history;
+mod models;
+mod read;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use models::{model, models};
+pub use read::{check_version, read, read_to_count, speaks};
+pub use refusal::{error_body, refuse};
+pub use write::{events, message};
