@@ -13,7 +13,7 @@ use crate::files::section::read_text;
 use crate::output::{Output, talk};
 use crate::system::SystemClock;
 
-/// Run the simulated model provider alone, in OpenAI's format
+/// Run the simulated model provider alone, in OpenAI's and Anthropic's formats
 ///
 /// No model is behind it: a script decides what it says, how long it takes and how it fails. Any key will do,
 /// unless the script demands one.
