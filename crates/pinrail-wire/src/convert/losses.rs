@@ -105,8 +105,9 @@ pub struct Refused {
 const FIELDS_TOLD: usize = 4;
 
 /// Gathers what can't be carried while a request is read and written.
-#[derive(Debug, Default)]
-pub(super) struct Losses {
+#[derive(Debug)]
+pub(super) struct Losses<'l> {
+    lossy: &'l Lossy,
     list: Vec<Field>,
 }
 
@@ -129,7 +130,16 @@ impl Lossy {
     }
 }
 
-impl Losses {
+impl<'l> Losses<'l> {
+    pub fn new(lossy: &'l Lossy) -> Losses<'l> {
+        Losses { lossy, list: Vec::new() }
+    }
+
+    /// Says whether a feature may be left out.
+    pub fn allows(&self, feature: &str) -> bool {
+        self.lossy.allows(feature)
+    }
+
     /// Notes a field that can't be carried.
     pub fn add(&mut self, path: impl Into<String>, feature: &'static str, why: impl Into<String>) {
         debug_assert!(
@@ -145,9 +155,10 @@ impl Losses {
     }
 
     /// Settles what was noted: the features that were dropped, or what is refused.
-    pub fn settle(self, lossy: &Lossy) -> Result<Vec<&'static str>, Refused> {
+    pub fn settle(self) -> Result<Vec<&'static str>, Refused> {
+        let Losses { lossy, list } = self;
         let (left_out, fields): (Vec<Field>, Vec<Field>) =
-            self.list.into_iter().partition(|field| lossy.allows(field.feature));
+            list.into_iter().partition(|field| lossy.allows(field.feature));
         if !fields.is_empty() {
             return Err(Refused { fields });
         }

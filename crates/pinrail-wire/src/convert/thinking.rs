@@ -43,6 +43,11 @@ pub(super) enum Seal {
 }
 
 impl Thought {
+    /// Says whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.seal.is_none()
+    }
+
     /// Writes a block of messages.
     pub fn block(&self) -> Value {
         match &self.seal {
