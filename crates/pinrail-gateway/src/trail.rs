@@ -236,7 +236,8 @@ impl Trail {
         let empty = matches!(ending, Ending::Complete)
             && observed.text_chars == 0
             && observed.tool_calls.is_empty()
-            && !observed.refusal;
+            && !observed.refusal
+            && !observed.beyond_text;
         let last_byte_us = self.us();
         let comparable = matches!(ending, Ending::Complete) && (200..300).contains(&status);
         let said = (self.pairing.is_some() && comparable).then(|| said(&observed, text, last_byte_us, cost));

@@ -23,6 +23,8 @@ pub struct Observed {
     pub text_chars: u64,
     /// How many choices there were.
     pub choices: u32,
+    /// It carried something that is neither text nor a call, such as a picture, or is still made in the background.
+    pub beyond_text: bool,
 }
 
 /// The tokens that the provider counted.
