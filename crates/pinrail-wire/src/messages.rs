@@ -1,109 +1,29 @@
-//! The messages format of Anthropic.
+//! The messages format of Anthropic, as its API reference describes it.
 //!
-//! TEMPORARY SKELETON: being written.
-#![allow(clippy::all, clippy::pedantic, unused, reason = "being written")]
+//! Requests: [`MessagesRequest`] reads, [`MessagesRequest::rewrite`] and [`MessagesRequest::verify`] apply a release.
+//! Tool calls that may not reach the client are held back by [`StreamGuard`] and [`Calls`].
+//! Answers: [`observe_answer_text`] and [`StreamObserver`] note what a provider did, without changing it.
+//! Beside them: the count of a request's tokens ([`is_counted`], [`input_tokens`]) and the list of models.
 
-use std::borrow::Cow;
+mod canned;
+mod count;
+mod error;
+mod guard;
+mod models;
+mod observe;
+mod probe;
+mod request;
+mod rewrite;
+mod stream;
+mod verify;
 
-use bytes::Bytes;
-use serde_json::value::RawValue;
-
-use crate::answer::{AnswerError, Finished, Gathered, Limits, Observed};
-use crate::dialect::{Canned, Told};
-use crate::edit::Edit;
-use crate::guard::{Called, Rule, Verdict};
-use crate::pin::{Mismatch, Pin};
-use crate::request::RequestError;
-use crate::sse::EventTooLong;
-
-#[derive(Clone, Debug)]
-pub struct MessagesRequest<'a> {
-    at: &'a [u8],
-}
-impl<'a> MessagesRequest<'a> {
-    pub fn parse(body: &'a [u8]) -> Result<MessagesRequest<'a>, RequestError> {
-        unimplemented!()
-    }
-    pub fn model(&self) -> &str {
-        unimplemented!()
-    }
-    pub fn stream(&self) -> bool {
-        unimplemented!()
-    }
-    pub fn param(&self, name: &str) -> Option<&'a RawValue> {
-        unimplemented!()
-    }
-    pub fn metadata(&self, key: &str) -> Option<Cow<'a, str>> {
-        unimplemented!()
-    }
-    pub fn rewrite(&self, edit: &Edit<'_>) -> Vec<u8> {
-        unimplemented!()
-    }
-    pub fn verify(&self, pin: &Pin<'_>) -> Vec<Mismatch> {
-        unimplemented!()
-    }
-}
-pub const PARAMS_RESERVED: [&str; 0] = [];
-pub fn observe_answer_text(body: &[u8], text_bytes_max: usize) -> Result<(Observed, Gathered), AnswerError> {
-    unimplemented!()
-}
-#[derive(Debug)]
-pub struct StreamObserver {}
-impl StreamObserver {
-    pub fn new(limits: Limits) -> StreamObserver {
-        unimplemented!()
-    }
-    pub fn feed(&mut self, chunk: Bytes) -> Result<Bytes, EventTooLong> {
-        unimplemented!()
-    }
-    pub fn finish(self) -> Finished {
-        unimplemented!()
-    }
-}
-pub struct StreamGuard {}
-impl StreamGuard {
-    pub fn new(event_bytes_max: usize, rule: Box<dyn Fn(&str) -> Rule + Send>) -> StreamGuard {
-        unimplemented!()
-    }
-    pub fn feed(&mut self, chunk: &[u8]) -> Result<Bytes, EventTooLong> {
-        unimplemented!()
-    }
-    pub fn asking(&self) -> Option<&[Called]> {
-        unimplemented!()
-    }
-    pub fn answer(&mut self, verdicts: Vec<Verdict>) -> Bytes {
-        unimplemented!()
-    }
-    pub fn finish(&mut self) -> Bytes {
-        unimplemented!()
-    }
-    pub fn dropped(&mut self) -> Vec<Called> {
-        unimplemented!()
-    }
-}
-pub struct Calls {
-    calls: Vec<Called>,
-}
-impl Calls {
-    pub fn of(body: &[u8]) -> Option<Calls> {
-        unimplemented!()
-    }
-    pub fn iter(&self) -> impl Iterator<Item = &Called> {
-        self.calls.iter()
-    }
-    pub fn without(self, verdicts: &[Verdict]) -> Option<Vec<u8>> {
-        unimplemented!()
-    }
-}
-pub fn canned(canned: &Canned<'_>) -> Vec<u8> {
-    unimplemented!()
-}
-pub fn canned_stream(canned: &Canned<'_>) -> Vec<u8> {
-    unimplemented!()
-}
-pub fn error_body(told: &Told<'_>) -> Vec<u8> {
-    unimplemented!()
-}
-pub fn stream_error_event(told: &Told<'_>, mid_event: bool) -> Vec<u8> {
-    unimplemented!()
-}
+pub use canned::{canned, canned_stream};
+pub use count::{input_tokens, is_counted};
+pub use error::{error_body, stream_error_event};
+pub use guard::{Calls, StreamGuard};
+pub use models::{model, models_list};
+pub use observe::{observe_answer, observe_answer_text};
+pub use probe::probe_request;
+pub use request::{Message, MessagesRequest};
+pub use rewrite::PARAMS_RESERVED;
+pub use stream::StreamObserver;
