@@ -8,6 +8,7 @@
 //! What goes over is what the client sent: the release (its model, parameters, prompt and tools) is applied afterwards, in the
 //! provider's dialect. `pinrail` and the keys of `metadata` that speak to Pinrail are left out.
 
+mod answers;
 mod choice;
 mod from_chat;
 mod from_messages;
@@ -19,7 +20,6 @@ mod media;
 mod openai;
 mod out;
 mod release;
-#[allow(dead_code, reason = "requests only read what answers write")]
 mod thinking;
 mod to_chat;
 mod to_messages;
@@ -29,6 +29,7 @@ mod turns;
 
 use crate::dialect::Dialect;
 
+pub use answers::{About, GATHERED_BYTES_MAX, StreamConverter, StreamError, Unconvertible, answer, error};
 pub use losses::{FEATURES, Feature, Field, Lossy, MALFORMED, Refused, UnknownFeature};
 pub use release::{ForeignTool, tools};
 pub use to_messages::{TOKENS_MAX, TOKENS_MAX_THINKING};

@@ -51,7 +51,9 @@ impl Thought {
     /// Writes a block of messages.
     pub fn block(&self) -> Value {
         match &self.seal {
-            Some(Seal::Redacted(data)) => json!({ "type": "redacted_thinking", "data": data }),
+            Some(Seal::Redacted(data)) if self.text.is_empty() => {
+                json!({ "type": "redacted_thinking", "data": data })
+            }
             seal => json!({
                 "type": "thinking",
                 "thinking": self.text,
@@ -94,7 +96,7 @@ impl Thought {
 
     /// Reads an item of responses; none when it is no reasoning.
     ///
-    /// The text is the item's raw `content` where it has any, else its summaries, with an empty line between two.
+    /// The text is the item's summaries, with an empty line between two, where it has any, else its raw `content`.
     pub fn of_item(item: &Map<String, Value>) -> Option<Thought> {
         let text = |key: &str| item.get(key).and_then(Value::as_str);
         if text("type") != Some("reasoning") {
@@ -104,8 +106,8 @@ impl Thought {
             let list = item.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             list.iter().filter_map(|part| part.get("text")?.as_str()).collect()
         };
-        let raw = parts("content");
-        let said = if raw.is_empty() { parts("summary").join("\n\n") } else { raw.join("") };
+        let summaries = parts("summary");
+        let said = if summaries.is_empty() { parts("content").join("") } else { summaries.join("\n\n") };
         let seal = text("encrypted_content").and_then(|content| Seal::of_encrypted(text("id"), content));
         Some(Thought { text: said, seal })
     }
@@ -138,7 +140,7 @@ impl Thought {
 }
 
 impl Seal {
-    /// The signature by which messages carry it; a redacted thought has a block of its own and no signature.
+    /// The signature by which messages carry it beside a text; a redacted thought without one has a block of its own.
     pub fn signature(&self) -> String {
         match self {
             Seal::Signature(signature) => signature.clone(),
