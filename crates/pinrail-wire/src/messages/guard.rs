@@ -13,6 +13,7 @@
 use crate::edit::Writer;
 use crate::json::Fields;
 
+mod event;
 mod stream;
 mod whole;
 

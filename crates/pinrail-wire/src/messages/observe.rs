@@ -26,7 +26,8 @@ pub(super) struct Answer<'a> {
     content: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
     stop_reason: Option<Str<'a>>,
-    usage: Option<UsageWire>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 /// One block of an answer, or the beginning of one in a stream.
@@ -46,7 +47,7 @@ pub(super) struct Block<'a> {
 
 /// Numbers as floats, since some providers write `12.0`; exact up to 2^53.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(super) struct UsageWire {
+struct UsageWire {
     input_tokens: Option<f64>,
     cache_creation_input_tokens: Option<f64>,
     cache_read_input_tokens: Option<f64>,
@@ -129,7 +130,7 @@ impl Fold {
                 self.end(at as u64);
             }
         }
-        if let Some(usage) = &answer.usage {
+        if let Some(usage) = answer.usage {
             self.count(usage);
         }
         if let Some(Str(reason)) = &answer.stop_reason {
@@ -193,8 +194,9 @@ impl Fold {
         self.observed.finish_reason = Some(reason.to_owned());
     }
 
-    /// Takes in numbers of the usage, each in place of what was known of it.
-    pub fn count(&mut self, usage: &UsageWire) {
+    /// Takes in numbers of the usage, each in place of what was known of it; one that can't be read says nothing.
+    pub fn count(&mut self, usage: &RawValue) {
+        let Ok(usage) = serde_json::from_str::<UsageWire>(usage.get()) else { return };
         self.usage = UsageWire {
             input_tokens: usage.input_tokens.or(self.usage.input_tokens),
             cache_creation_input_tokens: usage

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::observe::{Answer, Block, Fold, UsageWire, read_object, text_of};
-use crate::answer::{Ending, Finished, Gathered, Limits, Observed};
+use super::observe::{Answer, Block, Fold, read_object, text_of};
+use crate::answer::{Ending, Finished, Gathered, Limits};
 use crate::error::parse_error;
 use crate::json::Str;
 use crate::sse::{Event, EventTooLong, Splitter};
@@ -44,7 +44,8 @@ struct Data<'a> {
     message: Option<&'a RawValue>,
     #[serde(borrow)]
     content_block: Option<&'a RawValue>,
-    usage: Option<UsageWire>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
 }
 
 /// What a block or the message grows by.
@@ -82,18 +83,6 @@ impl StreamObserver {
         let notes = &mut self.notes;
         self.splitter.feed(&chunk, |event| notes.take(&event))?;
         Ok(chunk)
-    }
-
-    /// Says whether the provider's own end of the stream has come, so that nothing more is to be waited for.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        self.notes.done
-    }
-
-    /// Gives what is known so far.
-    #[must_use]
-    pub fn observed(&self) -> &Observed {
-        &self.notes.fold.observed
     }
 
     /// Ends the observation, whether the provider, the client or a timeout ended the stream.
@@ -162,7 +151,7 @@ impl Notes {
                 self.fold.absorb(&answer, text);
             }
             Some("message_delta") => {
-                if let Some(usage) = &data.usage {
+                if let Some(usage) = data.usage {
                     self.fold.count(usage);
                 }
                 if let Some(Str(reason)) = data.delta.as_ref().and_then(|delta| delta.stop_reason.as_ref()) {

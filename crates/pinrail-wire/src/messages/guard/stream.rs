@@ -7,13 +7,14 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::event::{Owned, is_done, may_begin_a_block};
 use super::whole::stopped_otherwise;
-use super::{CALL, mentions, told_of, with_field};
+use super::{CALL, told_of, with_field};
 use crate::guard::{Called, Rule, Verdict};
 use crate::json::Str;
 use crate::messages::canned::write_event;
 use crate::messages::observe::{Block, is_empty_object, read_object, text_of};
-use crate::sse::{Event, EventTooLong, Splitter};
+use crate::sse::{EventTooLong, Splitter};
 
 /// Watches the calls of a stream.
 pub struct StreamGuard {
@@ -28,6 +29,7 @@ pub struct StreamGuard {
     /// What is to be told of calls that don't pass.
     told: Vec<String>,
     holding: Option<Holding>,
+    held_bytes: usize,
     /// Events behind the end of an answer whose calls are asked about.
     behind: Vec<Owned>,
     dropped: Vec<Call>,
@@ -56,13 +58,6 @@ struct Call {
     input: String,
 }
 
-/// An event that outlives its chunk.
-struct Owned {
-    raw: Vec<u8>,
-    name: Option<Vec<u8>>,
-    data: Option<Vec<u8>>,
-}
-
 /// What of an event's data says whether it passes.
 #[derive(Deserialize)]
 struct Head<'a> {
@@ -83,6 +78,9 @@ struct Delta<'a> {
     stop_reason: Option<Str<'a>>,
 }
 
+/// Bytes held of one answer: the longest that models give today, cut into events of a few characters each.
+const HELD_BYTES_MAX: usize = 64 << 20;
+
 /// Bytes of arguments kept of a call that was dropped, which nobody is asked about.
 const DROPPED_BYTES_MAX: usize = 1 << 16;
 
@@ -97,6 +95,7 @@ impl StreamGuard {
             passed: false,
             told: Vec::new(),
             holding: None,
+            held_bytes: 0,
             behind: Vec::new(),
             dropped: Vec::new(),
         }
@@ -105,15 +104,25 @@ impl StreamGuard {
     /// Takes the next bytes and gives what to pass on now; whole events alone.
     ///
     /// # Errors
-    /// [`EventTooLong`]: the stream should be ended with an error.
+    /// [`EventTooLong`]: the stream should be ended with an error. What is held counts as one event of its own limit.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<Bytes, EventTooLong> {
-        let mut events = Vec::new();
-        let fed = self.splitter.feed(chunk, |event| events.push(Owned::of(&event)));
-        let mut out = Vec::new();
+        let (mut events, mut out) = (Vec::new(), Vec::with_capacity(chunk.len()));
+        let is_plain = self.is_plain();
+        let fed = self.splitter.feed(chunk, |event| {
+            if is_plain && events.is_empty() && !event.data.as_deref().is_some_and(may_begin_a_block) {
+                out.extend_from_slice(event.raw);
+            } else {
+                events.push(Owned::of(&event));
+            }
+        });
         for event in events {
             self.take(event, &mut out);
         }
-        fed.map(|()| Bytes::from(out))
+        fed?;
+        if self.held_bytes > HELD_BYTES_MAX {
+            return Err(EventTooLong { event_bytes_max: HELD_BYTES_MAX });
+        }
+        Ok(Bytes::from(out))
     }
 
     /// The calls that somebody is to be asked about; [`StreamGuard::answer`] takes what was said of each.
@@ -129,6 +138,7 @@ impl StreamGuard {
             return Bytes::new();
         }
         let Some(Holding { asked, events, ended }) = self.holding.take() else { return Bytes::new() };
+        self.held_bytes = 0;
         let mut verdicts = verdicts.into_iter();
         for call in asked {
             let refused = || Err("The call was not decided about, and so not made.".to_owned());
@@ -178,12 +188,11 @@ impl StreamGuard {
 
     fn take(&mut self, event: Owned, out: &mut Vec<u8>) {
         let Some(data) = &event.data else { return out.extend_from_slice(&event.raw) };
-        let is_plain = self.holding.is_none() && self.gone.is_empty();
-        if is_plain && !mentions(data, b"\"content_block\"") {
+        if self.is_plain() && !may_begin_a_block(data) {
             return out.extend_from_slice(&event.raw);
         }
         if is_done(data) {
-            return if self.asking().is_some() { self.behind.push(event) } else { self.end(event, out) };
+            return if self.asking().is_some() { self.wait(event) } else { self.end(event, out) };
         }
         // What can't be read can't be looked through.
         let Ok(head) = read_object::<Head<'_>>(data) else { return };
@@ -193,7 +202,7 @@ impl StreamGuard {
             return out.extend_from_slice(&event.raw);
         }
         if self.asking().is_some() {
-            return self.behind.push(event);
+            return self.wait(event);
         }
         let stops = head.delta.as_ref().is_some_and(|delta| delta.stop_reason.is_some());
         if let Some(block) = head.content_block {
@@ -214,6 +223,17 @@ impl StreamGuard {
             }
             self.pass(index, event, out);
         }
+    }
+
+    /// Says whether nothing is held or left out so far, so that only the beginning of a block is of interest.
+    fn is_plain(&self) -> bool {
+        self.holding.is_none() && self.gone.is_empty()
+    }
+
+    /// Puts an event behind the answer that waits for what is said of its calls.
+    fn wait(&mut self, event: Owned) {
+        self.held_bytes += event.bytes();
+        self.behind.push(event);
     }
 
     /// Begins a block; says whether it passes or is held.
@@ -259,7 +279,10 @@ impl StreamGuard {
     fn pass(&mut self, index: Option<u64>, event: Owned, out: &mut Vec<u8>) {
         match &mut self.holding {
             Some(_) if index.is_some_and(|index| self.gone.contains(&index)) => {}
-            Some(holding) => holding.events.push((index, event)),
+            Some(holding) => {
+                self.held_bytes += event.bytes();
+                holding.events.push((index, event));
+            }
             None => self.write(index, &event, out),
         }
     }
@@ -317,6 +340,7 @@ impl StreamGuard {
     /// Gives up the calls that nobody can be asked about any more, and passes on what was held behind them.
     fn abandon(&mut self, out: &mut Vec<u8>) {
         let Some(Holding { asked, events, ended: _ }) = self.holding.take() else { return };
+        self.held_bytes = 0;
         self.gone.extend(asked.iter().map(|call| call.index));
         for (index, event) in events {
             self.write(index, &event, out);
@@ -333,30 +357,4 @@ impl Call {
         }
         called
     }
-}
-
-impl Owned {
-    fn of(event: &Event<'_>) -> Owned {
-        Owned {
-            raw: event.raw.to_vec(),
-            name: event.name.map(<[u8]>::to_vec),
-            data: event.data.as_ref().map(|data| data.to_vec()),
-        }
-    }
-
-    /// Writes the event with other data; as it was where there is none.
-    fn write_with(&self, out: &mut Vec<u8>, other: impl FnOnce(&str) -> Option<String>) {
-        let data = self.data.as_deref().and_then(|data| std::str::from_utf8(data).ok());
-        let Some(data) = data.and_then(other) else { return out.extend_from_slice(&self.raw) };
-        if let Some(name) = &self.name {
-            out.extend_from_slice(&[b"event: ", &name[..], b"\n"].concat());
-        }
-        // Data of several lines stays so.
-        out.extend_from_slice(format!("data: {}\n\n", data.replace('\n', "\ndata: ")).as_bytes());
-    }
-}
-
-/// Whether it is how OpenAI ends a stream, which some that speak this format do too.
-fn is_done(data: &[u8]) -> bool {
-    data.trim_ascii() == b"[DONE]"
 }

@@ -251,6 +251,17 @@ fn keep_alives_do_not_wait() {
 }
 
 #[test]
+fn what_is_held_has_an_end() {
+    let mut guard = StreamGuard::new(1 << 20, Box::new(rule));
+    let mut whole = stream(&[call("refund", "{}")], "tool_use");
+    whole.truncate(memchr::memmem::find(&whole, b"event: message_delta").unwrap());
+    guard.feed(&whole).unwrap();
+    let more = format!("data: {{\"type\":\"x\",\"y\":\"{}\"}}\n\n", "z".repeat(1 << 19));
+    let fed = (0..200).find(|_| guard.feed(more.as_bytes()).is_err());
+    assert!(fed.is_some_and(|fed| (60..70).contains(&fed)), "{fed:?}");
+}
+
+#[test]
 fn half_a_call_that_was_held_never_comes() {
     let whole = stream(&[text("hm"), call("refund", "{\"a\":1}"), text("behind")], "tool_use");
     let cut = memchr::memmem::find(&whole, b"event: message_delta").unwrap();

@@ -100,6 +100,10 @@ fn endings() {
     check(&event(r#"{"type":"message_delta","delta":{"stop_reason":null}}"#), Ending::Cut);
     check(&delta, Ending::Done);
     check(delta.trim_end(), Ending::Done);
+    check(
+        &event(r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":"none"}"#),
+        Ending::Done,
+    );
     check(&event(r#"{"type":"message_stop"}"#), Ending::Done);
     check("event: message_stop\ndata: {}\n\n", Ending::Done);
     check(&event("[DONE]"), Ending::Cut);
