@@ -25,3 +25,6 @@ pub use probe::probe_request;
 pub use request::{Input, InputItem, ResponsesRequest};
 pub use rewrite::PARAMS_RESERVED;
 pub use stream::StreamObserver;
+
+#[cfg(test)]
+mod tests;

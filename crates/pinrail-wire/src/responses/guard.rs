@@ -362,7 +362,7 @@ impl<'a> Data<'a> {
         match self.kind(name) {
             "response.completed" | "response.incomplete" => Stage::Ended,
             "response.failed" | "response.cancelled" | "error" => Stage::Failed,
-            _ if self.error.is_some() => Stage::Failed,
+            kind if self.error.is_some() && !kind.starts_with("response.") => Stage::Failed,
             _ => Stage::Underway,
         }
     }
@@ -380,3 +380,6 @@ fn message_id(call_id: &str, at: usize) -> String {
     let prefix = super::canned::MESSAGE_ID_PREFIX;
     if plain.is_empty() { format!("{prefix}{at}") } else { format!("{prefix}{plain}") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,7 +119,7 @@ impl Notes {
             Ok(Data { kind: Some(Str(kind)), .. }) => kind,
             Ok(Data { kind: None, .. }) | Err(_) => name,
         };
-        let faulty = read.as_ref().is_ok_and(|data| data.error.is_some());
+        let faulty = !kind.starts_with("response.") && read.as_ref().is_ok_and(|data| data.error.is_some());
         if faulty || kind == "error" || name == "error" {
             return self.fail(data, None);
         }

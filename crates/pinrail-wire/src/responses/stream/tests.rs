@@ -42,6 +42,7 @@ fn endings() {
     check(&event("error", r#""error":{"type":"t","message":"m"}"#), error("m"));
     check("event: error\ndata: plain words\n\n", error("plain words"));
     check("data: {\"error\":{\"message\":\"m\"}}\n\n", error("m"));
+    check(&event("response.new_call.failed", r#""error":{"message":"m"}"#), Ending::Cut);
     check(&format!("{}{}", event("error", r#""message":"m""#), end("completed", "")), error("m"));
 }
 
