@@ -80,10 +80,36 @@ fn object<'a>(body: &'a [u8], losses: &mut Losses<'_>) -> Option<Object<'a>> {
 }
 
 fn read<'a>(from: Dialect, body: Object<'a>, losses: &mut Losses<'_>) -> Form<'a> {
-    match from {
+    let form = match from {
         Dialect::Chat => from_chat::read(body, losses),
         Dialect::Responses => from_responses::read(body, losses),
         Dialect::Messages => from_messages::read(body, losses),
+    };
+    check_roles(&form, losses);
+    form
+}
+
+/// Tells what stands where no dialect has it, such as an image among instructions: a writer would look past it.
+fn check_roles(form: &Form<'_>, losses: &mut Losses<'_>) {
+    for turn in &form.turns {
+        for part in &turn.parts {
+            let fits = match (&part.what, turn.role) {
+                (What::Text(_), Role::System | Role::User | Role::Assistant)
+                | (What::Image(_) | What::File(_) | What::Result(_), Role::User)
+                | (What::Refusal(_) | What::Thought(_) | What::Call(_), Role::Assistant) => true,
+                (What::Image(_) | What::File(_) | What::Result(_), Role::System | Role::Assistant)
+                | (What::Refusal(_) | What::Thought(_) | What::Call(_), Role::System | Role::User) => false,
+            };
+            if !fits {
+                losses.malformed(&part.path, "in a message of another role");
+            }
+            if let What::Result(output) = &part.what {
+                let inner = |what: &What<'_>| matches!(what, What::Text(_) | What::Image(_) | What::File(_));
+                for part in output.content.iter().filter(|part| !inner(&part.what)) {
+                    losses.malformed(&part.path, "a text, an image or a file");
+                }
+            }
+        }
     }
 }
 

@@ -73,6 +73,12 @@ fn refuse(body: &mut Object<'_>, losses: &mut Losses) {
 fn message<'a>(node: &Node<'a>, form: &mut Form<'a>, losses: &mut Losses) {
     let Some(mut message) = node.object(losses) else { return };
     let Some(role) = message.need_str("role", losses) else { return };
+    if role == "function" {
+        return losses.add(&node.path, "functions", "is the deprecated form of a tool's result");
+    }
+    if role == "tool" {
+        message.hints(&["name"]);
+    }
     message.lose("name", "names", &[], "names a participant, which the provider's format can't", losses);
     match role.as_ref() {
         "system" | "developer" => {
@@ -92,10 +98,6 @@ fn message<'a>(node: &Node<'a>, form: &mut Form<'a>, losses: &mut Losses) {
             let content = content(&mut message, losses);
             let part = Part::new(&node.path, What::Result(Output { id, content, failed: false }));
             form.result(&node.path, part);
-        }
-        "function" => {
-            losses.add(&node.path, "functions", "is the deprecated form of a tool's result");
-            return;
         }
         _ => {
             losses.malformed(format!("{}.role", node.path), "system, developer, user, assistant or tool");

@@ -52,7 +52,10 @@ pub const FEATURES: &[Feature] = &[
         "system_position",
         "the place of system messages in the middle: they join the system prompt at the front",
     ),
-    feature("temperature", "temperatures above 1: they become 1"),
+    feature(
+        "temperature",
+        "temperatures above 1, which become 1, and temperatures of models that think, which are left out",
+    ),
     feature(
         "thinking",
         "thinking of earlier answers that only another vendor can read, and wishes for thinking that exclude others",
@@ -97,18 +100,22 @@ pub struct Field {
 /// Says what of a request can't be carried to the provider's dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// At least one, in the order of the body as far as possible.
+    /// At least one, and not more than a few hundred, in the order in which they were met.
     pub fields: Vec<Field>,
 }
 
 /// Fields that a message names before it counts the rest.
 const FIELDS_TOLD: usize = 4;
 
+/// Fields that a refusal lists at most: a body may be wrong in a million places.
+const FIELDS_MAX: usize = 256;
+
 /// Gathers what can't be carried while a request is read and written.
 #[derive(Debug)]
 pub(super) struct Losses<'l> {
     lossy: &'l Lossy,
-    list: Vec<Field>,
+    dropped: Vec<&'static str>,
+    refused: Vec<Field>,
 }
 
 impl Lossy {
@@ -132,7 +139,7 @@ impl Lossy {
 
 impl<'l> Losses<'l> {
     pub fn new(lossy: &'l Lossy) -> Losses<'l> {
-        Losses { lossy, list: Vec::new() }
+        Losses { lossy, dropped: Vec::new(), refused: Vec::new() }
     }
 
     /// Says whether a feature may be left out.
@@ -146,7 +153,13 @@ impl<'l> Losses<'l> {
             feature == MALFORMED || FEATURES.iter().any(|known| known.name == feature),
             "{feature}"
         );
-        self.list.push(Field { path: path.into(), feature, why: why.into() });
+        if self.lossy.allows(feature) {
+            if !self.dropped.contains(&feature) {
+                self.dropped.push(feature);
+            }
+        } else if self.refused.len() < FIELDS_MAX {
+            self.refused.push(Field { path: path.into(), feature, why: why.into() });
+        }
     }
 
     /// Notes a field that isn't what its own dialect says.
@@ -156,14 +169,12 @@ impl<'l> Losses<'l> {
 
     /// Settles what was noted: the features that were dropped, or what is refused.
     pub fn settle(self) -> Result<Vec<&'static str>, Refused> {
-        let Losses { lossy, list } = self;
-        let (left_out, fields): (Vec<Field>, Vec<Field>) =
-            list.into_iter().partition(|field| lossy.allows(field.feature));
+        let Losses { dropped, refused: fields, .. } = self;
         if !fields.is_empty() {
             return Err(Refused { fields });
         }
-        let dropped = |feature: &&Feature| left_out.iter().any(|field| field.feature == feature.name);
-        Ok(FEATURES.iter().filter(dropped).map(|feature| feature.name).collect())
+        let names = FEATURES.iter().map(|feature| feature.name);
+        Ok(names.filter(|name| dropped.contains(name)).collect())
     }
 }
 

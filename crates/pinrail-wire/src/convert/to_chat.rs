@@ -29,7 +29,9 @@ pub(super) fn write(form: &Form<'_>, losses: &mut Losses) -> String {
         for tool in list {
             written.push(&tools::to_chat(tool));
         }
-        out.raw("tools", &written.end());
+        if !written.is_empty() {
+            out.raw("tools", &written.end());
+        }
     }
     if let Some(said) = &form.choice {
         out.raw("tool_choice", &choice::to_chat(&said.value));
@@ -199,13 +201,7 @@ fn assistant(turn: &Turn<'_>, running: bool, losses: &mut Losses) -> String {
             }
             What::Thought(_) => {}
             What::Call(call) => calls.push(&self::call(call)),
-            What::Image(_) => {
-                losses.add(&part.path, "images", "is an image that the assistant sent, which chat can't hold")
-            }
-            What::File(_) => {
-                losses.add(&part.path, "files", "is a file that the assistant sent, which chat can't hold")
-            }
-            What::Result(_) => {}
+            What::Image(_) | What::File(_) | What::Result(_) => {}
         }
     }
     let mut out = Map::new();

@@ -41,7 +41,7 @@ pub(super) fn write(form: &Form<'_>, losses: &mut Losses) -> String {
     }
     out.raw("messages", &messages);
     out.raw_if("stream", form.stream);
-    sampling(form, &mut out, losses);
+    sampling(form, thinks, &mut out, losses);
     if let Some(list) = &form.tools {
         let mut written = List::new();
         for tool in list {
@@ -49,7 +49,9 @@ pub(super) fn write(form: &Form<'_>, losses: &mut Losses) -> String {
                 written.push(&tool);
             }
         }
-        out.raw("tools", &written.end());
+        if !written.is_empty() {
+            out.raw("tools", &written.end());
+        }
     }
     if let Some(choice) = choice::to_messages(form.choice.as_ref(), form.parallel, losses) {
         out.raw("tool_choice", &choice);
@@ -64,13 +66,21 @@ pub(super) fn write(form: &Form<'_>, losses: &mut Losses) -> String {
     out.end()
 }
 
-fn sampling(form: &Form<'_>, out: &mut Map, losses: &mut Losses) {
+fn sampling(form: &Form<'_>, thinks: bool, out: &mut Map, losses: &mut Losses) {
     if let Some(said) = &form.temperature {
-        let hot = said.value.parse::<f64>().is_ok_and(|value| value > 1.0);
-        if hot {
+        let value = said.value.parse::<f64>().unwrap_or(1.0);
+        if value > 1.0 {
             losses.add(&said.path, "temperature", "is above 1, the most that the provider's format takes");
+        } else if thinks && value < 1.0 {
+            losses.add(
+                &said.path,
+                "temperature",
+                "is below 1, and Anthropic's models that think have no other",
+            );
         }
-        out.raw("temperature", if hot { "1" } else { said.value });
+        if !thinks {
+            out.raw("temperature", if value > 1.0 { "1" } else { said.value });
+        }
     }
     out.raw_if("top_p", form.top_p);
     out.raw_if("top_k", form.top_k.as_ref().map(|said| said.value));

@@ -43,7 +43,9 @@ pub(super) fn write(form: &Form<'_>, losses: &mut Losses) -> String {
         for tool in list {
             written.push(&tools::to_responses(tool));
         }
-        out.raw("tools", &written.end());
+        if !written.is_empty() {
+            out.raw("tools", &written.end());
+        }
     }
     if let Some(said) = &form.choice {
         out.raw("tool_choice", &choice::to_responses(&said.value));

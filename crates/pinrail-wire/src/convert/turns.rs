@@ -246,7 +246,8 @@ impl<'a> Form<'a> {
 
     /// Adds instructions: at the front they are the system prompt.
     pub fn instruct(&mut self, path: &str, parts: Vec<Part<'a>>) {
-        if !self.turns.is_empty() {
+        let texts = parts.iter().all(|part| matches!(part.what, What::Text(_)));
+        if !self.turns.is_empty() || !texts {
             return self.turn(path, Role::System, parts);
         }
         let text = |part: Part<'a>| if let What::Text(text) = part.what { Some(text) } else { None };
