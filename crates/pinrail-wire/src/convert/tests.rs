@@ -31,6 +31,14 @@ fn only_features_that_exist_may_be_lost() {
 }
 
 #[test]
+fn the_docs_list_what_may_be_lost() {
+    let docs = include_str!("../../../../docs/conversion.md");
+    for Feature { name, about } in FEATURES {
+        assert!(docs.contains(&format!("| `{name}` | {about} |")), "docs/conversion.md lacks {name}");
+    }
+}
+
+#[test]
 fn a_refusal_says_what_to_do() {
     let body =
         br#"{"model":"a","n":3,"seed":1,"logit_bias":{"5":1},"logprobs":true,"top_logprobs":2,"stop":[" "],
