@@ -6,23 +6,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::ProviderName;
 
+mod address;
 mod api;
+mod check;
+mod cloud;
 mod trouble;
 
 pub use api::Api;
+pub use check::{BadProvider, CA_BYTES_MAX, HEADERS_MAX, MODELS_MAX, is_env_name};
+pub use cloud::{Aws, Azure, Vertex};
 pub use trouble::{BadTrouble, Breaker, FAILOVER_MAX, RetryBudget};
 
-/// Where a provider is and how to speak to it. Stored: never rename a field.
+/// Where a provider is and how to speak to it. Stored: never rename a field, and leave a new one out at its default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProviderSpec {
-    /// The wire format it speaks.
+    /// How it is addressed and shown a key.
     #[serde(default)]
     pub format: Format,
-    /// Everything before `/chat/completions`, for example `https://api.openai.com/v1`; or `sim:` for the
-    /// simulated provider that runs inside the server.
+    /// Everything before `/chat/completions` or `/messages`, for example `https://api.openai.com/v1`; the resource's address
+    /// for Azure; or `sim:` for the simulated provider that runs inside the server. Empty where it follows from a region.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub base_url: String,
-    /// The environment variable that holds the key; none for a provider that asks for no key.
+    /// The environment variable that holds the key; none for a provider that asks for no key, or for another proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_env: Option<String>,
     /// Which part of the model catalogue judges its model ids.
@@ -38,6 +44,36 @@ pub struct ProviderSpec {
     /// What it calls a pinned snapshot, where that is another name: a deployment, a served model's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub models: BTreeMap<String, String>,
+    /// The header that carries the key, where it isn't the format's own. `authorization` carries it as a bearer token, any
+    /// other as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_header: Option<String>,
+    /// Headers sent with every request. Not for secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Headers sent with every request whose values are secrets: each names the environment variable that holds it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers_env: BTreeMap<String, String>,
+    /// How an Azure resource is addressed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<Azure>,
+    /// Where on Amazon Bedrock, and what signs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<Aws>,
+    /// Where on Google Vertex AI, and on whose behalf.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vertex: Option<Vertex>,
+    /// The HTTP proxy on the way there, `http://host:port`; `none` for no proxy, whatever the server's environment says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
+    /// The environment variable that holds `user:password` for the proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_auth_env: Option<String>,
+    /// Certificates (PEM) trusted for this provider besides the public authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<String>,
+    #[serde(default, skip_serializing_if = "Http::is_auto")]
+    pub http: Http,
     /// Other providers that serve the same snapshots, asked in this order while this one is in trouble.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failover: Vec<ProviderName>,
@@ -49,12 +85,32 @@ pub struct ProviderSpec {
     pub retry_budget: RetryBudget,
 }
 
-/// The wire format a provider speaks.
+/// How a provider is addressed and shown a key. Stored: never rename.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
+    /// OpenAI, and everything that is compatible with it.
     #[default]
     Openai,
+    /// OpenAI's models on Azure.
+    Azure,
+    Anthropic,
+    /// Anthropic's models on Amazon Bedrock.
+    Bedrock,
+    /// Anthropic's models on Google Vertex AI.
+    Vertex,
+}
+
+/// Which version of HTTP is spoken. Stored: never rename.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Http {
+    /// HTTP/2 where both sides agree on it over TLS, else HTTP/1.1.
+    #[default]
+    Auto,
+    Http1,
+    /// HTTP/2 alone; without TLS it is spoken from the first byte.
+    Http2,
 }
 
 /// How long to wait for a provider, in milliseconds.
@@ -76,6 +132,8 @@ impl Default for Timeouts {
 
 /// The base URL of the simulated provider inside the server.
 pub const SIM_URL: &str = "sim:";
+/// The proxy that is none.
+pub const NO_PROXY: &str = "none";
 /// More attempts than this only hide an outage from the client.
 pub const RETRIES_MAX: u8 = 5;
 /// An hour: longer than any provider's own limit.
@@ -85,44 +143,69 @@ fn retries_default() -> u8 {
     1
 }
 
-/// Why a provider's settings are refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadProvider {
-    #[error(
-        "base_url `{0}` must start with http:// or https://, or be `{SIM_URL}` for the simulated provider"
-    )]
-    Url(String),
-    #[error("base_url must not carry a user name, a password or a query: keys come from key_env")]
-    UrlSecret,
-    #[error(
-        "key_env `{0}` is not an environment variable's name; it must name one, never hold the key itself"
-    )]
-    KeyEnv(String),
-    #[error("timeouts must be 1 to {TIMEOUT_MS_MAX} ms")]
-    Timeout,
-    #[error("retries_max is {0}; at most {RETRIES_MAX} are allowed")]
-    Retries(u8),
-    #[error(transparent)]
-    Trouble(#[from] BadTrouble),
+impl Format {
+    /// The name in settings and messages.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Format::Openai => "openai",
+            Format::Azure => "azure",
+            Format::Anthropic => "anthropic",
+            Format::Bedrock => "bedrock",
+            Format::Vertex => "vertex",
+        }
+    }
+
+    /// The header that carries a key where the settings don't say.
+    #[must_use]
+    pub fn key_header(self) -> &'static str {
+        match self {
+            Format::Openai | Format::Bedrock | Format::Vertex => "authorization",
+            Format::Azure => "api-key",
+            Format::Anthropic => "x-api-key",
+        }
+    }
+}
+
+impl Http {
+    fn is_auto(&self) -> bool {
+        matches!(self, Http::Auto)
+    }
 }
 
 impl ProviderSpec {
-    /// The simulated provider that every server starts with.
+    /// A provider at an address, everything else at its default.
     #[must_use]
-    pub fn simulated() -> ProviderSpec {
+    pub fn new(format: Format, base_url: impl Into<String>, catalogue: impl Into<String>) -> ProviderSpec {
         ProviderSpec {
-            format: Format::Openai,
-            base_url: SIM_URL.to_owned(),
+            format,
+            base_url: base_url.into(),
             key_env: None,
-            catalogue: "sim".to_owned(),
+            catalogue: catalogue.into(),
             timeouts: Timeouts::default(),
             retries_max: retries_default(),
             apis: Vec::new(),
             models: BTreeMap::new(),
+            key_header: None,
+            headers: BTreeMap::new(),
+            headers_env: BTreeMap::new(),
+            azure: None,
+            aws: None,
+            vertex: None,
+            proxy: None,
+            proxy_auth_env: None,
+            ca_pem: None,
+            http: Http::Auto,
             failover: Vec::new(),
             breaker: Breaker::default(),
             retry_budget: RetryBudget::default(),
         }
+    }
+
+    /// The simulated provider that every server starts with.
+    #[must_use]
+    pub fn simulated() -> ProviderSpec {
+        ProviderSpec::new(Format::Openai, SIM_URL, "sim")
     }
 
     /// What it calls a pinned snapshot.
@@ -131,76 +214,22 @@ impl ProviderSpec {
         self.models.get(snapshot).map_or(snapshot, String::as_str)
     }
 
-    /// Checks the settings that types alone don't.
-    pub fn check(&self) -> Result<(), BadProvider> {
-        let rest = self.base_url.strip_prefix("https://").or_else(|| self.base_url.strip_prefix("http://"));
-        match rest {
-            None if self.base_url == SIM_URL => {}
-            None | Some("") => return Err(BadProvider::Url(self.base_url.clone())),
-            Some(rest) if rest.contains(['@', '?', '#']) => return Err(BadProvider::UrlSecret),
-            Some(rest) if rest.bytes().any(|b| !b.is_ascii_graphic()) => {
-                return Err(BadProvider::Url(self.base_url.clone()));
+    /// The environment variables that must be set where it is called from.
+    #[must_use]
+    pub fn env_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.key_env.iter().map(String::as_str).collect();
+        names.extend(self.headers_env.values().map(String::as_str));
+        names.extend(self.proxy_auth_env.as_deref());
+        if self.key_env.is_none() {
+            match self.format {
+                Format::Bedrock => names.extend(self.aws.iter().flat_map(Aws::env_names)),
+                Format::Vertex => names.extend(self.vertex.iter().map(Vertex::account_env)),
+                Format::Openai | Format::Azure | Format::Anthropic => {}
             }
-            Some(_) => {}
         }
-        if let Some(name) = &self.key_env
-            && !is_env_name(name)
-        {
-            // What looks like a key by mistake must not be repeated in an error (I15).
-            let shown = if name.len() > 12 {
-                format!("{}…", &name[..name.floor_char_boundary(4)])
-            } else {
-                name.clone()
-            };
-            return Err(BadProvider::KeyEnv(shown));
-        }
-        let Timeouts { connect_ms, first_byte_ms, idle_ms } = self.timeouts;
-        if [connect_ms, first_byte_ms, idle_ms].iter().any(|ms| !(1..=TIMEOUT_MS_MAX).contains(ms)) {
-            return Err(BadProvider::Timeout);
-        }
-        if self.retries_max > RETRIES_MAX {
-            return Err(BadProvider::Retries(self.retries_max));
-        }
-        trouble::check_failover(&self.failover)?;
-        self.breaker.check()?;
-        self.retry_budget.check()?;
-        Ok(())
+        names
     }
-}
-
-#[must_use]
-pub fn is_env_name(name: &str) -> bool {
-    let head = name.bytes().next().is_some_and(|b| b.is_ascii_uppercase() || b == b'_');
-    head && name.len() <= 128
-        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn settings_that_leak_or_cannot_work_are_refused() {
-        let base =
-            ProviderSpec { base_url: "https://api.example.com/v1".into(), ..ProviderSpec::simulated() };
-        assert_eq!(base.check(), Ok(()));
-        assert_eq!(ProviderSpec::simulated().check(), Ok(()));
-        for bad in ["", "api.example.com", "https://", "ftp://x", "https://x/ y"] {
-            let spec = ProviderSpec { base_url: bad.into(), ..base.clone() };
-            assert_eq!(spec.check(), Err(BadProvider::Url(bad.into())), "{bad}");
-        }
-        for leak in ["https://user:pw@x/v1", "https://x/v1?key=abc"] {
-            assert_eq!(
-                ProviderSpec { base_url: leak.into(), ..base.clone() }.check(),
-                Err(BadProvider::UrlSecret)
-            );
-        }
-        // I15: a key pasted where its variable's name belongs is refused and not repeated.
-        let pasted = ProviderSpec { key_env: Some("sk-proj-abcdefghijklmnop".into()), ..base.clone() };
-        let refusal = pasted.check().unwrap_err().to_string();
-        assert!(refusal.contains("sk-p…") && !refusal.contains("abcdef"), "{refusal}");
-        assert_eq!(ProviderSpec { retries_max: 6, ..base.clone() }.check(), Err(BadProvider::Retries(6)));
-        let timeouts = Timeouts { idle_ms: 0, ..Timeouts::default() };
-        assert_eq!(ProviderSpec { timeouts, ..base }.check(), Err(BadProvider::Timeout));
-    }
-}
+mod tests;

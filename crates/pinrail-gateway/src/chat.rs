@@ -143,7 +143,7 @@ pub async fn ask(
         upstream: &upstream,
         credential: &credential,
         target: Target { endpoint: Endpoint::Chat, model, stream },
-        headers: headers::outgoing(from, &credential),
+        headers: headers::outgoing(from, &credential, Endpoint::Chat),
         body,
         limits: &shared.limits,
         health: &shared.healths.of(&begun.stamp.provider, &begun.stamp.snapshot),

@@ -6,20 +6,39 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use http::Uri;
+use http::header::HeaderValue;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
-use tower_service::Service;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+
+mod net;
+mod way;
+
+pub use net::Net;
+pub use way::{BadAuthorities, Proxies, Proxy, Via, Way, authorities};
 
 /// Makes connections. [`Net`] is the real one; tests and simulators bring their own.
 #[async_trait]
 pub trait Connect: Send + Sync {
     /// Connects to the host of `to`. The caller bounds the wait.
     async fn connect(&self, to: Uri) -> Result<Link, Box<dyn Error + Send + Sync>>;
+
+    /// Connects on one provider's own way; none where there is only one way.
+    ///
+    /// # Errors
+    /// Where the certificates that the provider is to be trusted by can't be used.
+    fn on(&self, way: &Way) -> Result<Option<Arc<dyn Connect>>, BadAuthorities> {
+        let _ = way;
+        Ok(None)
+    }
+
+    /// What requests to this address must show a proxy that reads them.
+    fn proxy_authorization(&self, to: &Uri) -> Option<HeaderValue> {
+        let _ = to;
+        None
+    }
 }
 
 /// A connection's bytes.
@@ -32,59 +51,18 @@ pub struct Link {
     wire: Box<dyn Wire>,
     /// Both sides agreed on HTTP/2.
     h2: bool,
+    /// A proxy reads the requests.
+    proxied: bool,
 }
-
-/// Connects over TCP, with TLS for `https`, trusting the public certificate authorities.
-#[derive(Clone)]
-pub struct Net {
-    connector: HttpsConnector<HttpConnector>,
-}
-
-/// The operating system asks whether an idle connection's other side is still there.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 impl Link {
     pub fn new(wire: impl Wire + 'static, h2: bool) -> Link {
-        Link { wire: Box::new(wire), h2 }
+        Link { wire: Box::new(wire), h2, proxied: false }
     }
-}
 
-impl Net {
-    /// Sets up TLS.
-    ///
-    /// # Panics
-    /// Never: the cryptography that is built in supports the protocol versions that are built in.
-    #[must_use]
-    pub fn new() -> Net {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        // Small chunks must not wait for each other (40 ms a stream with Nagle's algorithm).
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(TCP_KEEPALIVE));
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(Arc::new(rustls::crypto::ring::default_provider()))
-            .expect("ring supports TLS 1.2 and 1.3")
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(tcp);
-        Net { connector }
-    }
-}
-
-impl Default for Net {
-    fn default() -> Net {
-        Net::new()
-    }
-}
-
-#[async_trait]
-impl Connect for Net {
-    async fn connect(&self, to: Uri) -> Result<Link, Box<dyn Error + Send + Sync>> {
-        let mut connector = self.connector.clone();
-        std::future::poll_fn(|cx| connector.poll_ready(cx)).await?;
-        let stream = connector.call(to).await?;
-        let h2 = stream.connected().is_negotiated_h2();
-        Ok(Link::new(stream, h2))
+    /// A connection to a proxy that reads the requests and passes them on.
+    pub fn through_proxy(wire: impl Wire + 'static) -> Link {
+        Link { wire: Box::new(wire), h2: false, proxied: true }
     }
 }
 
@@ -96,7 +74,8 @@ impl fmt::Debug for Link {
 
 impl Connection for Link {
     fn connected(&self) -> Connected {
-        if self.h2 { Connected::new().negotiated_h2() } else { Connected::new() }
+        let connected = Connected::new().proxy(self.proxied);
+        if self.h2 { connected.negotiated_h2() } else { connected }
     }
 }
 

@@ -90,6 +90,7 @@ impl Gateway {
                 write.await;
             }
         });
+        let upstreams = Upstreams::new(connect, sim_base, Arc::clone(&secrets), Arc::clone(&clock));
         let shared = Shared {
             runs,
             secrets,
@@ -98,7 +99,7 @@ impl Gateway {
             catalogue,
             limits,
             releases: PreparedReleases::new(limits.releases_max),
-            upstreams: Upstreams::new(connect, sim_base),
+            upstreams,
             places: Places::new(limits.calls_max, limits.bodies_bytes_max),
             copies,
             late,

@@ -12,57 +12,79 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::HeaderValue;
-use http::{StatusCode, Uri};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use pinrail_domain::id::ProviderName;
-use pinrail_domain::provider::{ProviderSpec, SIM_URL};
+use pinrail_domain::provider::{Format, Http, NO_PROXY, ProviderSpec, SIM_URL};
+use pinrail_domain::time::Clock;
 use pinrail_wire::redact::Redactor;
 
-use crate::connect::{Connect, Link};
-use crate::failure::Failure;
+use crate::connect::{BadAuthorities, Connect, Link, Proxy, Via, Way, authorities};
+use crate::failure::{Failure, chain};
 use crate::port::Secrets;
 
 mod address;
 pub mod answer;
 mod breaker;
 mod budget;
+mod credential;
+mod eventstream;
+mod google;
 pub mod headers;
 pub mod health;
+mod letter;
 mod reshape;
 pub mod rest;
 pub mod retry;
+pub mod said;
+mod sigv4;
 pub mod target;
 
-use address::Addresses;
 pub use breaker::Counts;
-use reshape::Reshape;
-use target::Target;
+pub use credential::Credential;
+pub use letter::Letter;
+
+use address::Addresses;
+use credential::{Proof, Variables};
+use google::NoToken;
+use rest::Rest;
+use sigv4::Unsignable;
 
 /// One provider, ready to be called.
 pub struct Upstream {
     pub spec: Arc<ProviderSpec>,
     pub client: Client<Connector, Full<Bytes>>,
     addresses: Addresses,
+    clock: Arc<dyn Clock>,
+    variables: Variables,
     credential: ArcSwapOption<Credential>,
+    /// For a proxy that reads the requests.
+    proxy_authorization: Option<HeaderValue>,
 }
 
-/// A provider's key, as it is sent and as it is looked for in texts.
-#[derive(Default)]
-pub struct Credential {
-    secret: String,
-    /// None for a provider that asks for no key.
-    pub authorization: Option<HeaderValue>,
-    pub redactor: Redactor,
+/// Why a request didn't get out, or no answer came.
+#[derive(Debug, thiserror::Error)]
+pub enum Unsent {
+    #[error(transparent)]
+    Client(hyper_util::client::legacy::Error),
+    #[error("no access token was granted")]
+    Token(#[source] NoToken),
+    #[error(transparent)]
+    Signature(Unsignable),
 }
 
 /// The providers called so far. Readers take no lock.
 pub struct Upstreams {
     connect: Arc<dyn Connect>,
     sim_base: Option<Uri>,
+    secrets: Arc<dyn Secrets>,
+    clock: Arc<dyn Clock>,
     map: ArcSwap<HashMap<ProviderName, Arc<Upstream>>>,
 }
 
@@ -88,8 +110,13 @@ const H2_PING_EVERY: Duration = Duration::from_secs(20);
 const H2_PING_ANSWER: Duration = Duration::from_secs(10);
 
 impl Upstreams {
-    pub fn new(connect: Arc<dyn Connect>, sim_base: Option<Uri>) -> Upstreams {
-        Upstreams { connect, sim_base, map: ArcSwap::default() }
+    pub fn new(
+        connect: Arc<dyn Connect>,
+        sim_base: Option<Uri>,
+        secrets: Arc<dyn Secrets>,
+        clock: Arc<dyn Clock>,
+    ) -> Upstreams {
+        Upstreams { connect, sim_base, secrets, clock, map: ArcSwap::default() }
     }
 
     /// The provider, set up now if it wasn't or if its settings changed.
@@ -114,21 +141,18 @@ impl Upstreams {
                 let message = format!(
                     "provider `{name}` is the simulated one, which does not run here; give it a base_url of `pinrail sim`"
                 );
-                return Err(Failure::pinrail(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "provider_unavailable",
-                    message,
-                ));
+                return Err(unavailable(message));
             }
-            (url, _) => url.to_owned(),
+            _ => spec.base().into_owned(),
         };
-        let addresses = Addresses::below(&base).ok_or_else(|| {
-            let message =
-                format!("provider `{name}` has a base_url that is no URL; correct it and `pinrail apply`");
-            Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", message)
+        let addresses = Addresses::of(spec, &base).ok_or_else(|| {
+            unavailable(format!(
+                "provider `{name}` has a base_url that is no URL; correct it and `pinrail apply`"
+            ))
         })?;
+        let connect = self.way(name, spec)?;
+        let proxy_authorization = base.parse().ok().and_then(|base| connect.proxy_authorization(&base));
         let within = Duration::from_millis(spec.timeouts.connect_ms);
-        let connector = Connector { connect: Arc::clone(&self.connect), within };
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -136,8 +160,60 @@ impl Upstreams {
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .http2_keep_alive_interval(H2_PING_EVERY)
             .http2_keep_alive_timeout(H2_PING_ANSWER)
-            .build(connector);
-        Ok(Upstream { spec: Arc::clone(spec), client, addresses, credential: ArcSwapOption::empty() })
+            .http2_only(spec.http == Http::Http2)
+            .build(Connector { connect, within });
+        Ok(Upstream {
+            spec: Arc::clone(spec),
+            client,
+            addresses,
+            clock: Arc::clone(&self.clock),
+            variables: Variables::of(spec),
+            credential: ArcSwapOption::empty(),
+            proxy_authorization,
+        })
+    }
+
+    /// How a provider is connected to.
+    fn way(&self, name: &ProviderName, spec: &ProviderSpec) -> Result<Arc<dyn Connect>, Failure> {
+        if spec.proxy.is_none() && spec.ca_pem.is_none() && spec.http == Http::Auto {
+            return Ok(Arc::clone(&self.connect));
+        }
+        let fix = "correct it and `pinrail apply`";
+        let proxy = match spec.proxy.as_deref() {
+            None => Via::Environment,
+            Some(NO_PROXY) => Via::Nothing,
+            Some(at) => {
+                let at = at.parse().map_err(|_| {
+                    unavailable(format!("provider `{name}` has a proxy that is no address; {fix}"))
+                })?;
+                let login = spec.proxy_auth_env.as_deref();
+                let authorization = login.map(|variable| self.login(name, variable)).transpose()?;
+                Via::Proxy(Proxy { at, authorization })
+            }
+        };
+        let unfit = |bad: BadAuthorities| {
+            let why = chain(&bad, &Redactor::default());
+            unavailable(format!("the certificates of provider `{name}` cannot be used: {why}; {fix}"))
+        };
+        let pem = spec.ca_pem.as_deref();
+        let authorities = pem.map(authorities).transpose().map_err(unfit)?.unwrap_or_default();
+        let own = self.connect.on(&Way { proxy, http: spec.http, authorities }).map_err(unfit)?;
+        Ok(own.unwrap_or_else(|| Arc::clone(&self.connect)))
+    }
+
+    /// What a proxy is shown: `user:password` of a variable.
+    fn login(&self, name: &ProviderName, variable: &str) -> Result<HeaderValue, Failure> {
+        let login = self.secrets.secret(variable).filter(|login| login.trim().contains(':')).ok_or_else(|| {
+            let message = format!(
+                "the login of provider `{name}` at its proxy is missing: set the environment variable {variable} to \
+                 user:password where Pinrail runs, and restart it"
+            );
+            Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, "provider_key_missing", message)
+        })?;
+        let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(login.trim())))
+            .expect("base64 fits into a header");
+        value.set_sensitive(true);
+        Ok(value)
     }
 }
 
@@ -147,53 +223,59 @@ impl Upstream {
         self.spec.model_name(snapshot)
     }
 
-    /// Where a target is.
-    pub fn uri(&self, target: &Target<'_>) -> Uri {
-        self.addresses.of(target)
-    }
-
-    /// The body as the provider takes it: under its own name of the model.
-    pub fn body(&self, target: &Target<'_>, body: Bytes) -> Result<Bytes, Failure> {
-        if self.spec.models.is_empty() {
-            return Ok(body);
-        }
-        let reshape = Reshape { model: Some(target.model), ..Reshape::default() };
-        reshape.apply(&body).ok_or_else(|| {
-            let message = "the request's body is no JSON object";
-            Failure::bad_request("invalid_request", message)
-        })
-    }
-
-    /// The provider's key as it is now; prepared again only when it changed.
+    /// The provider's secrets as they are now; prepared again only when they changed.
     pub fn credential(&self, secrets: &dyn Secrets) -> Result<Arc<Credential>, Failure> {
-        let Some(variable) = &self.spec.key_env else {
-            return Ok(self.credential.load_full().unwrap_or_else(|| {
-                let none = Arc::new(Credential::default());
-                self.credential.store(Some(Arc::clone(&none)));
-                none
-            }));
-        };
-        let unusable = |code, what: &str| {
-            let message = format!(
-                "the provider's key is {what}: set the environment variable {variable} where Pinrail runs, and restart it"
-            );
-            Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, code, message)
-        };
-        let secret = secrets.secret(variable).ok_or_else(|| unusable("provider_key_missing", "missing"))?;
-        if let Some(known) = self.credential.load_full().filter(|known| known.secret == secret) {
+        if let Some(known) = self.credential.load_full().filter(|known| self.variables.hold(known, secrets)) {
             return Ok(known);
         }
-        let key = secret.trim();
-        if key.is_empty() {
-            return Err(unusable("provider_key_missing", "empty"));
-        }
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {key}"))
-            .map_err(|_| unusable("provider_key_invalid", "no text that fits into a header"))?;
-        authorization.set_sensitive(true);
-        let redactor = Redactor::new([key]);
-        let credential = Arc::new(Credential { authorization: Some(authorization), redactor, secret });
+        let credential = Arc::new(self.variables.credential(&self.spec, secrets)?);
         self.credential.store(Some(Arc::clone(&credential)));
         Ok(credential)
+    }
+
+    /// Sends a letter; the answer comes in the dialect of its endpoint.
+    pub async fn send(
+        &self,
+        letter: &Letter,
+        headers: &HeaderMap,
+        credential: &Credential,
+    ) -> Result<Response<Rest>, Unsent> {
+        let mut request = Request::new(Full::new(letter.body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = letter.uri.clone();
+        *request.headers_mut() = headers.clone();
+        self.prove(&mut request, &letter.body, credential).await?;
+        let answer = self.client.request(request).await.map_err(Unsent::Client)?;
+        let (mut head, body) = answer.into_parts();
+        let rest = Rest::new(&mut head, body);
+        Ok(Response::from_parts(head, rest))
+    }
+
+    /// Adds what is made anew for each request: a signature, a granted token, what a proxy asks for.
+    async fn prove(
+        &self,
+        request: &mut Request<Full<Bytes>>,
+        body: &[u8],
+        credential: &Credential,
+    ) -> Result<(), Unsent> {
+        if let Some(authorization) = &self.proxy_authorization {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+        if self.spec.format == Format::Bedrock {
+            // It is in the body.
+            request.headers_mut().remove(letter::BETA);
+        }
+        match &credential.proof {
+            Proof::None => {}
+            Proof::Aws(signer) => {
+                signer.sign(request, body, self.clock.now()).map_err(Unsent::Signature)?;
+            }
+            Proof::Google(account) => {
+                let token = account.token(&self.client, self.clock.now()).await.map_err(Unsent::Token)?;
+                request.headers_mut().insert(AUTHORIZATION, token);
+            }
+        }
+        Ok(())
     }
 
     pub fn first_byte(&self) -> Duration {
@@ -202,14 +284,6 @@ impl Upstream {
 
     pub fn idle(&self) -> Duration {
         Duration::from_millis(self.spec.timeouts.idle_ms)
-    }
-}
-
-impl Credential {
-    /// Whether `text` holds the key itself.
-    pub fn is_in(&self, text: &[u8]) -> bool {
-        let key = self.secret.trim().as_bytes();
-        !key.is_empty() && text.windows(key.len()).any(|window| window == key)
     }
 }
 
@@ -231,4 +305,8 @@ impl tower_service::Service<Uri> for Connector {
             }
         })
     }
+}
+
+fn unavailable(message: String) -> Failure {
+    Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", message)
 }

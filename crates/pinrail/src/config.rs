@@ -101,3 +101,14 @@ impl fmt::Debug for Secret {
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
+
+/// The proxies that this process's environment asks for; small letters win, as with other programs.
+pub fn proxies() -> pinrail_gateway::connect::Proxies {
+    let either = |small, large| variable(small).or_else(|| variable(large)).unwrap_or_default();
+    pinrail_gateway::connect::Proxies::new(
+        &either("https_proxy", "HTTPS_PROXY"),
+        &either("http_proxy", "HTTP_PROXY"),
+        &either("all_proxy", "ALL_PROXY"),
+        &either("no_proxy", "NO_PROXY"),
+    )
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pinrail_control::state::vectors::live::Embeds;
-use pinrail_domain::provider::{Format, ProviderSpec, SIM_URL};
+use pinrail_domain::provider::{ProviderSpec, SIM_URL};
 use pinrail_domain::release::Embedder;
 use pinrail_gateway::port::Secrets as _;
 use pinrail_server::ModelLists;
@@ -93,7 +93,6 @@ impl Providers {
 impl Providers {
     /// Where a provider's addresses begin.
     fn base<'a>(&'a self, provider: &'a ProviderSpec) -> &'a str {
-        let Format::Openai = provider.format;
         if provider.base_url == SIM_URL { &self.sim } else { provider.base_url.trim_end_matches('/') }
     }
 

@@ -12,6 +12,7 @@ mod drift;
 mod gate;
 pub mod mcp;
 pub mod project;
+mod provider;
 pub mod release;
 pub mod section;
 pub mod suites;

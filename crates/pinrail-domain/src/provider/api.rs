@@ -37,6 +37,20 @@ impl Api {
     }
 }
 
+impl Format {
+    /// The dialects that may be spoken at an address of this format.
+    #[must_use]
+    pub fn possible(self) -> &'static [Api] {
+        match self {
+            Format::Openai => &Api::ALL,
+            Format::Azure => &[Api::Chat, Api::Responses],
+            // Anthropic answers in OpenAI's format too, for trying it out.
+            Format::Anthropic => &[Api::Messages, Api::Chat],
+            Format::Bedrock | Format::Vertex => &[Api::Messages],
+        }
+    }
+}
+
 impl ProviderSpec {
     /// The dialects it is spoken to in, the preferred one first; never empty.
     #[must_use]
@@ -48,6 +62,8 @@ impl ProviderSpec {
             Format::Openai if self.base_url == SIM_URL => &Api::ALL,
             Format::Openai if self.host() == Some(OPENAI_HOST) => &[Api::Chat, Api::Responses],
             Format::Openai => &[Api::Chat],
+            Format::Azure => &[Api::Chat, Api::Responses],
+            Format::Anthropic | Format::Bedrock | Format::Vertex => &[Api::Messages],
         }
     }
 
@@ -61,16 +77,5 @@ impl ProviderSpec {
     pub fn api_for(&self, client: Api) -> Api {
         let spoken = self.spoken();
         if spoken.contains(&client) { client } else { spoken[0] }
-    }
-
-    /// The host of its base URL, as it is written there.
-    #[must_use]
-    pub fn host(&self) -> Option<&str> {
-        let (_, rest) = self.base_url.split_once("://")?;
-        let authority = rest.split('/').next()?;
-        match authority.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => Some(host),
-            Some(_) | None => Some(authority),
-        }
     }
 }

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::response::Parts;
-use http::{Method, Request, StatusCode};
 use http_body::Body as _;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use pinrail_domain::time::Clock;
 use pinrail_wire::{ProviderError, parse_error};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,7 +24,7 @@ use super::breaker::Shut;
 use super::health::{Attempt, Health};
 use super::rest::{Broken, Rest};
 use super::target::Target;
-use super::{ConnectTimedOut, Credential, Upstream, retry};
+use super::{ConnectTimedOut, Credential, Letter, Unsent, Upstream, retry, said};
 use crate::failure::{Failure, chain};
 use crate::limits::Limits;
 use crate::trail::Trail;
@@ -88,8 +88,8 @@ impl Question<'_> {
     pub async fn ask(&self, trail: &mut Trail) -> Asked {
         let (run, call) = (trail.begun.stamp.run, trail.begun.call);
         let spec = &*self.upstream.spec;
-        let body = match self.upstream.body(&self.target, self.body.clone()) {
-            Ok(body) => body,
+        let letter = match self.upstream.letter(&self.target, &self.headers, &self.body) {
+            Ok(letter) => letter,
             Err(failure) => return Asked { outcome: Err(failure), elsewhere: None },
         };
         if let Some(rests) = self.health.rests().filter(|_| self.others) {
@@ -103,7 +103,7 @@ impl Question<'_> {
             Err((shut, last)) => return self.kept_away(shut, last),
         };
         loop {
-            let mut ended = self.attempted(&body, admitted, trail).await;
+            let mut ended = self.attempted(&letter, admitted, trail).await;
             let last = attempt > u32::from(spec.retries_max);
             let Some(why) = ended.again.take().filter(|_| !last) else { return ended.into() };
             let Some(wait) = retry::wait(ended.asked, run, call, attempt, longest) else {
@@ -123,8 +123,8 @@ impl Question<'_> {
     }
 
     /// Makes an attempt, and tells how the endpoint did.
-    async fn attempted(&self, body: &Bytes, mut admitted: Attempt, trail: &mut Trail) -> Ended {
-        let outcome = self.attempt(body, &mut admitted, trail).await;
+    async fn attempted(&self, letter: &Letter, mut admitted: Attempt, trail: &mut Trail) -> Ended {
+        let outcome = self.attempt(letter, &mut admitted, trail).await;
         let mut ended = Ended { outcome, again: None, elsewhere: None, asked: None };
         match &ended.outcome {
             Ok(Answer::Stream { .. }) => {
@@ -172,7 +172,7 @@ impl Question<'_> {
 
     async fn attempt(
         &self,
-        body: &Bytes,
+        letter: &Letter,
         admitted: &mut Attempt,
         trail: &mut Trail,
     ) -> Result<Answer, Missed> {
@@ -187,14 +187,14 @@ impl Question<'_> {
                 again: true,
             }
         };
-        let response = timeout_at(deadline, self.upstream.client.request(self.request(body))).await;
+        let response = timeout_at(deadline, self.upstream.send(letter, &self.headers, self.credential)).await;
         let response = response.map_err(|_| late())?.map_err(|error| self.unsent(&error))?;
-        let (head, body) = response.into_parts();
-        let mut rest = Rest::new(body);
+        let (mut head, mut rest) = response.into_parts();
         if !(head.status.is_success() && is_event_stream(&head.headers)) {
             trail.first_byte();
             admitted.first_byte();
             let body = self.whole(rest).await?;
+            let body = said::whole(self.upstream.spec.format, self.target.endpoint, &mut head, body);
             return Ok(Answer::Whole { head, body });
         }
         loop {
@@ -216,14 +216,6 @@ impl Question<'_> {
                 return Ok(Answer::Stream { head, first, rest });
             }
         }
-    }
-
-    fn request(&self, body: &Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body.clone()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.upstream.uri(&self.target);
-        *request.headers_mut() = self.headers.clone();
-        request
     }
 
     /// Reads an answer that is no stream, up to its bound.
@@ -270,8 +262,20 @@ impl Question<'_> {
         clean[..clean.floor_char_boundary(WHY_BYTES_MAX)].to_owned()
     }
 
-    fn unsent(&self, error: &hyper_util::client::legacy::Error) -> Missed {
-        let why = chain(error, &self.credential.redactor);
+    fn unsent(&self, unsent: &Unsent) -> Missed {
+        let why = chain(unsent, &self.credential.redactor);
+        let error = match unsent {
+            Unsent::Client(error) => error,
+            Unsent::Token(no_token) => {
+                let again = no_token.may_pass();
+                let status = if again { StatusCode::BAD_GATEWAY } else { StatusCode::SERVICE_UNAVAILABLE };
+                return Missed { code: "provider_token_refused", status, why, again };
+            }
+            Unsent::Signature(_) => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                return Missed { code: "provider_key_invalid", status, why, again: false };
+            }
+        };
         if !error.is_connect() {
             return Missed::closed(format!("the provider closed the connection without an answer ({why})"));
         }

@@ -3,20 +3,27 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::Credential;
+use super::letter::BETA;
+use super::target::Endpoint;
 
-/// The request headers that go on to the provider; all others stay here, above all keys, cookies, addresses and
-/// what names the client's machine.
-const FORWARDED: [HeaderName; 5] = [
+/// The request headers that go on to every provider; all others stay here, above all keys, cookies, addresses and what
+/// names the client's machine.
+const FORWARDED: [HeaderName; 4] = [
     // The form of answer that the client can read.
     header::ACCEPT,
-    // Opts in to features of the API that the application was written for.
-    HeaderName::from_static("openai-beta"),
     // Lets the provider recognise a call that is sent twice.
     HeaderName::from_static("idempotency-key"),
     // Traces go on through us (W3C Trace Context).
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
 ];
+
+/// Opts in to features of OpenAI's API that the application was written for.
+const OPENAI_BETA: HeaderName = HeaderName::from_static("openai-beta");
+/// Which version of Anthropic's API the application was written for.
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+/// The version where the client names none.
+const ANTHROPIC_VERSION_DEFAULT: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// The answer headers that stay here: what belongs to one connection (RFC 9110, 7.6.1), what we write anew, what
 /// would speak to the client about our host instead of the provider's.
@@ -41,20 +48,29 @@ const OURS: &str = concat!("pinrail/", env!("CARGO_PKG_VERSION"));
 /// A user agent longer than this says nothing more.
 const USER_AGENT_BYTES_MAX: usize = 256;
 
-/// The headers of the request to the provider.
-pub fn outgoing(from: &HeaderMap, credential: &Credential) -> HeaderMap {
+/// The headers of the request to the provider's endpoint.
+pub fn outgoing(from: &HeaderMap, credential: &Credential, endpoint: Endpoint) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     // Answers are read on their way, so they must come as they are.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::USER_AGENT, user_agent(from.get(header::USER_AGENT)));
-    if let Some(authorization) = &credential.authorization {
-        headers.insert(header::AUTHORIZATION, authorization.clone());
-    }
     for name in FORWARDED {
-        for value in from.get_all(&name) {
-            headers.append(name.clone(), value.clone());
+        forward(&name, from, &mut headers);
+    }
+    match endpoint {
+        Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings => {
+            forward(&OPENAI_BETA, from, &mut headers);
         }
+        Endpoint::Messages | Endpoint::CountTokens => {
+            forward(&BETA, from, &mut headers);
+            let version = from.get(&ANTHROPIC_VERSION).cloned();
+            headers.insert(ANTHROPIC_VERSION, version.unwrap_or(ANTHROPIC_VERSION_DEFAULT));
+        }
+    }
+    // What the operator set wins over what a client sent.
+    for (name, value) in &credential.headers {
+        headers.insert(name.clone(), value.clone());
     }
     headers
 }
@@ -63,10 +79,8 @@ pub fn outgoing(from: &HeaderMap, credential: &Credential) -> HeaderMap {
 /// names the call, or the copy would pass for a repetition of it.
 pub fn of_copy(from: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for name in [header::ACCEPT, HeaderName::from_static("openai-beta")] {
-        for value in from.get_all(&name) {
-            headers.append(name.clone(), value.clone());
-        }
+    for name in [header::ACCEPT, OPENAI_BETA, BETA, ANTHROPIC_VERSION] {
+        forward(&name, from, &mut headers);
     }
     headers
 }
@@ -84,6 +98,12 @@ pub fn strip(headers: &mut HeaderMap, credential: &Credential) {
         headers.iter().filter(|(_, value)| leaks(value)).map(|(name, _)| name.clone()).collect();
     for name in leaking {
         headers.remove(name);
+    }
+}
+
+fn forward(name: &HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
+    for value in from.get_all(name) {
+        to.append(name.clone(), value.clone());
     }
 }
 
@@ -116,7 +136,7 @@ mod tests {
         ] {
             from.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let headers = outgoing(&from, &Credential::default());
+        let headers = outgoing(&from, &Credential::default(), Endpoint::Chat);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         let want = ["accept-encoding", "content-type", "idempotency-key", "traceparent", "user-agent"];
@@ -138,7 +158,7 @@ mod tests {
         ] {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        let credential = Credential { secret: "hunter22".to_owned(), ..Credential::default() };
+        let credential = Credential::of(["hunter22"]);
         strip(&mut headers, &credential);
         let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["x-request-id", "retry-after"]); // I15

@@ -16,6 +16,7 @@ use pinrail_control::outbound::Outbound;
 use pinrail_domain::time::Clock as _;
 use pinrail_gate::statement::SigningKey;
 use pinrail_gateway::Gateway;
+use pinrail_gateway::connect::Net;
 use pinrail_gateway::port::Secrets as _;
 use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
 use pinrail_server::drift::{self, Drift};
@@ -115,14 +116,16 @@ impl Up {
             clock: Arc::clone(&clock) as _,
             settings: settings.drift,
         });
-        let gateway = Gateway::new(pinrail_gateway::Options {
+        let options = pinrail_gateway::Options {
             runs: Arc::new(pinrail_server::Port { control: control.clone(), notices: Some(drift.notices()) }),
             secrets: Arc::new(EnvSecrets),
             clock: Arc::clone(&clock) as _,
             catalogue: control.catalogue_handle(),
             sim_base: Some(sim),
             limits: pinrail_gateway::Limits::default(),
-        });
+        };
+        let net = Arc::new(Net::behind(config::proxies()));
+        let gateway = Gateway::with_connect(options, net);
         let models = GatewayModels {
             control: control.clone(),
             gateway: gateway.clone(),
@@ -363,11 +366,12 @@ fn signing_key(settings: &Settings) -> anyhow::Result<Option<SigningKey>> {
 fn missing_keys(control: Control) -> MissingKeys {
     Arc::new(move || {
         let snapshot = control.snapshot();
+        let providers = snapshot.world.providers.iter();
         let named =
-            snapshot.world.providers.iter().filter_map(|(name, spec)| Some((name, spec.key_env.as_ref()?)));
+            providers.flat_map(|(name, spec)| spec.env_names().into_iter().map(move |env| (name, env)));
         let missing = named.filter(|(_, key_env)| !config::is_set(key_env));
         missing
-            .map(|(name, key_env)| MissingKey { provider: name.to_string(), key_env: key_env.clone() })
+            .map(|(name, key_env)| MissingKey { provider: name.to_string(), key_env: key_env.to_owned() })
             .collect()
     })
 }

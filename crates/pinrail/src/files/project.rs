@@ -8,7 +8,7 @@ use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::id::{AgentName, McpServerName, ProviderName, WebhookName};
 use pinrail_domain::mcp::McpServerSpec;
 use pinrail_domain::model::{CATALOGUE_BYTES_MAX, Catalogue, Layers};
-use pinrail_domain::provider::{ProviderSpec, Timeouts};
+use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::ModelPin;
 use pinrail_domain::webhook::WebhookSpec;
 use pinrail_server::warm::{EVERY_MS_MAX, EVERY_MS_MIN};
@@ -16,7 +16,7 @@ use pinrail_server::warm::{EVERY_MS_MAX, EVERY_MS_MIN};
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
 use super::suites::Suites;
-use super::{BadFiles, Fault, agent, dial, drift, gate, mcp, nearest, release, trouble, webhook};
+use super::{BadFiles, Fault, agent, dial, drift, gate, mcp, nearest, provider, release, trouble, webhook};
 use crate::output::time;
 
 /// The settings file's name.
@@ -118,7 +118,8 @@ impl Project {
             let catalogue = Layers::embedded(own_catalogue.clone()).with(None);
             let warm_every_ms = file.table("warm", warm_every_ms);
             let drift = file.table("drift", drift::read).unwrap_or_default();
-            let providers = file.each("providers", |name, section| provider(name, section, &catalogue));
+            let providers =
+                file.each("providers", |name, section| provider::read(name, section, &catalogue, dir));
             let providers: BTreeMap<ProviderName, ProviderSpec> = providers.into_iter().collect();
             trouble::check_failovers(file, &providers);
             let webhooks = file.each("webhooks", webhook::read);
@@ -191,58 +192,6 @@ fn own_catalogue(file: &Section<'_>, dir: &Path) -> Option<Catalogue> {
             None
         }
     }
-}
-
-fn provider(
-    name: &str,
-    section: &Section<'_>,
-    catalogue: &Catalogue,
-) -> Option<(ProviderName, ProviderSpec)> {
-    let format = section.get("format").unwrap_or_default();
-    let base_url = section.need("base_url");
-    let key_env = section.get("key_env");
-    let listed = section.get::<String>("catalogue");
-    let defaults = ProviderSpec::simulated();
-    let timeouts = section.table("timeouts", |timeouts| {
-        let or = |key, default| timeouts.get(key).unwrap_or(default);
-        let Timeouts { connect_ms, first_byte_ms, idle_ms } = Timeouts::default();
-        Some(Timeouts {
-            connect_ms: or("connect_ms", connect_ms),
-            first_byte_ms: or("first_byte_ms", first_byte_ms),
-            idle_ms: or("idle_ms", idle_ms),
-        })
-    });
-    let retries_max = section.get("retries_max").unwrap_or(defaults.retries_max);
-    let known = ProviderName::new(name).map_err(|bad| section.refuse_whole(&bad.to_string())).ok();
-    if listed.is_none() && !catalogue.providers().any(|known| known == name) {
-        let names: Vec<&str> = catalogue.providers().collect();
-        section.refuse(
-            "catalogue",
-            &format!("is missing: say which part of the catalogue judges its models ({})", names.join(", ")),
-        );
-    }
-    let catalogue = listed.unwrap_or_else(|| name.to_owned());
-    let timeouts = timeouts.unwrap_or_default();
-    let apis = section.get("apis").unwrap_or_default();
-    let models = section.get("models").unwrap_or_default();
-    let base_url = base_url?;
-    let mut spec = ProviderSpec {
-        format,
-        base_url,
-        key_env,
-        catalogue,
-        timeouts,
-        retries_max,
-        apis,
-        models,
-        ..ProviderSpec::simulated()
-    };
-    trouble::read(section, &mut spec);
-    if let Err(bad) = spec.check() {
-        section.refuse_whole(&bad.to_string());
-        return None;
-    }
-    Some((known?, spec))
 }
 
 fn read_agents(dir: &Path, project: Option<&Project>, faults: &mut Vec<Fault>) -> BTreeMap<AgentName, Agent> {

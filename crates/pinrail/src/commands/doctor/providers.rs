@@ -7,7 +7,7 @@ use std::time::Duration;
 use pinrail_api::catalogue::Catalogue as Known;
 use pinrail_domain::id::ProviderName;
 use pinrail_domain::model::{Catalogue, Lifecycle, STALE_DAYS, is_stale};
-use pinrail_domain::provider::{ProviderSpec, SIM_URL};
+use pinrail_domain::provider::{NO_PROXY, ProviderSpec, SIM_URL};
 
 use super::Check;
 use super::server::Seen;
@@ -27,7 +27,7 @@ pub fn look(context: &Context, project: Option<&Project>, seen: Option<&Seen>, c
         (None, None) => BTreeMap::new(),
     };
     for (name, spec) in &providers {
-        if let Some(variable) = &spec.key_env {
+        for variable in spec.env_names() {
             checks.push(key(name, variable, seen));
         }
         checks.push(reach(name, spec));
@@ -69,7 +69,10 @@ fn key(name: &ProviderName, variable: &str, seen: Option<&Seen>) -> Check {
     let (missing, whose) = match seen {
         Some(seen) => {
             let missing = &seen.status.missing_provider_keys;
-            (missing.iter().any(|key| key.provider == name.as_str()), "the server's environment")
+            (
+                missing.iter().any(|key| key.provider == name.as_str() && key.key_env == variable),
+                "the server's environment",
+            )
         }
         None => (!config::is_set(variable), "this environment"),
     };
@@ -85,12 +88,10 @@ fn reach(name: &ProviderName, spec: &ProviderSpec) -> Check {
     if spec.base_url == SIM_URL {
         return Check::ok("provider", format!("{name} is simulated, inside the server"));
     }
-    let Some((host, port)) = host_and_port(&spec.base_url) else {
-        return Check::error(
-            "provider",
-            format!("{name}: {} names no host", spec.base_url),
-            "correct base_url",
-        );
+    let base = spec.base();
+    let proxy = spec.proxy.as_deref().filter(|proxy| *proxy != NO_PROXY);
+    let Some((host, port)) = host_and_port(proxy.unwrap_or(&base)) else {
+        return Check::error("provider", format!("{name}: {base} names no host"), "correct base_url");
     };
     let found = (host.as_str(), port).to_socket_addrs().map_err(|error| error.to_string());
     let reached = found.and_then(|addresses| {
@@ -104,7 +105,10 @@ fn reach(name: &ProviderName, spec: &ProviderSpec) -> Check {
         Err(why)
     });
     match reached {
-        Ok(()) => Check::ok("provider", format!("{name}: {host}:{port} takes connections")),
+        Ok(()) => {
+            let what = if proxy.is_some() { "its proxy " } else { "" };
+            Check::ok("provider", format!("{name}: {what}{host}:{port} takes connections"))
+        }
         Err(why) => {
             let found = format!("{name}: {host}:{port} cannot be reached from here: {why}");
             Check::error("provider", found, "check base_url, the network and the proxy")

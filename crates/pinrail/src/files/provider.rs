@@ -1,0 +1,90 @@
+//! `[providers.NAME]` in `pinrail.toml`.
+
+use std::path::{Path, PathBuf};
+
+use pinrail_domain::id::ProviderName;
+use pinrail_domain::model::Catalogue;
+use pinrail_domain::provider::{CA_BYTES_MAX, Format, ProviderSpec, Timeouts};
+use pinrail_gateway::connect::authorities;
+
+use super::section::{Section, read_text};
+use super::trouble;
+
+/// Reads a provider's settings; `dir` is where its files are.
+pub fn read(
+    name: &str,
+    section: &Section<'_>,
+    catalogue: &Catalogue,
+    dir: &Path,
+) -> Option<(ProviderName, ProviderSpec)> {
+    let format: Format = section.get("format").unwrap_or_default();
+    let base_url = match format {
+        Format::Openai | Format::Azure | Format::Anthropic => section.need("base_url"),
+        // It follows from the region.
+        Format::Bedrock | Format::Vertex => Some(section.get("base_url").unwrap_or_default()),
+    };
+    let listed = section.get::<String>("catalogue");
+    let known = ProviderName::new(name).map_err(|bad| section.refuse_whole(&bad.to_string())).ok();
+    if listed.is_none() && !catalogue.providers().any(|known| known == name) {
+        let names: Vec<&str> = catalogue.providers().collect();
+        section.refuse(
+            "catalogue",
+            &format!("is missing: say which part of the catalogue judges its models ({})", names.join(", ")),
+        );
+    }
+    let defaults = ProviderSpec::new(format, String::new(), listed.unwrap_or_else(|| name.to_owned()));
+    let spec = ProviderSpec {
+        key_env: section.get("key_env"),
+        timeouts: section.table("timeouts", timeouts).unwrap_or_default(),
+        retries_max: section.get("retries_max").unwrap_or(defaults.retries_max),
+        apis: section.get("apis").unwrap_or_default(),
+        models: section.get("models").unwrap_or_default(),
+        key_header: section.get("key_header"),
+        headers: section.get("headers").unwrap_or_default(),
+        headers_env: section.get("headers_env").unwrap_or_default(),
+        azure: section.get("azure"),
+        aws: section.get("aws"),
+        vertex: section.get("vertex"),
+        proxy: section.get("proxy"),
+        proxy_auth_env: section.get("proxy_auth_env"),
+        ca_pem: ca_file(section, dir),
+        http: section.get("http").unwrap_or_default(),
+        ..defaults
+    };
+    let mut spec = ProviderSpec { base_url: base_url?, ..spec };
+    trouble::read(section, &mut spec);
+    if let Err(bad) = spec.check() {
+        section.refuse_whole(&bad.to_string());
+        return None;
+    }
+    Some((known?, spec))
+}
+
+fn timeouts(timeouts: &Section<'_>) -> Option<Timeouts> {
+    let or = |key, default| timeouts.get(key).unwrap_or(default);
+    let Timeouts { connect_ms, first_byte_ms, idle_ms } = Timeouts::default();
+    Some(Timeouts {
+        connect_ms: or("connect_ms", connect_ms),
+        first_byte_ms: or("first_byte_ms", first_byte_ms),
+        idle_ms: or("idle_ms", idle_ms),
+    })
+}
+
+/// The certificates of the file that `ca_file` names.
+fn ca_file(section: &Section<'_>, dir: &Path) -> Option<String> {
+    let named = section.get::<PathBuf>("ca_file")?;
+    let text = read_text(&dir.join(&named), CA_BYTES_MAX as u64).and_then(|text| match authorities(&text) {
+        _ if text.contains("PRIVATE KEY") => {
+            Err("holds a private key: name a file with the certificates of the authority alone".to_owned())
+        }
+        Ok(_) => Ok(text),
+        Err(bad) => Err(format!("holds no certificates (PEM) that could be trusted: {bad}")),
+    });
+    match text {
+        Ok(text) => Some(text),
+        Err(what) => {
+            section.refuse("ca_file", &format!("names {}, which {what}", named.display()));
+            None
+        }
+    }
+}
