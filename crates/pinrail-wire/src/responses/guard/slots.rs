@@ -22,8 +22,6 @@ struct Slot {
     item_id: String,
     called: Called,
     fate: Fate,
-    /// Its arguments came in pieces.
-    grown: bool,
     /// Its item came whole.
     whole: bool,
     /// The message in its place, once it is written.
@@ -52,9 +50,13 @@ impl Slots {
         self.list.iter().any(|slot| slot.is_open())
     }
 
-    /// Finds a call by any of its names; its own id weighs most, then its item's id.
+    /// Finds a call by any of its names; its own id weighs most, then its item's id. Calls of two ids are two calls,
+    /// whatever else they have in common.
     pub fn of(&self, output_index: Option<u64>, item_id: &str, call_id: &str) -> Option<usize> {
-        let by = |same: &dyn Fn(&Slot) -> bool| self.list.iter().position(same);
+        let is_other =
+            |slot: &Slot| !call_id.is_empty() && !slot.called.id.is_empty() && slot.called.id != call_id;
+        let by =
+            |same: &dyn Fn(&Slot) -> bool| self.list.iter().position(|slot| same(slot) && !is_other(slot));
         let by_call = || by(&|slot| !call_id.is_empty() && slot.called.id == call_id);
         let by_item = || by(&|slot| !item_id.is_empty() && slot.item_id == item_id);
         let by_place = || by(&|slot| output_index.is_some() && slot.output_index == output_index);
@@ -80,7 +82,8 @@ impl Slots {
         }
         if let Some(whole) = done {
             slot.whole |= whole;
-            if !slot.grown && !matches!(slot.fate, Fate::Passes) {
+            // What clients act on is the item in the end, not its pieces.
+            if !call.arguments.is_empty() && !matches!(slot.fate, Fate::Passes) {
                 slot.called.arguments = call.arguments.to_string();
             }
         }
@@ -95,7 +98,6 @@ impl Slots {
     /// Adds a piece of a call's arguments.
     pub fn grow(&mut self, at: usize, piece: &str) {
         let slot = &mut self.list[at];
-        slot.grown = true;
         if !matches!(slot.fate, Fate::Passes) {
             slot.called.arguments.push_str(piece);
         }

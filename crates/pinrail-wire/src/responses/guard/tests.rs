@@ -207,6 +207,40 @@ fn a_call_is_known_by_the_name_it_has_in_the_end() {
 }
 
 #[test]
+fn calls_in_one_place_are_told_apart_by_their_ids() {
+    let stream = streamed(&answer(&[call(0, "refund"), call(1, "refund"), call(2, "look")]), 3)
+        .replace("\"output_index\":1", "\"output_index\":0")
+        .replace("\"output_index\":2", "\"output_index\":0");
+    let (out, asked) = play(&stream, 20, &Ok(()));
+    let asked: Vec<_> = asked.iter().map(|(_, arguments)| arguments.as_str()).collect();
+    assert_eq!((out.as_str(), asked), (stream.as_str(), vec!["{\"at\":0}", "{\"at\":1}"]));
+}
+
+#[test]
+fn people_are_asked_about_what_the_client_would_do() {
+    let stream = streamed(&answer(&[call(0, "refund")]), 99);
+    let other = stream.replace(r#""delta":"{\"at\":0}""#, r#""delta":"{}""#);
+    assert_ne!(stream, other);
+    assert_eq!(play(&other, 20, &Ok(())).1[0].1, "{\"at\":0}");
+}
+
+#[test]
+fn what_is_too_long_to_be_held_is_let_go_without_its_calls() {
+    let stream = streamed(&answer(&[call(0, "refund"), say(1, "b")]), 9);
+    let (begin, end) = stream.split_at(stream.find("event: response.output_item.done").unwrap());
+    let mut guard = StreamGuard::new(2 << 20, Box::new(rule));
+    let mut out = guard.feed(begin.as_bytes()).unwrap().to_vec();
+    let long = format!("data: {{\"type\":\"response.new\",\"x\":\"{}\"}}\n\n", "x".repeat(1 << 20));
+    for _ in 0..=HELD_BYTES_MAX >> 20 {
+        out.extend_from_slice(&guard.feed(long.as_bytes()).unwrap());
+    }
+    assert!(out.len() > HELD_BYTES_MAX);
+    out.extend_from_slice(&guard.feed(end.as_bytes()).unwrap());
+    let out = String::from_utf8(out).unwrap();
+    assert!(guard.asking().is_none() && out.contains(TOO_LONG) && !out.contains("\"refund\""));
+}
+
+#[test]
 fn what_else_the_client_runs_is_held_too() {
     let shell = |name: &str, environment: &str| {
         json!({

@@ -97,6 +97,24 @@ fn nothing_is_counted_twice_and_nothing_forgotten() {
 }
 
 #[test]
+fn what_is_neither_text_nor_a_call_is_noticed() {
+    let check = |kind: &str, rest: &str, want: (bool, bool)| {
+        let observed = run(&event(kind, rest)).observed;
+        assert_eq!((observed.refusal, observed.beyond_text), want, "{kind} {rest}");
+    };
+    check("response.refusal.delta", r#""output_index":0,"delta":"I can't""#, (true, false));
+    check("response.refusal.delta", r#""output_index":0,"delta":"""#, (false, false));
+    check("response.refusal.done", r#""output_index":0,"refusal":"I can't""#, (true, false));
+    check("response.audio.delta", r#""delta":"UklGRg==""#, (false, true));
+    check(
+        "response.image_generation_call.partial_image",
+        r#""partial_image_b64":"iVBORw0KGgo=""#,
+        (false, false),
+    );
+    check("response.reasoning_text.delta", r#""output_index":0,"delta":"hm""#, (false, false));
+}
+
+#[test]
 fn nonsense_is_counted_and_passed_on() {
     let finished = run(
         "data: {nonsense\n\nevent: ping\n\ndata: 7\n\ndata: {\"type\":\"response.new\",\"delta\":{}}\n\n",
