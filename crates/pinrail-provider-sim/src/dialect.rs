@@ -98,8 +98,8 @@ impl Dialect {
                 Ok(Asked { request, wish: Wish::Chat { include_usage } })
             }
             Self::Messages => {
-                messages::check_version(headers)?;
-                let (request, thought_shown) = messages::read(body, sim.seed())?;
+                let version = messages::read_version(headers)?;
+                let (request, thought_shown) = messages::read(body, version, sim.seed())?;
                 Ok(Asked { request, wish: Wish::Messages { thought_shown } })
             }
             Self::Responses => {

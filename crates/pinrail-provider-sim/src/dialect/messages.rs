@@ -9,6 +9,6 @@ mod tests;
 mod write;
 
 pub use models::{model, models};
-pub use read::{check_version, read, read_to_count, speaks};
+pub use read::{read, read_to_count, read_version, speaks};
 pub use refusal::{error_body, refuse};
 pub use write::{events, message};

@@ -40,8 +40,8 @@ pub async fn count_tokens(
 
 fn count(sim: &Sim, headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Value, Failure> {
     sim.check_key(headers)?;
-    messages::check_version(headers)?;
-    let request = messages::read_to_count(&read_body(body)?, sim.seed())?;
+    let version = messages::read_version(headers)?;
+    let request = messages::read_to_count(&read_body(body)?, version, sim.seed())?;
     if !sim.world().list().iter().any(|model| model.id == request.model) {
         return Err(Failure::model_not_found(&request.model));
     }

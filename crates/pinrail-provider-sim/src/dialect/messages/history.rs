@@ -75,6 +75,25 @@ pub fn check_thoughts(value: Option<&Value>) -> Result<(), Failure> {
     }
 }
 
+/// Refuses what version 2026-10-21 of the API no longer takes.
+pub fn refuse_what_is_gone(value: Option<&Value>) -> Result<(), Failure> {
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    for (at, turn) in list(value).iter().enumerate() {
+        let role = turn.get("role").and_then(Value::as_str);
+        for (block_at, block) in list(turn.get("content")).iter().enumerate() {
+            let path = format!("messages.{at}.content.{block_at}");
+            let kind = block.get("type").and_then(Value::as_str);
+            if role == Some("assistant") && kind == Some("document") {
+                return Err(wrong(&path, "`document` blocks are not permitted in `assistant` messages"));
+            }
+            if role == Some("user") && kind == Some("text") && !list(block.get("citations")).is_empty() {
+                return Err(wrong(&format!("{path}.text.citations"), "Extra inputs are not permitted"));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn read_role(at: usize, message: &Value) -> Result<Role, Failure> {
     let path = format!("messages.{at}.role");
     match message.get("role").and_then(Value::as_str) {

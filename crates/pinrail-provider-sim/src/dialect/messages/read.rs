@@ -48,6 +48,16 @@ const KNOWN: [&str; 33] = [
     "anthropic_version",
 ];
 
+/// A version of the API, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// 2023-06-01, and the one before.
+    First,
+    /// 2026-10-21: no `temperature`, `top_p` and `top_k`, no documents in the assistant's turns, and no citations in the
+    /// user's texts.
+    WithoutSampling,
+}
+
 /// What a request's `thinking` asks for.
 struct Thinking {
     wanted: bool,
@@ -62,15 +72,15 @@ pub fn speaks(headers: &HeaderMap) -> bool {
     headers.contains_key("anthropic-version")
 }
 
-/// Checks that the request names a version of the API.
+/// Reads which version of the API the request is made for.
 ///
 /// # Errors
-/// The real API's refusal.
-pub fn check_version(headers: &HeaderMap) -> Result<(), Failure> {
-    let version = headers.get("anthropic-version").and_then(|value| value.to_str().ok());
-    match version {
+/// The real API's refusal, where it names none or one that doesn't exist.
+pub fn read_version(headers: &HeaderMap) -> Result<Version, Failure> {
+    match headers.get("anthropic-version").and_then(|value| value.to_str().ok()) {
         None => Err(wrong("anthropic-version", "header is required")),
-        Some("2023-01-01" | "2023-06-01") => Ok(()),
+        Some("2023-01-01" | "2023-06-01") => Ok(Version::First),
+        Some("2026-10-21") => Ok(Version::WithoutSampling),
         Some(other) => Err(wrong("anthropic-version", &format!("\"{other}\" is not a valid version"))),
     }
 }
@@ -79,8 +89,8 @@ pub fn check_version(headers: &HeaderMap) -> Result<(), Failure> {
 ///
 /// # Errors
 /// A refusal whose message begins with the path of what is wrong.
-pub fn read(body: &[u8], seed: u64) -> Result<(Request, bool), Failure> {
-    let map = read_object(body)?;
+pub fn read(body: &[u8], version: Version, seed: u64) -> Result<(Request, bool), Failure> {
+    let map = read_object(body, version)?;
     let tokens_max = read_tokens_max(&map)?;
     read_rest(&map, seed, tokens_max)
 }
@@ -89,8 +99,8 @@ pub fn read(body: &[u8], seed: u64) -> Result<(Request, bool), Failure> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_to_count(body: &[u8], seed: u64) -> Result<Request, Failure> {
-    read_rest(&read_object(body)?, seed, ANSWER_TOKENS_MAX).map(|(request, _)| request)
+pub fn read_to_count(body: &[u8], version: Version, seed: u64) -> Result<Request, Failure> {
+    read_rest(&read_object(body, version)?, seed, ANSWER_TOKENS_MAX).map(|(request, _)| request)
 }
 
 /// Refuses something by its path.
@@ -98,16 +108,23 @@ pub fn wrong(path: &str, what: &str) -> Failure {
     Failure::invalid(path, format!("{path}: {what}"))
 }
 
-fn read_object(body: &[u8]) -> Result<Map<String, Value>, Failure> {
+fn read_object(body: &[u8], version: Version) -> Result<Map<String, Value>, Failure> {
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| Failure::invalid("body", format!("The request body is not valid JSON: {error}")))?;
     let Value::Object(map) = value else {
         return Err(Failure::invalid("body", "Input should be an object"));
     };
-    match map.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-        Some(unknown) => Err(wrong(unknown, "Extra inputs are not permitted")),
-        None => Ok(map),
+    let is_unknown = |key: &str| {
+        let is_gone = version == Version::WithoutSampling && ["temperature", "top_k", "top_p"].contains(&key);
+        is_gone || !KNOWN.contains(&key)
+    };
+    if let Some(unknown) = map.keys().find(|key| is_unknown(key)) {
+        return Err(wrong(unknown, "Extra inputs are not permitted"));
     }
+    if version == Version::WithoutSampling {
+        history::refuse_what_is_gone(map.get("messages"))?;
+    }
+    Ok(map)
 }
 
 fn read_rest(map: &Map<String, Value>, seed: u64, tokens_max: usize) -> Result<(Request, bool), Failure> {

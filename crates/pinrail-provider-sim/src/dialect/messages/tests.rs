@@ -1,12 +1,13 @@
 use serde_json::{Value, json};
 
+use super::read::Version;
 use super::*;
 use crate::failure::Failure;
 use crate::request::{Request, Role, ToolChoice};
 use crate::thought::seal;
 
 fn parse(body: Value) -> Result<Request, Failure> {
-    read(body.to_string().as_bytes(), 7).map(|(request, _)| request)
+    read(body.to_string().as_bytes(), Version::First, 7).map(|(request, _)| request)
 }
 
 fn with(extra: Value) -> Value {
@@ -179,4 +180,28 @@ fn choices_and_formats_are_read() {
     assert_eq!(choice(json!({"type": "none"})), (ToolChoice::None, true, 1));
     let system = parse(with(json!({"system": "Be kind."}))).unwrap();
     assert_eq!((system.messages[0].role, system.messages.len()), (Role::System, 2));
+}
+
+#[test]
+fn the_newer_version_takes_less() {
+    let check = |body: Value, want: &str| {
+        let text = body.to_string();
+        assert!(read(text.as_bytes(), Version::First, 7).is_ok(), "{body}");
+        let failure = read(text.as_bytes(), Version::WithoutSampling, 7).expect_err(&text);
+        assert_eq!(failure.message, want, "{body}");
+    };
+    check(with(json!({"temperature": 1})), "temperature: Extra inputs are not permitted");
+    check(with(json!({"top_p": 1})), "top_p: Extra inputs are not permitted");
+    let cited = json!([{"type": "text", "text": "x", "citations": [{"type": "char_location"}]}]);
+    check(
+        turns(json!([{"role": "user", "content": cited}])),
+        "messages.0.content.0.text.citations: Extra inputs are not permitted",
+    );
+    let document =
+        json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}});
+    check(
+        turns(json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": [document]}])),
+        "messages.1.content.0: `document` blocks are not permitted in `assistant` messages",
+    );
+    assert!(read(with(json!({})).to_string().as_bytes(), Version::WithoutSampling, 7).is_ok());
 }
