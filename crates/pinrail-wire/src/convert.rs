@@ -1,6 +1,6 @@
 //! Carries requests from one dialect to another, and says of everything that can't be carried which field it was.
 //!
-//! Conditions: a request is read whole into one form ([`turns`]), in which every key of the source has its place, and written from
+//! Conditions: a request is read whole into one form (`turns`), in which every key of the source has its place, and written from
 //! there. Nothing falls silently: a field without a counterpart is refused by its path, unless it is a *hint* (a field that changes
 //! neither what is answered nor what is promised about it: marks for caches, names for a dashboard, defaults that are spelt out),
 //! or its feature is one that the release's `lossy` names. All that is refused is told at once. `docs/conversion.md` has the tables.

@@ -91,7 +91,9 @@ fn effort_and_format<'a>(body: &mut Object<'a>, form: &mut Form<'a>, losses: &mu
     if let Some(node) = format
         && let Some(mut object) = node.object(losses)
     {
-        object.hints(&["type"]);
+        if object.kind(losses) != "json_schema" {
+            losses.malformed(object.path_of("type"), "`json_schema`");
+        }
         let schema = object.need("schema", "a JSON schema", losses).map_or("{}", |node| node.text);
         object.rest(losses);
         let value = Format::Schema { name: None, description: None, schema, strict: true };

@@ -138,38 +138,57 @@ fn turn(turn: &Turn<'_>, running: bool, free: &HashSet<&str>, input: &mut List, 
 }
 
 fn flush(role: &str, said: &mut Vec<&Part<'_>>, input: &mut List, losses: &mut Losses) {
-    if said.is_empty() {
-        return;
+    if role == "assistant" {
+        said.drain(..).for_each(|part| input.push(&assistant(part)));
+    } else if !said.is_empty() {
+        let content = content(said, losses);
+        said.clear();
+        input.push(&message(role, &content));
     }
-    let content = content(role, said, losses);
-    said.clear();
-    input.push(&message(role, &content));
 }
 
-fn content(role: &str, parts: &[&Part<'_>], losses: &mut Losses) -> String {
+/// Writes what the assistant said before. A list of parts would be an item of an earlier answer, which has an id; a text alone needs none.
+fn assistant(part: &Part<'_>) -> String {
+    match &part.what {
+        What::Refusal(text) => {
+            let mut refusal = Map::of("refusal");
+            refusal.str("refusal", text);
+            let mut list = List::new();
+            list.push(&refusal.end());
+            let id: String = part.path.chars().filter(char::is_ascii_alphanumeric).collect();
+            let mut out = Map::of("message");
+            out.str("id", &format!("msg_{id}"));
+            out.str("role", "assistant");
+            out.str("status", "completed");
+            out.raw("content", &list.end());
+            out.end()
+        }
+        What::Text(text) => message("assistant", &quoted(text)),
+        What::Image(_) | What::File(_) | What::Thought(_) | What::Call(_) | What::Result(_) => {
+            message("assistant", &quoted(""))
+        }
+    }
+}
+
+fn content(parts: &[&Part<'_>], losses: &mut Losses) -> String {
     if let [Part { what: What::Text(text), .. }] = parts {
         return quoted(text);
     }
-    let kind = if role == "assistant" { "output_text" } else { "input_text" };
     let mut list = List::new();
     for part in parts {
-        if let Some(part) = content_part(kind, part, losses) {
+        if let Some(part) = content_part(part, losses) {
             list.push(&part);
         }
     }
     list.end()
 }
 
-fn content_part(kind: &str, part: &Part<'_>, losses: &mut Losses) -> Option<String> {
+fn content_part(part: &Part<'_>, losses: &mut Losses) -> Option<String> {
     let mut out;
     match &part.what {
         What::Text(text) => {
-            out = Map::of(kind);
+            out = Map::of("input_text");
             out.str("text", text);
-        }
-        What::Refusal(text) => {
-            out = Map::of("refusal");
-            out.str("refusal", text);
         }
         What::Image(Image { source, detail }) => {
             out = Map::of("input_image");
@@ -180,7 +199,7 @@ fn content_part(kind: &str, part: &Part<'_>, losses: &mut Losses) -> Option<Stri
             out = Map::of("input_file");
             out.merge(openai::write_file(file, &part.path, true, losses)?);
         }
-        What::Thought(_) | What::Call(_) | What::Result(_) => return None,
+        What::Refusal(_) | What::Thought(_) | What::Call(_) | What::Result(_) => return None,
     }
     Some(out.end())
 }
@@ -200,7 +219,7 @@ fn result(output: &Output<'_>, free: &HashSet<&str>, losses: &mut Losses) -> Str
         list.push(&content_text("Error"));
     }
     for part in &output.content {
-        if let Some(part) = content_part("input_text", part, losses) {
+        if let Some(part) = content_part(part, losses) {
             list.push(&part);
         }
     }

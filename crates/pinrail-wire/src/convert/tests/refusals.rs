@@ -414,4 +414,20 @@ fn what_its_own_dialect_forbids_is_told_and_never_lost() {
     check(Messages, r#""messages":[{"role":"tool","content":"a"}]"#, "messages[0].role");
     check(Messages, r#""tool_choice":{"type":"maybe"}"#, "tool_choice.type");
     check(Messages, r#""system":7"#, "system");
+    check(Messages, r#""output_config":{"format":{"type":"yaml","schema":{}}}"#, "output_config.format.type");
+    check(
+        Chat,
+        r#""messages":[{"role":"system","content":[{"type":"image_url","image_url":{"url":"https://a.example"}}]}]"#,
+        "messages[0].content[0]",
+    );
+    check(
+        Responses,
+        r#""input":[{"role":"assistant","content":[{"type":"input_image","image_url":"https://a.example"}]}]"#,
+        "input[0].content[0]",
+    );
+    check(
+        Messages,
+        r#""messages":[{"role":"user","content":[{"type":"tool_use","id":"a","name":"b","input":{}}]}]"#,
+        "messages[0].content[0]",
+    );
 }
