@@ -173,6 +173,7 @@ impl FromChat {
         let before = self.blocks;
         self.thoughts(said, out);
         self.content(said, logprobs, out)?;
+        self.cite(said, out)?;
         if let Some(refusal) = self::said(said.value, "refusal") {
             let block = self.begin(Kind::Refusal, Opening::Refusal, out);
             out.push(Piece::text(block, refusal));
@@ -180,7 +181,6 @@ impl FromChat {
         for (place, piece) in list_of(said.value, "tool_calls").iter().enumerate() {
             self.call(said, place, piece, out)?;
         }
-        self.cite(said, out)?;
         if self.stopped && self.blocks != before {
             return Err(unconvertible(&said.path, MALFORMED, "goes on behind the finish reason"));
         }

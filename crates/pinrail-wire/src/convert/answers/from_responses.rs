@@ -104,8 +104,10 @@ impl FromResponses {
         let index = count_of(data, "output_index").unwrap_or(0);
         let at = (index, count_of(data, "content_index").unwrap_or(0));
         let path = format!("output[{}].content[{}]", at.0, at.1);
+        if kind.starts_with("response.") {
+            self.head(response, out);
+        }
         match kind {
-            "response.created" | "response.queued" | "response.in_progress" => self.head(response, out),
             "response.output_item.added" => self.item_added(index, item, lossy, out)?,
             "response.output_item.done" => self.item_done(index, item, out),
             "response.content_part.added" => self.part_added(at, part, &path, lossy, out)?,
@@ -134,7 +136,6 @@ impl FromResponses {
                 self.think(index, ThoughtFrom::Raw, str_of(data, "delta").unwrap_or_default(), out);
             }
             "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
-                self.head(response, out);
                 self.over(response, lossy, out)?;
             }
             "error" => self.failed(data, out),

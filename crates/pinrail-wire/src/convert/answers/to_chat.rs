@@ -1,7 +1,7 @@
 //! Writes answers and streams of chat completions.
 //!
 //! Conditions: the first chunk names the role, and each piece is a chunk at once but for citations, whose places are known when their
-//! block is over: they come in one chunk before the finish reason. Texts follow each other without anything between them; thoughts
+//! block is over: they come in one chunk when what follows is no text. Texts follow each other without anything between them; thoughts
 //! have an empty line between them in `reasoning_content`, and an entry each in `reasoning_details`.
 
 use serde_json::{Value, json};
@@ -25,8 +25,12 @@ pub(super) struct ToChat {
     /// Characters of all texts so far, and before the open one.
     text_chars: u64,
     block_chars: u64,
+    /// Some thought's text was written, and the open thought's follows it.
     thought_told: bool,
+    gap_due: bool,
+    /// Citations of blocks that are over, and how many were written before.
     citations: Vec<Value>,
+    cited: usize,
     /// Citations of the open block.
     held: Vec<Citation>,
     /// The blocks that aren't over.
@@ -108,7 +112,9 @@ impl ToChat {
             text_chars: 0,
             block_chars: 0,
             thought_told: false,
+            gap_due: false,
             citations: Vec::new(),
+            cited: 0,
             held: Vec::new(),
             blocks: Vec::new(),
         }
@@ -134,6 +140,9 @@ impl ToChat {
     }
 
     fn begin(&mut self, block: usize, opening: Opening, out: &mut Vec<u8>) {
+        if opening != Opening::Text {
+            self.cite(out);
+        }
         let place = match &opening {
             Opening::Text => {
                 self.block_chars = self.text_chars;
@@ -142,7 +151,7 @@ impl ToChat {
             Opening::Refusal => 0,
             Opening::Thought => {
                 self.thoughts += 1;
-                self.thought_told = false;
+                self.gap_due = self.thought_told;
                 self.thoughts - 1
             }
             Opening::Call { id, name } => {
@@ -171,8 +180,8 @@ impl ToChat {
                 json!({ "tool_calls": [{ "index": place, "function": { "arguments": text } }] })
             }
             Opening::Thought => {
-                let gap = if *place > 0 && !self.thought_told { "\n\n" } else { "" };
-                self.thought_told = true;
+                let gap = if self.gap_due { "\n\n" } else { "" };
+                (self.gap_due, self.thought_told) = (false, true);
                 let detail = Thought { text: text.to_owned(), seal: None }.detail(*place);
                 json!({ "reasoning_content": format!("{gap}{text}"), "reasoning_details": [detail] })
             }
@@ -199,11 +208,23 @@ impl ToChat {
         self.blocks.retain(|known| known.block != block);
     }
 
-    fn stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
-        if !self.citations.is_empty() {
-            let citations = std::mem::take(&mut self.citations);
-            self.delta(json!({ "annotations": citations }), out);
+    fn cite(&mut self, out: &mut Vec<u8>) {
+        let mut citations = std::mem::take(&mut self.citations);
+        if citations.is_empty() {
+            return;
         }
+        if self.cited > 0 {
+            // OpenAI's clients add entries to a list that they already have by their index alone.
+            for (at, entry) in citations.iter_mut().enumerate() {
+                entry["index"] = (self.cited + at).into();
+            }
+        }
+        self.cited += citations.len();
+        self.delta(json!({ "annotations": citations }), out);
+    }
+
+    fn stop(&mut self, stop: &Stop, out: &mut Vec<u8>) {
+        self.cite(out);
         if let Stop::Filter(Some(why)) = stop {
             self.delta(json!({ "refusal": why }), out);
         }

@@ -347,7 +347,7 @@ impl Frame {
             "error": null,
             "incomplete_details": null,
             "previous_response_id": null,
-            "service_tier": head.service_tier.as_deref().unwrap_or("default"),
+            "service_tier": head.service_tier,
             "store": false,
             "usage": null,
         });
