@@ -12,7 +12,9 @@ use super::super::losses::{Lossy, MALFORMED};
 use super::super::thinking::Thought;
 use super::balance::Balance;
 use super::error::Problem;
-use super::parts::{Citation, Head, Opening, Piece, Stop, Usage, chars, count_of, list_of, said, str_of};
+use super::parts::{
+    Called, Citation, Head, Opening, Piece, Stop, Usage, chars, count_of, list_of, said, str_of,
+};
 use super::{Unconvertible, ids, leave_out, unconvertible};
 
 /// Reads one answer.
@@ -56,6 +58,7 @@ struct Call {
     index: u64,
     id: String,
     name: String,
+    free_text: bool,
     /// Arguments that came before the name.
     early: String,
     block: Option<usize>,
@@ -280,10 +283,8 @@ impl FromChat {
         piece: &Value,
         out: &mut Vec<Piece>,
     ) -> Result<(), Unconvertible> {
-        if str_of(piece, "type") == Some("custom") || piece.get("custom").is_some() {
-            return said.leave_out(&format!("tool_calls[{place}]"), "custom_tools");
-        }
-        let function = piece.get("function").unwrap_or(&Value::Null);
+        let free_text = piece.get("custom").is_some();
+        let function = piece.get(if free_text { "custom" } else { "function" }).unwrap_or(&Value::Null);
         let at = self.call_for(said.whole.then_some(place), piece, function);
         let call = &mut self.calls[at];
         let fill = |kept: &mut String, new: Option<&str>| {
@@ -293,7 +294,8 @@ impl FromChat {
         };
         fill(&mut call.id, str_of(piece, "id"));
         fill(&mut call.name, str_of(function, "name"));
-        let arguments = match function.get("arguments") {
+        call.free_text |= free_text;
+        let arguments = match function.get(if free_text { "input" } else { "arguments" }) {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Null) | None => String::new(),
             Some(whole @ (Value::Object(_) | Value::Array(_) | Value::Bool(_) | Value::Number(_))) => {
@@ -307,7 +309,9 @@ impl FromChat {
             let path = format!("{}.tool_calls[{at}].function.arguments", said.path);
             return Err(unconvertible(&path, MALFORMED, "goes on behind its end"));
         }
-        call.balance.feed(&arguments);
+        if !free_text {
+            call.balance.feed(&arguments);
+        }
         if call.name.is_empty() {
             call.early.push_str(&arguments);
             return Ok(());
@@ -330,7 +334,8 @@ impl FromChat {
         let call = &mut self.calls[at];
         call.block = Some(block);
         let id = ids::call(&call.id, stem, at);
-        out.push(Piece::Open { block, opening: Opening::Call { id, name: call.name.clone() } });
+        let called = Called { id, name: call.name.clone(), free_text: call.free_text };
+        out.push(Piece::Open { block, opening: Opening::Call(called) });
         block
     }
 

@@ -10,7 +10,7 @@ use super::super::ids as call_ids;
 use super::super::losses::{Lossy, MALFORMED};
 use super::super::thinking::{Seal, Thought};
 use super::error::Problem;
-use super::parts::{Citation, Head, Opening, Piece, Stop, Usage, count_of, list_of, said, str_of};
+use super::parts::{Called, Citation, Head, Opening, Piece, Stop, Usage, count_of, list_of, said, str_of};
 use super::{Unconvertible, ids, leave_out, unconvertible};
 
 /// Reads one answer.
@@ -171,7 +171,8 @@ impl FromMessages {
                 let given = call_ids::of_messages(str_of(block, "id").unwrap_or_default().into());
                 let id = ids::call(&given, stem, self.calls);
                 self.calls += 1;
-                self.opened(Opening::Call { id, name: name.to_owned() }, out);
+                let called = Called { id, name: name.to_owned(), free_text: false };
+                self.opened(Opening::Call(called), out);
             }
             other => {
                 self.open = Some(Open { block: None, kind: Kind::LeftOut });

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::super::losses::{Lossy, MALFORMED};
 use super::super::thinking::{Seal, Thought};
 use super::error::Problem;
-use super::parts::{Citation, Head, Opening, Piece, Stop, Usage, count_of, list_of, said, str_of};
+use super::parts::{Called, Citation, Head, Opening, Piece, Stop, Usage, count_of, list_of, said, str_of};
 use super::{Unconvertible, ids, leave_out, unconvertible};
 
 /// Reads one answer.
@@ -120,11 +120,14 @@ impl FromResponses {
                 let annotation = data.get("annotation").unwrap_or(&Value::Null);
                 self.cite(at, annotation, &format!("{path}.annotations"), lossy, out)?;
             }
-            "response.function_call_arguments.delta" => {
+            "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                 self.text((index, 0), Kind::Call, data, "delta", out);
             }
             "response.function_call_arguments.done" => {
                 self.text_done((index, 0), Kind::Call, data, "arguments", out);
+            }
+            "response.custom_tool_call_input.done" => {
+                self.text_done((index, 0), Kind::Call, data, "input", out);
             }
             "response.reasoning_summary_part.added" if count_of(data, "summary_index") > Some(0) => {
                 self.think(index, ThoughtFrom::Summary, "\n\n", out);
@@ -169,11 +172,10 @@ impl FromResponses {
         let opened = match kind {
             "message" | "web_search_call" => return Ok(()),
             "reasoning" => Kind::Thought(None),
-            "function_call" => Kind::Call,
+            "function_call" | "custom_tool_call" => Kind::Call,
             other => {
                 let feature = match other {
                     "image_generation_call" => "images",
-                    "custom_tool_call" => "custom_tools",
                     "compaction" => "context_management",
                     _ if other.contains("call") || other.contains("mcp") => "server_tools",
                     _ => "unknown_fields",
@@ -188,7 +190,8 @@ impl FromResponses {
             let id = ids::call(given, self.stem.as_deref().unwrap_or(&self.ours), self.calls);
             self.calls += 1;
             let name = str_of(item, "name").unwrap_or_default().to_owned();
-            self.open_block((index, 0), Opening::Call { id, name }, out);
+            let called = Called { id, name, free_text: kind == "custom_tool_call" };
+            self.open_block((index, 0), Opening::Call(called), out);
         }
         Ok(())
     }
@@ -244,8 +247,9 @@ impl FromResponses {
             if let Some(seal) = thought.seal {
                 self.seal(index, seal, out);
             }
-        } else if str_of(item, "type") == Some("function_call") {
-            self.text_done((index, 0), Kind::Call, item, "arguments", out);
+        } else {
+            let key = if str_of(item, "type") == Some("custom_tool_call") { "input" } else { "arguments" };
+            self.text_done((index, 0), Kind::Call, item, key, out);
         }
         while let Some(open) = self.open.iter().find(|open| open.at.0 == index) {
             let at = open.at;
@@ -311,7 +315,7 @@ impl FromResponses {
 
     /// Takes a text from the event that says that it is done, where nothing of it came before.
     fn text_done(&mut self, at: (u64, u64), kind: Kind, data: &Value, key: &str, out: &mut Vec<Piece>) {
-        if self.part(at).is_some_and(|open| !open.told) {
+        if self.part(at).is_some_and(|open| !open.told && open.kind == kind) {
             self.text(at, kind, data, key, out);
         }
     }

@@ -29,8 +29,9 @@ pub(super) fn call(given: &str, stem: &str, place: usize) -> String {
 }
 
 /// The id of a call's item in responses.
-pub(super) fn call_item(call: &str) -> String {
-    format!("fc_{}", plain(call.strip_prefix("call_").unwrap_or(call)))
+pub(super) fn call_item(call: &str, free_text: bool) -> String {
+    let prefix = if free_text { "ctc" } else { "fc" };
+    format!("{prefix}_{}", plain(call.strip_prefix("call_").unwrap_or(call)))
 }
 
 /// Replaces what ids may not hold; the answer is ASCII.
@@ -63,7 +64,7 @@ mod tests {
     fn ids_of_calls_stay_or_are_made_up() {
         assert_eq!(call("functions.weather:0", "s", 0), "functions.weather:0");
         assert_eq!(call("", "9x", 2), "call_9x_2");
-        assert_eq!(call_item("call_7"), "fc_7");
-        assert_eq!(call_item("functions.weather:0"), "fc_functions_weather_0");
+        assert_eq!(call_item("call_7", false), "fc_7");
+        assert_eq!(call_item("functions.weather:0", true), "ctc_functions_weather_0");
     }
 }

@@ -56,7 +56,16 @@ pub(super) enum Opening {
     Text,
     Refusal,
     Thought,
-    Call { id: String, name: String },
+    Call(Called),
+}
+
+/// A tool that is called.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Called {
+    pub id: String,
+    pub name: String,
+    /// It takes any text, and no JSON.
+    pub free_text: bool,
 }
 
 /// A page that a text refers to.
@@ -106,7 +115,7 @@ pub(super) enum Block {
     Text(Text),
     Refusal(String),
     Thought(Thought),
-    Call { id: String, name: String, arguments: String },
+    Call { called: Called, arguments: String },
 }
 
 /// A text and what belongs to it.
@@ -152,7 +161,7 @@ impl Block {
             Opening::Text => Block::Text(Text::default()),
             Opening::Refusal => Block::Refusal(String::new()),
             Opening::Thought => Block::Thought(Thought::default()),
-            Opening::Call { id, name } => Block::Call { id, name, arguments: String::new() },
+            Opening::Call(called) => Block::Call { called, arguments: String::new() },
         }
     }
 

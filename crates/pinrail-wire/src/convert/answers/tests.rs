@@ -29,9 +29,9 @@ macro_rules! fixtures {
 
 // Written from the vendors' published API references.
 fixtures! {
-    Chat: "chat_audio" "chat_citations" "chat_filter" "chat_length" "chat_logprobs" "chat_refusal" "chat_text"
+    Chat: "chat_audio" "chat_citations" "chat_custom_tool" "chat_filter" "chat_length" "chat_logprobs" "chat_refusal" "chat_text"
         "chat_thinking" "chat_thinking_sealed" "chat_tools";
-    Responses: "responses_failed" "responses_filtered" "responses_image" "responses_incomplete" "responses_logprobs"
+    Responses: "responses_custom_tool" "responses_failed" "responses_filtered" "responses_image" "responses_incomplete" "responses_logprobs"
         "responses_parts" "responses_reasoning" "responses_reasoning_raw" "responses_reasoning_silent" "responses_refusal"
         "responses_text" "responses_tools" "responses_web_search";
     Messages: "messages_code_execution" "messages_context_full" "messages_document_citations" "messages_empty"
@@ -230,6 +230,8 @@ fn what_the_blocks_of_an_answer_become() {
     check("chat_tools", Messages, "/content/1/input", json!({ "city": "Paris", "days": 2 }));
     check("chat_tools", Messages, "/content/3/id", json!("pinrail-id-functions_2enow_3a2"));
     check("responses_tools", Messages, "/content/1/id", json!("call_unDk"));
+    check("chat_custom_tool", Responses, "/output/0/input", json!("print(\"a\")\n"));
+    check("responses_custom_tool", Chat, "/choices/0/message/tool_calls/0/custom/name", json!("run"));
     // Thinking.
     check("chat_thinking", Messages, "/content/0/thinking", json!("The user greets me. Greet back."));
     check("chat_thinking_sealed", Messages, "/content/0/signature", json!("c2lnbmF0dXJl"));
@@ -290,6 +292,8 @@ fn what_has_no_place_is_named_or_left_out() {
     };
     use Dialect::{Chat, Messages, Responses};
     check("chat_audio", Messages, "audio", "choices[0].message.audio");
+    check("chat_custom_tool", Messages, "custom_tools", "the call of run");
+    check("responses_custom_tool", Messages, "custom_tools", "the call of run");
     check("chat_logprobs", Messages, "logprobs", "logprobs");
     check("responses_image", Chat, "images", "output[0]");
     check("responses_logprobs", Messages, "logprobs", "logprobs");
@@ -306,6 +310,19 @@ fn what_has_no_place_is_named_or_left_out() {
     for body in ["", "[]", "{}", "<html>"] {
         let told = answer(Messages, body.as_bytes(), Chat, &about(), &Lossy::default()).unwrap_err();
         assert_eq!(told.feature, MALFORMED, "{body}");
+    }
+}
+
+#[test]
+fn a_call_with_free_text_may_become_one_with_an_input() {
+    for name in ["chat_custom_tool", "responses_custom_tool"] {
+        let Fixture { from, whole, stream: events, .. } = fixture(name);
+        let lossy = Lossy::new(["custom_tools"]).unwrap();
+        let whole = answer(*from, whole.as_bytes(), Dialect::Messages, &about(), &lossy).unwrap();
+        let whole: Value = serde_json::from_slice(&whole).unwrap();
+        assert_eq!(whole["content"][0]["input"], json!({ "input": "print(\"a\")\n" }));
+        let (out, _) = stream(*from, [events.as_bytes()], Dialect::Messages, &lossy);
+        assert_eq!(fold(Dialect::Messages, &out), fold::plain(Dialect::Messages, whole), "{name}");
     }
 }
 

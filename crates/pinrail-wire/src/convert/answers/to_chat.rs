@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::super::thinking::{Seal, Thought};
-use super::parts::{Answer, Block, Citation, Head, Opening, Piece, Stop, Usage, chars};
+use super::parts::{Answer, Block, Called, Citation, Head, Opening, Piece, Stop, Usage, chars};
 use super::{About, ids, sse};
 use crate::dialect::Dialect;
 
@@ -71,10 +71,7 @@ pub(super) fn whole(answer: &Answer, about: &About<'_>) -> Vec<u8> {
                 }
                 details.push(thought.detail(details.len()));
             }
-            Block::Call { id, name, arguments } => {
-                let function = json!({ "name": name, "arguments": arguments });
-                calls.push(json!({ "id": id, "type": "function", "function": function }));
-            }
+            Block::Call { called, arguments } => calls.push(call(called, arguments)),
         }
     }
     if let Stop::Filter(Some(why)) = &answer.stop {
@@ -154,11 +151,11 @@ impl ToChat {
                 self.gap_due = self.thought_told;
                 self.thoughts - 1
             }
-            Opening::Call { id, name } => {
+            Opening::Call(called) => {
                 let index = self.calls;
                 self.calls += 1;
-                let function = json!({ "name": name, "arguments": "" });
-                let call = json!({ "index": index, "id": id, "type": "function", "function": function });
+                let mut call = call(called, "");
+                call["index"] = index.into();
                 self.delta(json!({ "tool_calls": [call] }), out);
                 index
             }
@@ -176,7 +173,10 @@ impl ToChat {
                 json!({ "content": text })
             }
             Opening::Refusal => json!({ "refusal": text }),
-            Opening::Call { .. } => {
+            Opening::Call(called) if called.free_text => {
+                json!({ "tool_calls": [{ "index": place, "custom": { "input": text } }] })
+            }
+            Opening::Call(_) => {
                 json!({ "tool_calls": [{ "index": place, "function": { "arguments": text } }] })
             }
             Opening::Thought => {
@@ -268,6 +268,14 @@ fn base(head: &Head, ours: &str, created: u64, model: &str, object: &str) -> Val
         base["service_tier"] = tier.as_str().into();
     }
     base
+}
+
+fn call(called: &Called, arguments: &str) -> Value {
+    let Called { id, name, free_text } = called;
+    if *free_text {
+        return json!({ "id": id, "type": "custom", "custom": { "name": name, "input": arguments } });
+    }
+    json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } })
 }
 
 fn annotation(cited: &Citation, before: u64, end: u64) -> Value {

@@ -12,7 +12,7 @@ use super::super::ids as call_ids;
 use super::super::losses::Lossy;
 use super::super::thinking::{Seal, Thought};
 use super::in_turn::InTurn;
-use super::parts::{Answer, Block, Citation, Head, Opening, Piece, Stop, Text, Usage};
+use super::parts::{Answer, Block, Called, Citation, Head, Opening, Piece, Stop, Text, Usage};
 use super::{About, GATHERED_BYTES_MAX, Unconvertible, ids, leave_out, sse, too_long};
 use crate::dialect::Dialect;
 use crate::json::check_depth;
@@ -46,6 +46,9 @@ struct ToolUse<'a> {
 /// Stands before the place of a citation in the text, where messages keep a search engine's index.
 const RANGE: &str = "pinrail-range-v1.";
 
+/// What stands around a free text to make it an input.
+const FREE_TEXT: (&str, &str) = (r#"{"input":""#, r#""}"#);
+
 /// Deepest arguments that are made part of an answer.
 const ARGUMENTS_DEPTH_MAX: usize = 100;
 
@@ -60,8 +63,13 @@ pub(super) fn whole(answer: &Answer, about: &About<'_>, lossy: &Lossy) -> Result
             }
             Block::Refusal(text) => raw(&json!({ "type": "text", "text": text })),
             Block::Thought(thought) => raw(&thought.block()),
-            Block::Call { id, name, arguments } => {
-                let input = input(arguments, at, lossy)?;
+            Block::Call { called: Called { id, name, free_text }, arguments } => {
+                check_free_text(*free_text, name, lossy)?;
+                let input = if *free_text {
+                    raw(&json!({ "input": arguments }))
+                } else {
+                    input(arguments, at, lossy)?
+                };
                 raw(&ToolUse { kind: "tool_use", id: &call_ids::to_messages(id), name, input: &input })
             }
         };
@@ -121,7 +129,7 @@ impl ToMessages {
                 message["usage"] = usage(Usage::default());
                 sse::typed(out, &json!({ "type": "message_start", "message": message }));
             }
-            Piece::Open { block: _, opening } => self.begin(opening, out),
+            Piece::Open { block: _, opening } => self.begin(opening, out)?,
             Piece::Delta { block: _, text, logprobs } => {
                 check_logprobs(!logprobs.is_empty(), &self.lossy)?;
                 self.text(&text, out)?;
@@ -144,19 +152,24 @@ impl ToMessages {
         Ok(())
     }
 
-    fn begin(&mut self, opening: Opening, out: &mut Vec<u8>) {
+    fn begin(&mut self, opening: Opening, out: &mut Vec<u8>) -> Result<(), Unconvertible> {
         let block = match &opening {
             Opening::Text | Opening::Refusal => Some(json!({ "type": "text", "text": "" })),
             Opening::Thought => None,
-            Opening::Call { id, name } => {
+            Opening::Call(Called { id, name, .. }) => {
                 let id = call_ids::to_messages(id);
                 Some(json!({ "type": "tool_use", "id": id, "name": name, "input": {} }))
             }
         };
-        self.open = Some(opening);
         if let Some(block) = block {
             self.start(&block, out);
         }
+        if let Opening::Call(Called { name, free_text: true, .. }) = &opening {
+            check_free_text(true, name, &self.lossy)?;
+            self.delta(&json!({ "type": "input_json_delta", "partial_json": FREE_TEXT.0 }), out);
+        }
+        self.open = Some(opening);
+        Ok(())
     }
 
     fn text(&mut self, text: &str, out: &mut Vec<u8>) -> Result<(), Unconvertible> {
@@ -175,7 +188,11 @@ impl ToMessages {
                 self.start_thought(out);
                 json!({ "type": "thinking_delta", "thinking": text })
             }
-            Some(Opening::Call { .. }) => json!({ "type": "input_json_delta", "partial_json": text }),
+            Some(Opening::Call(called)) if called.free_text => {
+                let quoted = json!(text).to_string();
+                json!({ "type": "input_json_delta", "partial_json": quoted[1..quoted.len() - 1] })
+            }
+            Some(Opening::Call(_)) => json!({ "type": "input_json_delta", "partial_json": text }),
         };
         self.delta(&delta, out);
         Ok(())
@@ -208,7 +225,9 @@ impl ToMessages {
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
-        self.open = None;
+        if let Some(Opening::Call(Called { free_text: true, .. })) = self.open.take() {
+            self.delta(&json!({ "type": "input_json_delta", "partial_json": FREE_TEXT.1 }), out);
+        }
         if std::mem::take(&mut self.begun) {
             sse::typed(out, &json!({ "type": "content_block_stop", "index": self.blocks }));
             self.blocks += 1;
@@ -287,6 +306,14 @@ fn check_logprobs(has: bool, lossy: &Lossy) -> Result<(), Unconvertible> {
         return Ok(());
     }
     leave_out(lossy, "logprobs", "logprobs", "have no place in the other format")
+}
+
+fn check_free_text(is: bool, name: &str, lossy: &Lossy) -> Result<(), Unconvertible> {
+    if !is {
+        return Ok(());
+    }
+    let why = "takes free text, which the other format has no tools for";
+    leave_out(lossy, &format!("the call of {name}"), "custom_tools", why)
 }
 
 fn raw(value: &impl Serialize) -> Box<RawValue> {

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use super::in_turn::InTurn;
-use super::parts::{Answer, Block, Citation, Head, Opening, Piece, Stop, Text, Usage, chars};
+use super::parts::{Answer, Block, Called, Citation, Head, Opening, Piece, Stop, Text, Usage, chars};
 use super::{About, GATHERED_BYTES_MAX, Unconvertible, ids, sse};
 use crate::dialect::Dialect;
 
@@ -164,7 +164,7 @@ impl ToResponses {
                 let item = json!({ "type": "reasoning", "id": reasoning_id(&stem, place), "summary": [] });
                 self.item_added(item, out);
             }
-            Opening::Call { id, name } => self.item_added(call(id, name, "", "in_progress"), out),
+            Opening::Call(called) => self.item_added(call(called, "", "in_progress"), out),
         }
         self.open = Some(opening);
     }
@@ -179,9 +179,14 @@ impl ToResponses {
             Some(Opening::Refusal) => {
                 self.part_event("response.refusal.delta", json!({ "delta": text }), out);
             }
-            Some(Opening::Call { id, .. }) => {
-                let delta = json!({ "item_id": ids::call_item(id), "delta": text });
-                self.item_event("response.function_call_arguments.delta", delta, out);
+            Some(Opening::Call(called)) => {
+                let delta = json!({ "item_id": call_item(called), "delta": text });
+                let kind = if called.free_text {
+                    "response.custom_tool_call_input.delta"
+                } else {
+                    "response.function_call_arguments.delta"
+                };
+                self.item_event(kind, delta, out);
             }
             Some(Opening::Thought) => {
                 let begun = matches!(self.answer.blocks.last(), Some(Block::Thought(thought)) if thought.text.len() > text.len());
@@ -222,8 +227,14 @@ impl ToResponses {
                 }
                 self.block_done(out);
             }
-            Block::Call { id, name, arguments } => {
-                let done = json!({ "item_id": ids::call_item(id), "name": name, "arguments": arguments });
+            Block::Call { called, arguments } if called.free_text => {
+                let done = json!({ "item_id": call_item(called), "input": arguments });
+                self.item_event("response.custom_tool_call_input.done", done, out);
+                self.block_done(out);
+            }
+            Block::Call { called, arguments } => {
+                let (id, name) = (call_item(called), &called.name);
+                let done = json!({ "item_id": id, "name": name, "arguments": arguments });
                 self.item_event("response.function_call_arguments.done", done, out);
                 self.block_done(out);
             }
@@ -399,20 +410,22 @@ fn item(block: &[Block], stem: &str, place: usize, cut: bool) -> Value {
             item["id"] = id.into();
             item
         }
-        Some(Block::Call { id, name, arguments }) => call(id, name, arguments, "completed"),
+        Some(Block::Call { called, arguments }) => call(called, arguments, "completed"),
         Some(Block::Text(_) | Block::Refusal(_)) | None => message(block, None, stem, place, cut),
     }
 }
 
-fn call(id: &str, name: &str, arguments: &str, status: &str) -> Value {
-    json!({
-        "type": "function_call",
-        "id": ids::call_item(id),
-        "call_id": id,
-        "name": name,
-        "arguments": arguments,
-        "status": status,
-    })
+fn call(called: &Called, arguments: &str, status: &str) -> Value {
+    let Called { id, name, free_text } = called;
+    let mut item = json!({ "id": call_item(called), "call_id": id, "name": name, "status": status });
+    let (kind, key) = if *free_text { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
+    item["type"] = kind.into();
+    item[key] = arguments.into();
+    item
+}
+
+fn call_item(called: &Called) -> String {
+    ids::call_item(&called.id, called.free_text)
 }
 
 fn message(blocks: &[Block], explained: Option<&str>, stem: &str, place: usize, cut: bool) -> Value {

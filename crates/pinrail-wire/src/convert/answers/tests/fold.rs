@@ -207,7 +207,8 @@ fn responses(events: &[Value]) -> Value {
                 said.push_str(event["delta"].as_str().unwrap());
             }
             _ if kind.ends_with(".done") && event.get("part").is_none() => {
-                let text = ["text", "arguments", "refusal"].iter().find_map(|key| event.get(key)).unwrap();
+                let text =
+                    ["text", "arguments", "refusal", "input"].iter().find_map(|key| event.get(key)).unwrap();
                 assert_eq!(text, &json!(said), "{kind}");
                 said.clear();
             }

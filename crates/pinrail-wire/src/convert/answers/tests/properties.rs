@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::Map;
 
 use super::super::super::thinking::{Seal, Thought};
-use super::super::parts::{Answer, Block, Citation, Head, Opening, Piece, Stop, Text, Usage, chars};
+use super::super::parts::{Answer, Block, Called, Citation, Head, Opening, Piece, Stop, Text, Usage, chars};
 use super::super::to_chat::ToChat;
 use super::super::to_messages::ToMessages;
 use super::super::to_responses::ToResponses;
@@ -46,7 +46,10 @@ fn any_answer() -> impl Strategy<Value = Answer> {
             Head { id: Some("x_1".to_owned()), model: Some("served".to_owned()), ..Head::default() };
         answer.blocks.extend(thoughts.into_iter().map(Block::Thought));
         answer.blocks.extend(text.map(Block::Text));
-        let place = |(at, (id, name, arguments))| Block::Call { id: format!("{id}{at}"), name, arguments };
+        let place = |(at, (id, name, arguments))| {
+            let called = Called { id: format!("{id}{at}"), name, free_text: false };
+            Block::Call { called, arguments }
+        };
         answer.blocks.extend(calls.into_iter().enumerate().map(place));
         answer
     })
@@ -73,11 +76,9 @@ fn pieces(answer: &Answer, step: usize) -> Vec<Piece> {
             Block::Text(text) => (Opening::Text, &text.text),
             Block::Refusal(text) => (Opening::Refusal, text),
             Block::Thought(thought) => (Opening::Thought, &thought.text),
-            Block::Call { id, name, arguments } => {
-                (Opening::Call { id: id.clone(), name: name.clone() }, arguments)
-            }
+            Block::Call { called, arguments } => (Opening::Call(called.clone()), arguments),
         };
-        let is_call = matches!(opening, Opening::Call { .. });
+        let is_call = matches!(opening, Opening::Call(_));
         let mut steps = vec![Piece::Open { block: at, opening }];
         steps.extend(cut(at, text));
         if let Block::Text(text) = block {
