@@ -120,9 +120,8 @@ def served(stack, work, pinrail, sim):
 
     run("apply", "-f", ".")
     listed = json.loads(run("release", "list", "--json"))["items"]
-    releases = {release["agent"]: release["id"] for release in listed}
-    for agent in sorted(os.listdir(project / "agents")):
-        run("deploy", f"{agent}={releases[agent]}", "--now", "--reason", "clients")
+    pairs = [f"{agent}={release['short']}" for release in listed for agent in release["agents"]]
+    run("deploy", *pairs, "--now", "--reason", "clients")
     return url
 
 

@@ -15,6 +15,8 @@ function client(agent, model) {
   const isCallError = (error) => APICallError.isInstance(error);
   return {
     agent,
+    // The package itself cuts a temperature to what Anthropic takes.
+    wrong: { tools: { "get weather": get_weather } },
     errors: { notFound: isCallError, refused: isCallError, limited: isCallError },
     async plain() {
       const answer = await generateText({ model: model(agent), prompt: SUM, maxRetries: 0 });

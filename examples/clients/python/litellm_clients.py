@@ -1,5 +1,6 @@
 """LiteLLM's client, told to speak OpenAI's chat completions and responses, and Anthropic's messages."""
 
+import asyncio
 import json
 
 import litellm
@@ -26,9 +27,9 @@ class LiteLLM(harness.Client):
     def base(self):
         return f"{self.url}/v1"
 
-    def create(self, question, model=None, **more):
+    def create(self, question, model=None, complete=litellm.completion, **more):
         messages = [{"role": "user", "content": question}] if isinstance(question, str) else question
-        return litellm.completion(
+        return complete(
             model=f"{self.prefix}/{model or self.agent}",
             messages=messages,
             api_base=self.base(),
@@ -60,9 +61,12 @@ class LiteLLM(harness.Client):
         return self.create("Hello", model, **wrong)
 
     def leave(self):
-        stream = self.create(LONG, self.slow, stream=True)
-        next(stream), next(stream)
-        stream.completion_stream.response.close() if hasattr(stream.completion_stream, "response") else stream.close()
+        async def leave():
+            stream = await self.create(LONG, self.slow, complete=litellm.acompletion, stream=True)
+            await anext(stream), await anext(stream)
+            await stream.aclose()
+
+        asyncio.run(leave())
 
 
 class Anthropic(LiteLLM):

@@ -1,8 +1,9 @@
 """LlamaIndex: `llama-index-llms-openai-like`, `-openai` (responses), and `-anthropic`."""
 
 import anthropic
+import httpx
 import openai
-from llama_index.core.llms import ChatMessage
+from llama_index.core.llms import ChatMessage, LLMMetadata
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.anthropic import Anthropic as AnthropicLLM
@@ -54,10 +55,12 @@ class LlamaIndex(harness.Client):
         return self.model(model, **wrong).chat([ChatMessage("Hello")]).message.content
 
     def leave(self):
-        stream = self.model(self.slow).stream_chat([ChatMessage(LONG)])
+        # The package's streams don't close their connection, so one leaves by closing the HTTP client.
+        http_client = httpx.Client()
+        stream = self.model(self.slow, http_client=http_client).stream_chat([ChatMessage(LONG)])
         pieces = (chunk for chunk in stream if chunk.delta)
         next(pieces), next(pieces)
-        stream.close()
+        http_client.close()
 
 
 class OpenAI(LlamaIndex):
@@ -92,12 +95,32 @@ class Responses(OpenAI):
         return model
 
 
+class AnyAnthropic(AnthropicLLM):
+    """The package knows Anthropic's own models only; an agent's name needs its facts told."""
+
+    @property
+    def metadata(self):
+        return LLMMetadata(
+            context_window=100_000,
+            num_output=self.max_tokens,
+            is_chat_model=True,
+            is_function_calling_model=True,
+            model_name=self.model,
+        )
+
+
 class Anthropic(LlamaIndex):
     not_found, refused, limited = anthropic.NotFoundError, anthropic.BadRequestError, anthropic.RateLimitError
     wrong = {"additional_kwargs": {"extra_body": {"temperature": 5}}}
 
+    def leave(self):
+        model = self.model(self.slow)
+        pieces = (chunk for chunk in model.stream_chat([ChatMessage(LONG)]) if chunk.delta)
+        next(pieces), next(pieces)
+        model._client.close()
+
     def model(self, name=None, **more):
-        return AnthropicLLM(model=name or self.agent, base_url=self.url, api_key="none", max_retries=0, max_tokens=1000, **more)
+        return AnyAnthropic(model=name or self.agent, base_url=self.url, api_key="none", max_retries=0, max_tokens=1000, **more)
 
     def usage(self, raw):
         usage = raw["usage"]

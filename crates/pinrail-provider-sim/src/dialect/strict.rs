@@ -1,13 +1,31 @@
-//! What OpenAI demands of a schema that is to be followed strictly: every object closes its list of properties and
-//! requires all of them.
+//! What OpenAI demands of functions and schemas: a name of certain letters; and where a schema is to be followed strictly,
+//! that every object closes its list of properties and requires all of them.
 
 use serde_json::Value;
 
+use crate::failure::Failure;
 use crate::limits::SCHEMA_DEPTH_MAX;
 
 /// Says in the API's words what is wrong with a schema, if anything.
 pub fn fault(schema: &Value) -> Option<String> {
     find(schema, &mut Vec::new())
+}
+
+/// Says in the API's words what is wrong with a function's name, if anything; `path` is where it stands.
+pub fn name_fault(path: &str, name: &str) -> Option<Failure> {
+    const BYTES_MAX: usize = 64;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let (message, code) = if name.len() > BYTES_MAX {
+        let long = format!("string too long. Expected a string with maximum length {BYTES_MAX}");
+        (long, "string_above_max_length")
+    } else if !name.bytes().all(fits) {
+        let shape =
+            "string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.";
+        (shape.to_owned(), "invalid_value")
+    } else {
+        return None;
+    };
+    Some(Failure { code: Some(code), ..Failure::invalid(path, format!("Invalid '{path}': {message}")) })
 }
 
 fn find(schema: &Value, place: &mut Vec<String>) -> Option<String> {

@@ -198,6 +198,9 @@ fn read_tools(value: Option<&Value>) -> Result<Vec<Tool>, Failure> {
 }
 
 fn read_function(at: usize, name: &str, definition: &Value) -> Result<Tool, Failure> {
+    if let Some(fault) = strict::name_fault(&format!("tools[{at}].function.name"), name) {
+        return Err(fault);
+    }
     let parameters = definition.pointer("/function/parameters");
     let is_strict = definition.pointer("/function/strict") == Some(&Value::Bool(true));
     match parameters.filter(|_| is_strict).and_then(strict::fault) {

@@ -44,6 +44,10 @@ fn what_can_not_be_served_is_refused_by_name() {
     check(with(json!({"temperature": 3})), "temperature");
     check(with(json!({"stop": [1]})), "stop");
     check(with(json!({"tools": [{"type": "retrieval"}]})), "tools[0]");
+    check(
+        with(json!({"tools": [{"type": "function", "function": {"name": "a b"}}]})),
+        "tools[0].function.name",
+    );
     check(with(json!({"tool_choice": "required"})), "tool_choice");
     check(
         with(json!({"tools": tool, "tool_choice": {"type": "function", "function": {"name": "u"}}})),

@@ -281,6 +281,9 @@ fn read_tools(value: Option<&Value>) -> Result<Vec<Tool>, Failure> {
 fn read_function(at: usize, definition: &Value, missing: impl Fn(&str) -> Failure) -> Result<Tool, Failure> {
     let name = definition.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| missing("name"))?;
+    if let Some(fault) = strict::name_fault(&format!("tools[{at}].name"), name) {
+        return Err(fault);
+    }
     let parameters = definition.get("parameters").filter(|value| !value.is_null());
     let is_strict = definition.get("strict").and_then(Value::as_bool).unwrap_or(false);
     match parameters.filter(|_| is_strict).and_then(strict::fault) {

@@ -55,6 +55,12 @@ fn mistakes_are_refused_in_openais_words() {
         "tools[0].name",
     );
     check(
+        json!({"tools": [{"type": "function", "name": "a b"}]}),
+        "tools[0].name",
+        Some("invalid_value"),
+        "Invalid 'tools[0].name': string does not match pattern.",
+    );
+    check(
         json!({"tools": [{"type": "function", "name": "t", "strict": true, "parameters": {"type": "object"}}]}),
         "tools[0].parameters",
         Some("invalid_function_parameters"),
