@@ -221,6 +221,7 @@ async fn close_cut_off_calls(store: &dyn Store, clock: &dyn Clock) -> Result<Cut
                 run: run.stamp.run,
                 expected: Some(run.summary.next),
                 events: vec![(clock.now(), cut_off())],
+                follows: None,
                 answer: None,
             })
         });

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use pinrail_domain::agent::Bodies;
+use pinrail_domain::agent::{AgentSpec, Bodies};
 use pinrail_domain::begin::{Alternatives, BeginError, Begun, Call};
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, ProviderName, RunId, SessionId, TenantId};
 use pinrail_domain::journal::{Event, Outcome, RunStatus, Stamp};
@@ -75,6 +75,8 @@ struct Wish<'a> {
     attributes: BTreeMap<String, String>,
     parent: Option<&'a LiveRun>,
     single: bool,
+    /// Nothing begins: no session is bound.
+    peek: bool,
 }
 
 /// A stamp, and what must be written with it.
@@ -118,10 +120,48 @@ impl Runs {
         }
     }
 
+    /// Looks up what a call would get, and begins nothing.
+    pub async fn peek(&self, call: Call) -> Result<Begun, BeginError> {
+        if let Some(run) = call.run {
+            let live = self.joinable(run, &call).await?;
+            let served = self.served(&live.stamp).await?;
+            return Ok(self.begun(served, Arc::clone(&live.stamp), 0));
+        }
+        let Call { agent, tenant, run: _, session, attributes } = call;
+        let wish =
+            Wish { agent: &agent, tenant, session, attributes, parent: None, single: true, peek: true };
+        let Planned { stamp, .. } = self.plan(&wish).await?;
+        if let Some(why) = self.pin_gone(&stamp) {
+            return Err(BeginError::PinGone { run: stamp.run, why });
+        }
+        let served = self.served(&stamp).await?;
+        Ok(self.begun(served, stamp, 0))
+    }
+
+    /// An agent's settings.
+    #[must_use]
+    pub fn agent(&self, name: &str) -> Option<Arc<AgentSpec>> {
+        self.parts.snapshot.load().routes.agent(name).map(|(_, route)| Arc::clone(&route.spec))
+    }
+
+    /// A provider's settings.
+    #[must_use]
+    pub fn provider(&self, name: &ProviderName) -> Option<Arc<ProviderSpec>> {
+        self.parts.snapshot.load().world.providers.get(name).cloned()
+    }
+
     /// Journals events of a run whose begin succeeded. Waits only while the queue is full.
     pub async fn record(&self, run: RunId, events: Vec<(Timestamp, Event)>) {
-        let write = Write::Append(Append { run, expected: None, events, answer: None });
+        let write = Write::Append(Append { run, expected: None, events, answer: None, follows: None });
         self.recorder.soon(write).await;
+    }
+
+    /// Journals events of a run, and binds a session to its deployment: who goes on from what the run answered stays
+    /// where that was said.
+    pub async fn record_followed(&self, stamp: &Stamp, events: Vec<(Timestamp, Event)>, session: SessionId) {
+        self.sessions.follow(stamp, &session);
+        let write = Append { run: stamp.run, expected: None, events, follows: Some(session), answer: None };
+        self.recorder.soon(Write::Append(write)).await;
     }
 
     /// The agents that can be called, with the time (Unix seconds) each got its first release.
@@ -154,7 +194,8 @@ impl Runs {
 
     async fn begin_single(&self, call: Call) -> Result<Begun, BeginError> {
         let Call { agent, tenant, run: _, session, attributes } = call;
-        let wish = Wish { agent: &agent, tenant, session, attributes, parent: None, single: true };
+        let wish =
+            Wish { agent: &agent, tenant, session, attributes, parent: None, single: true, peek: false };
         let planned = self.plan(&wish).await?;
         let mut stamp = Arc::clone(&planned.stamp);
         if let Some(why) = self.pin_gone(&stamp) {
@@ -210,7 +251,8 @@ impl Runs {
         Err(StartFailed::Plan(contended()))
     }
 
-    async fn join(&self, run: RunId, call: &Call) -> Result<Begun, BeginError> {
+    /// A run that takes calls of this caller.
+    async fn joinable(&self, run: RunId, call: &Call) -> Result<Arc<LiveRun>, BeginError> {
         let live = self.live(run).await.map_err(|error| BeginError::Journal(Arc::new(error)))?;
         let live = live.ok_or(BeginError::NoRun(run))?;
         let stamp = &live.stamp;
@@ -230,6 +272,12 @@ impl Runs {
         if !live.is_running() {
             return Err(BeginError::NotRunning { run, status: live.status() });
         }
+        Ok(live)
+    }
+
+    async fn join(&self, run: RunId, call: &Call) -> Result<Begun, BeginError> {
+        let live = self.joinable(run, call).await?;
+        let stamp = &live.stamp;
         if let Some(halted) = self.parts.snapshot.load().routes.halts(stamp) {
             return Err(Box::new(halted).into());
         }
@@ -320,7 +368,7 @@ impl Runs {
         run: RunId,
         at: Timestamp,
     ) -> Result<Option<Planned>, BeginError> {
-        let Wish { agent, tenant, session, attributes, parent, single } = wish;
+        let Wish { agent, tenant, session, attributes, parent, single, peek } = wish;
         let found = snapshot.routes.agent(agent);
         let (name, route) = found.ok_or_else(|| BeginError::NoAgent((*agent).to_owned()))?;
         let key = session.as_ref().map(|session| SessionKey {
@@ -340,7 +388,7 @@ impl Runs {
         let decision = snapshot.routes.resolve(agent, question).map_err(no_route)?;
         let bind = match &key {
             // An inherited deployment is the parent's, and a fallback the dial's: not the session's own choice.
-            Some(key) if !matches!(decision.via, Via::Parent | Via::Dial) => {
+            Some(key) if !peek && !matches!(decision.via, Via::Parent | Via::Dial) => {
                 match self.sessions.bind(key, bound, decision.target.deployment) {
                     Ok(bind) => bind,
                     Err(sessions::Lost) => return Ok(None),

@@ -13,6 +13,7 @@ use crate::dial::{CANNED_BYTES_MAX, DialSpec, Reply};
 use crate::drift::{DriftAction, DriftSpec};
 use crate::gate::{BadGate, GateSpec};
 use crate::id::{SegmentName, TenantId};
+use crate::identity::{BadIdentity, IdentitySpec};
 use crate::provider::is_env_name;
 use crate::rollout::RolloutSpec;
 use crate::rollout::plan::BadRollout;
@@ -48,6 +49,9 @@ pub struct AgentSpec {
     /// How many of the releases before the active one are kept callable; none: what its tier asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm: Option<u32>,
+    /// Where sessions and tenants are read from, in calls that don't name them; none: a session from `user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentitySpec>,
 }
 
 /// Where calls of tools with side effects are reported when the deployment behind them turned out bad.
@@ -116,6 +120,8 @@ pub enum BadAgent {
     Rollout(BadRollout),
     #[error("gate: {0}")]
     Gate(BadGate),
+    #[error(transparent)]
+    Identity(BadIdentity),
     #[error("dial.segments names `{0}`, which is no segment of the agent")]
     DialSegment(SegmentName),
     #[error("{what} is {got}; at most {max} are allowed")]
@@ -161,6 +167,9 @@ impl AgentSpec {
         }
         if let Some(dial) = &self.dial {
             self.check_dial(dial)?;
+        }
+        if let Some(identity) = &self.identity {
+            identity.check().map_err(BadAgent::Identity)?;
         }
         at_most("warm", self.warm.unwrap_or(0) as usize, WARM_MAX as usize)?;
         self.compensation.as_ref().map_or(Ok(()), Compensation::check)

@@ -219,6 +219,9 @@ pub struct ModelResponse {
     /// Neither a text nor a tool call nor a refusal is in it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub empty: bool,
+    /// How many vectors an embedder gave; none where a model answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<u32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

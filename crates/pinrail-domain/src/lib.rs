@@ -18,6 +18,7 @@ pub mod drift;
 pub mod explain;
 pub mod gate;
 pub mod id;
+pub mod identity;
 pub mod journal;
 pub mod key;
 pub mod ledger;

@@ -14,8 +14,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use pinrail_domain::dial::{Position, Ruling, ToolRule};
 use pinrail_domain::journal::Event;
-use pinrail_wire::chat::{Calls, ChatRequest, StreamGuard};
-use pinrail_wire::dialect::Canned;
+use pinrail_wire::dialect::{Canned, Request, StreamGuard};
 use pinrail_wire::{Called, Dialect, Finished, Rule, Verdict};
 
 use crate::body::Body;
@@ -81,11 +80,11 @@ impl Rules {
     }
 
     /// The answer without the calls that may not reach the client, and what was decided; none where it may stay.
-    pub async fn whole(self, body: &[u8]) -> (Option<Bytes>, Vec<Event>) {
-        let Some(calls) = Calls::of(body) else { return (None, Vec::new()) };
+    pub async fn whole(self, dialect: Dialect, body: &[u8]) -> (Option<Bytes>, Vec<Event>) {
+        let Some(calls) = dialect.calls(body) else { return (None, Vec::new()) };
         let mut verdicts: Vec<Verdict> = Vec::new();
         let mut events = Vec::new();
-        for called in calls.iter() {
+        for called in calls.list() {
             verdicts.push(match self.rule(&called.name) {
                 Rule::Pass => Ok(()),
                 Rule::Drop(told) => {
@@ -137,9 +136,9 @@ impl Rules {
 }
 
 impl Guarded {
-    pub fn new(rules: Rules, event_bytes_max: usize) -> Guarded {
+    pub fn new(rules: Rules, dialect: Dialect, event_bytes_max: usize) -> Guarded {
         let ruling = rules.clone();
-        let guard = StreamGuard::new(event_bytes_max, Box::new(move |name| ruling.rule(name)));
+        let guard = dialect.guard(event_bytes_max, Box::new(move |name| ruling.rule(name)));
         Guarded { rules, guard, asking: None, ruled: Vec::new() }
     }
 
@@ -199,13 +198,14 @@ pub fn dialled(begun: &Begun, withheld: Vec<String>) -> Option<Event> {
 }
 
 /// Answers with the dial's text, in the client's format. Nobody is asked.
-pub async fn canned(shared: &Shared, trail: Trail, request: &ChatRequest<'_>, text: &str) -> Response<Body> {
+pub async fn canned(shared: &Shared, trail: Trail, request: &Request<'_>, text: &str) -> Response<Body> {
+    let dialect = request.dialect();
     let id = trail.begun.stamp.run.to_string();
     let created = shared.clock.now().0 / 1_000;
     let canned = Canned { id: &id, created, model: request.model(), text };
     let (body, kind) = match request.stream() {
-        true => (Dialect::Chat.canned_stream(&canned, request.include_usage()), "text/event-stream"),
-        false => (Dialect::Chat.canned(&canned), "application/json"),
+        true => (dialect.canned_stream(&canned, request.include_usage()), "text/event-stream"),
+        false => (dialect.canned(&canned), "application/json"),
     };
     trail.canned().await;
     let mut response = Response::new(Body::whole(Bytes::from(body)));

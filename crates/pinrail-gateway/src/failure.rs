@@ -1,4 +1,4 @@
-//! Our own errors, in OpenAI's form: what happened, whose fault it was, whether a retry may help.
+//! Our own errors, in the form of the client's dialect: what happened, whose fault it was, whether a retry may help.
 //!
 //! A failure's message has the cause and the next step. `x-pinrail-fault` names who has to act, and
 //! `x-should-retry` tells the official client libraries whether trying again makes sense.
@@ -12,7 +12,8 @@ use http::{Response, StatusCode};
 use pinrail_domain::dial::Position;
 use pinrail_domain::id::RunId;
 use pinrail_domain::journal::{FaultOf, RunStatus};
-use pinrail_wire::chat::error_body;
+use pinrail_wire::Dialect;
+use pinrail_wire::dialect::Told;
 use pinrail_wire::redact::Redactor;
 
 use crate::body::Body;
@@ -54,7 +55,7 @@ const PARAM_BYTES_MAX: usize = 256;
 
 /// Names whose fault an error is.
 pub const FAULT: HeaderName = HeaderName::from_static("x-pinrail-fault");
-/// Obeyed by the official OpenAI libraries, which else retry every 409 and 5xx.
+/// Obeyed by the official libraries of OpenAI and Anthropic, which else retry every 409 and 5xx.
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 impl Failure {
@@ -136,9 +137,15 @@ impl Failure {
         }
     }
 
-    /// The answer that the client gets.
-    pub fn into_response(self) -> Response<Body> {
-        let body = error_body(&self.message, self.kind(), Some(self.code), self.param.as_deref());
+    /// The answer that a client of this dialect gets.
+    pub fn into_response(self, dialect: Dialect) -> Response<Body> {
+        let body = dialect.error_body(&Told {
+            status: self.status.as_u16(),
+            message: &self.message,
+            kind: self.kind(),
+            code: Some(self.code),
+            param: self.param.as_deref(),
+        });
         let mut response = Response::new(Body::whole(Bytes::from(body)));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

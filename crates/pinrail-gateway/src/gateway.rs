@@ -4,16 +4,20 @@ use std::error::Error;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::header::HeaderMap;
 use http::{Method, Request, Response, StatusCode, Uri};
 use pinrail_domain::journal::FaultOf;
 use pinrail_domain::key::Tenants;
 use pinrail_domain::model::Catalogue;
 use pinrail_domain::time::Clock;
+use pinrail_wire::Dialect;
 use tokio::sync::mpsc;
 
 use crate::body::Body;
-use crate::chat;
+use crate::call;
 use crate::connect::{Connect, Net};
+use crate::count_tokens;
+use crate::embeddings::{self, Asking};
 use crate::failure::{BUSY, Failure};
 use crate::limits::Limits;
 use crate::models;
@@ -55,6 +59,8 @@ pub struct Shared {
     pub healths: Healths,
     pub places: Places,
     pub copies: Copies,
+    /// Which embedders must be asked for their dimensions.
+    pub dimensions: Asking,
     /// The task that writes the journals of calls that were dropped.
     late: mpsc::Sender<Write>,
 }
@@ -62,7 +68,13 @@ pub struct Shared {
 /// A call that is dropped leaves at most the writing of its request and that of its end.
 const WRITES_PER_CALL_MAX: usize = 2;
 const CHAT: &str = "/v1/chat/completions";
+const RESPONSES: &str = "/v1/responses";
+const MESSAGES: &str = "/v1/messages";
+const COUNT_TOKENS: &str = "/v1/messages/count_tokens";
+const EMBEDDINGS: &str = "/v1/embeddings";
 const MODELS: &str = "/v1/models";
+/// Anthropic's clients send it with every call.
+const ANTHROPIC_VERSION: &str = "anthropic-version";
 
 impl Gateway {
     /// Starts a gateway, and the task that writes the journals of clients that left. The task ends when the last
@@ -102,6 +114,7 @@ impl Gateway {
             upstreams,
             places: Places::new(limits.calls_max, limits.bodies_bytes_max),
             copies,
+            dimensions: Asking::default(),
             late,
         };
         let shared = Arc::new(shared);
@@ -114,8 +127,9 @@ impl Gateway {
     where
         B: http_body::Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let answered = self.route(request, tenants).await;
-        answered.unwrap_or_else(refuse)
+        let dialect = dialect(request.uri().path(), request.headers());
+        let answered = self.route(request, tenants, dialect).await;
+        answered.unwrap_or_else(|failure| refuse(failure, dialect))
     }
 
     /// How many calls are under way; a call ends when its journal is written.
@@ -146,28 +160,52 @@ impl Gateway {
         self.shared.healths.shown()
     }
 
-    async fn route<B>(&self, request: Request<B>, tenants: &Tenants) -> Result<Response<Body>, Failure>
+    async fn route<B>(
+        &self,
+        request: Request<B>,
+        tenants: &Tenants,
+        dialect: Dialect,
+    ) -> Result<Response<Body>, Failure>
     where
         B: http_body::Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let runs = &*self.shared.runs;
-        match (request.uri().path(), request.method()) {
-            (CHAT, &Method::POST) => chat::complete(&self.shared, request, tenants).await,
-            (CHAT, method) => Err(wrong_method(method, CHAT, "POST")),
-            (MODELS, &(Method::GET | Method::HEAD)) => Ok(models::list(runs)),
-            (MODELS, method) => Err(wrong_method(method, MODELS, "GET")),
-            (path, method) => match path.strip_prefix(MODELS).and_then(|rest| rest.strip_prefix('/')) {
-                Some(agent) if method == Method::GET || method == Method::HEAD => models::show(runs, agent),
-                Some(_) => Err(wrong_method(method, MODELS, "GET")),
-                None => {
-                    let path = &path[..path.floor_char_boundary(128)];
-                    let message = format!(
-                        "there is no {method} {path}; there are POST {CHAT}, GET {MODELS} and GET {MODELS}/AGENT"
-                    );
-                    Err(Failure::client(StatusCode::NOT_FOUND, "unknown_path", message))
+        let shared = &self.shared;
+        let path = request.uri().path();
+        let known =
+            [CHAT, RESPONSES, MESSAGES, COUNT_TOKENS, EMBEDDINGS].into_iter().find(|known| *known == path);
+        match (known, request.method()) {
+            (Some(COUNT_TOKENS), &Method::POST) => count_tokens::count(shared, request, tenants).await,
+            (Some(EMBEDDINGS), &Method::POST) => embeddings::embed(shared, request, tenants).await,
+            (Some(_), &Method::POST) => call::complete(shared, request, tenants, dialect).await,
+            (Some(known), method) => Err(wrong_method(method, known, "POST")),
+            (None, method) => match path.strip_prefix(MODELS) {
+                Some("") if is_read(method) => Ok(models::list(&*shared.runs, dialect)),
+                Some(rest) if rest.starts_with('/') && is_read(method) => {
+                    models::show(&*shared.runs, &rest[1..], dialect)
                 }
+                Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                    Err(wrong_method(method, MODELS, "GET"))
+                }
+                Some(_) | None => Err(unknown(method, path)),
             },
         }
+    }
+}
+
+/// The dialect that a client of this path speaks, also where it gets nothing but an error.
+#[must_use]
+pub fn dialect(path: &str, headers: &HeaderMap) -> Dialect {
+    let below =
+        |base: &str| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if below(MESSAGES) {
+        Dialect::Messages
+    } else if below(RESPONSES) {
+        Dialect::Responses
+    } else if below(MODELS) && headers.contains_key(ANTHROPIC_VERSION) {
+        // Both vendors list models at the same path.
+        Dialect::Messages
+    } else {
+        Dialect::Chat
     }
 }
 
@@ -181,18 +219,39 @@ impl Shared {
     }
 }
 
-/// The answer to a call that failed. What we or our operator must repair is logged, here and nowhere else.
-pub fn refuse(failure: Failure) -> Response<Body> {
+/// The answer to a call of this dialect that failed. What we or our operator must repair is logged, here and nowhere else.
+pub fn refuse(failure: Failure, dialect: Dialect) -> Response<Body> {
     match failure.fault {
         // Under overload, a line for every refusal would make it worse.
         FaultOf::Pinrail if failure.code == BUSY => tracing::debug!("{}", failure.message),
         FaultOf::Pinrail => tracing::warn!(code = failure.code, "{}", failure.message),
         FaultOf::Client | FaultOf::Provider => {}
     }
-    failure.into_response()
+    failure.into_response(dialect)
 }
 
 fn wrong_method(method: &Method, path: &str, allowed: &'static str) -> Failure {
     let message = format!("{path} takes no {method}; use {allowed}");
     Failure::client(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).about(allowed)
+}
+
+fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+fn unknown(method: &Method, path: &str) -> Failure {
+    let path = &path[..path.floor_char_boundary(128)];
+    let stored = path.strip_prefix(RESPONSES).is_some_and(|rest| rest.starts_with('/'));
+    let message = if stored {
+        format!(
+            "there is no {method} {path}: what a provider stores of answers isn't read through Pinrail; ask the provider \
+             itself, or keep the answer that POST {RESPONSES} gave"
+        )
+    } else {
+        format!(
+            "there is no {method} {path}; there are POST {CHAT}, {RESPONSES}, {MESSAGES}, {COUNT_TOKENS} and \
+             {EMBEDDINGS}, GET {MODELS} and GET {MODELS}/AGENT"
+        )
+    };
+    Failure::client(StatusCode::NOT_FOUND, "unknown_path", message)
 }

@@ -6,34 +6,54 @@
 //! - prompt variables: `pinrail.variables`, `metadata.pinrail_var_<name>`.
 //!
 //! In the body the `pinrail` object wins over `metadata`. A header and the body must not contradict each other:
-//! proxies set headers, applications set bodies, and nobody may guess whom to believe. Without a session, the
-//! body's `user` names one, as `user:<value>`; a value that can't stand in a session's name stands as its digest.
+//! proxies set headers, applications set bodies, and nobody may guess whom to believe. Without a session or a tenant, the
+//! agent's own sources are asked (`sources`); a value that can't stand in a session's name stands as its digest.
 //! A name of ours that doesn't exist is refused, since a mistyped session would silently be none.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName};
 use pinrail_domain::agent::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX};
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{AgentName, RunId, SessionId, TenantId};
+use pinrail_domain::identity::{IdentitySpec, KEY_BYTES_MAX, Source};
 use pinrail_domain::key::Tenants;
-use pinrail_wire::chat::ChatRequest;
+use pinrail_wire::Dialect;
+use pinrail_wire::dialect::Request;
+use pinrail_wire::embeddings::EmbeddingsRequest;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::limits::Limits;
+use crate::gateway::Shared;
 use crate::port::Call;
 
 mod body;
+mod sources;
 
 /// What a call says about itself.
 #[derive(Debug)]
 pub struct Identity {
     pub call: Call,
     pub variables: BTreeMap<String, Value>,
+    /// Who goes on from the answer stays where it was given.
+    pub follows: bool,
+}
+
+/// A request, as far as it says who calls.
+pub trait Says<'a> {
+    /// A top-level field as it stood in the body.
+    fn field(&self, name: &str) -> Option<&'a RawValue>;
+
+    /// Where the body names the end user.
+    fn user_at(&self) -> &'static str;
+
+    /// Whether calls may go on from the answer by its id.
+    fn may_be_followed(&self) -> bool;
 }
 
 /// A text with the place it was found in, for errors.
@@ -43,6 +63,9 @@ struct Named<'a> {
     place: &'static str,
 }
 
+/// Where sessions are read from by agents that don't say.
+static SOURCES: LazyLock<IdentitySpec> = LazyLock::new(IdentitySpec::default);
+
 const RUN: &str = "x-pinrail-run";
 const SESSION: &str = "x-pinrail-session";
 const TENANT: &str = "x-pinrail-tenant";
@@ -50,15 +73,26 @@ const ATTRIBUTES: &str = "x-pinrail-attributes";
 const PREFIX: &str = "x-pinrail-";
 
 impl Identity {
-    /// Reads and checks everything that says who calls. Refuses a tenant that is not the caller's (I11).
+    /// Reads and checks everything that says who calls a model. Refuses a tenant that is not the caller's (I11).
     pub fn read(
         headers: &HeaderMap,
-        request: &ChatRequest<'_>,
+        request: &Request<'_>,
         tenants: &Tenants,
-        limits: &Limits,
+        shared: &Shared,
+    ) -> Result<Identity, Failure> {
+        Identity::of(headers, request, request.model(), tenants, shared)
+    }
+
+    /// Does as [`Identity::read`], for a request that names its agent in a form of its own.
+    pub fn of<'a>(
+        headers: &HeaderMap,
+        request: &impl Says<'a>,
+        agent_name: &str,
+        tenants: &Tenants,
+        shared: &Shared,
     ) -> Result<Identity, Failure> {
         check_names(headers)?;
-        let said = body::Said::read(request, limits)?;
+        let said = body::Said::read(request, &shared.limits)?;
         let run = agree(header(headers, RUN)?, said.run)?;
         let session = agree(header(headers, SESSION)?, said.session)?;
         let tenant = agree(header(headers, TENANT)?, said.tenant)?;
@@ -66,18 +100,29 @@ impl Identity {
         merge_attributes(&mut attributes, said.attributes)?;
 
         let run = run.map(|run| parse::<RunId>(&run)).transpose()?;
+        let spec = shared.runs.agent(agent_name);
+        let sources = spec.as_ref().and_then(|spec| spec.identity.as_ref());
+        let sources = sources.unwrap_or_else(|| LazyLock::force(&SOURCES));
         let session = match session {
             Some(session) => Some(parse::<SessionId>(&session)?),
-            None => request.user().filter(|user| !user.is_empty()).map(session_of),
+            None => {
+                sources::first(&sources.session, headers, request)?.map(|(from, value)| named(from, &value))
+            }
         };
-        let tenant = tenant.map(|tenant| parse::<TenantId>(&tenant)).transpose()?;
+        let tenant = match tenant {
+            Some(tenant) => Some(parse::<TenantId>(&tenant)?),
+            None => sources::first(&sources.tenant, headers, request)?
+                .map(|(from, value)| sources::tenant(from, &value))
+                .transpose()?,
+        };
         let tenant = tenants.choose(tenant).map_err(|refused| {
             let message = format!("{refused}; use a key of that tenant, or name a tenant of this key");
             Failure::client(StatusCode::FORBIDDEN, "tenant_refused", message).about(TENANT)
         })?;
-        let agent = agent(request.model())?;
+        let agent = agent(agent_name)?;
         let call = Call { agent, tenant, run, session, attributes };
-        Ok(Identity { call, variables: said.variables })
+        let follows = request.may_be_followed() && sources.follows_answers();
+        Ok(Identity { call, variables: said.variables, follows })
     }
 }
 
@@ -90,11 +135,55 @@ fn agent(model: &str) -> Result<String, Failure> {
     })
 }
 
-/// The session that stands for the body's `user`.
-fn session_of(user: &str) -> SessionId {
-    SessionId::new(&format!("user:{user}")).unwrap_or_else(|_| {
-        let text = format!("user:{}", Digest::of(user.as_bytes()));
-        SessionId::new(&text).expect("a digest is short and visible ASCII")
+impl<'a> Says<'a> for Request<'a> {
+    fn field(&self, name: &str) -> Option<&'a RawValue> {
+        self.param(name)
+    }
+
+    fn user_at(&self) -> &'static str {
+        match self.dialect() {
+            Dialect::Chat | Dialect::Responses => "user",
+            Dialect::Messages => "metadata.user_id",
+        }
+    }
+
+    fn may_be_followed(&self) -> bool {
+        self.dialect() == Dialect::Responses
+    }
+}
+
+impl<'a> Says<'a> for EmbeddingsRequest<'a> {
+    fn field(&self, name: &str) -> Option<&'a RawValue> {
+        self.param(name)
+    }
+
+    fn user_at(&self) -> &'static str {
+        "user"
+    }
+
+    fn may_be_followed(&self) -> bool {
+        false
+    }
+}
+
+/// The session that stands for what a source says.
+fn named(from: &Source, value: &str) -> SessionId {
+    if *from == Source::PreviousResponseId {
+        return answer_session(value);
+    }
+    session_of(&from.to_string(), value)
+}
+
+/// The session of those who go on from an answer.
+pub fn answer_session(id: &str) -> SessionId {
+    session_of("response", id)
+}
+
+fn session_of(from: &str, value: &str) -> SessionId {
+    SessionId::new(&format!("{from}:{value}")).unwrap_or_else(|_| {
+        let from = &from[..from.floor_char_boundary(KEY_BYTES_MAX)];
+        let text = format!("{from}:{}", Digest::of(value.as_bytes()));
+        SessionId::new(&text).expect("a source and a digest are short and visible ASCII")
     })
 }
 

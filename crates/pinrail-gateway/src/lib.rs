@@ -4,14 +4,17 @@
 //! hands what happened to the journal. It must not name the store or the control plane ([`port::Runs`] is all it
 //! knows of them), authenticate callers, read clocks or the environment, or hold an answer back that could flow.
 //!
-//! Start reading at [`Gateway::handle`], then `chat` (one call from beginning to end), `upstream::answer` (asking,
-//! and asking again), `upstream::health` (what is made of failures), `body::stream` (how bytes pass through) and `trail` (what the journal gets, also when the
+//! Start reading at [`Gateway::handle`], then `call` (one call from beginning to end), `upstream::answer` (asking,
+//! and asking again), `upstream::health` (what is made of failures), `body::stream` (how bytes pass through) and `trail`
+//! (what the journal gets, also when the
 //! client leaves). What a candidate makes of copies of live calls is in `shadow`; live calls never wait for it (I13).
 
 mod beginning;
 mod body;
-mod chat;
+mod call;
 pub mod connect;
+mod count_tokens;
+mod embeddings;
 mod enforce;
 mod failure;
 mod gateway;
@@ -28,7 +31,7 @@ mod trail;
 mod upstream;
 
 pub use body::Body;
-pub use gateway::{Gateway, Options};
+pub use gateway::{Gateway, Options, dialect};
 pub use limits::Limits;
 pub use upstream::Counts;
 pub use upstream::health::{LastFailure, ModelHealth, ProviderHealth, Standing};

@@ -1,9 +1,13 @@
 //! What the gateway needs from the rest of Pinrail. The control plane implements it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use pinrail_domain::agent::AgentSpec;
 pub use pinrail_domain::begin::{BeginError, Begun, Call, CopyOf, Fate, NoShadow, Ruled, Wanted};
-use pinrail_domain::id::{AgentName, DeploymentId, RunId};
-use pinrail_domain::journal::Event;
+use pinrail_domain::id::{AgentName, DeploymentId, ProviderName, RunId, SessionId};
+use pinrail_domain::journal::{Event, Stamp};
+use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::time::Timestamp;
 
 /// Gives runs their stamps and keeps their journals.
@@ -12,6 +16,15 @@ pub trait Runs: Send + Sync {
     /// Begins a run, or joins the one that the call names. The stamp is on disk on return where the agent's
     /// tier asks for that, and on its way there otherwise (I3).
     async fn begin(&self, call: Call) -> Result<Begun, BeginError>;
+
+    /// Looks up what a call would get, and begins nothing: no run, no stamp, no binding.
+    async fn peek(&self, call: Call) -> Result<Begun, BeginError>;
+
+    /// An agent's settings.
+    fn agent(&self, name: &str) -> Option<Arc<AgentSpec>>;
+
+    /// A provider's settings.
+    fn provider(&self, name: &ProviderName) -> Option<Arc<ProviderSpec>>;
 
     /// Begins the run in which a candidate answers a copy of a live call. It belongs to no session, and the live
     /// call does not wait for it.
@@ -27,6 +40,9 @@ pub trait Runs: Send + Sync {
     /// Journals further events of a run. Waits only while the journal's queue is full; a run's events keep
     /// their order.
     async fn record(&self, run: RunId, events: Vec<(Timestamp, Event)>);
+
+    /// Does as [`Runs::record`], and binds a session to the run's deployment: who goes on from the answer stays there.
+    async fn record_followed(&self, stamp: &Stamp, events: Vec<(Timestamp, Event)>, session: SessionId);
 
     /// The agents that can be called, with the time (Unix seconds) each got its first release, by name.
     fn agents(&self) -> Vec<(AgentName, u64)>;

@@ -9,24 +9,19 @@
 //! Everything has a bound: how many copies wait, how many bytes they hold, how many are under way, how long each may
 //! take. When Pinrail stops, what waits is dropped, and what is under way gets a moment.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::HeaderMap;
 use http_body_util::BodyExt as _;
 use pinrail_domain::id::RunId;
 use pinrail_domain::rollout::divergence::{Called, Said};
 use pinrail_domain::rollout::quantity::Usd;
 use pinrail_domain::routes::Target;
-use pinrail_wire::chat::ChatRequest;
 use pinrail_wire::{Gathered, Observed};
-use serde_json::Value;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::chat;
-use crate::failure::Failure;
+use crate::call::{self, Asked};
 use crate::gateway::Shared;
 use crate::limits::Limits;
 use crate::places::{Place, Places};
@@ -44,8 +39,7 @@ pub enum Pairing {
 /// A live call as it came, before any release was applied to it.
 pub struct Original {
     pub target: Target,
-    pub request: Bytes,
-    pub variables: BTreeMap<String, Value>,
+    pub asked: Asked,
     pub headers: HeaderMap,
 }
 
@@ -90,7 +84,7 @@ impl Copies {
 
     /// Queues a copy, or drops it where there is no room. Never waits.
     pub fn offer(&self, original: Original, live: &Arc<Begun>, said: Said) -> Fate {
-        let bytes = original.request.len() + said.text.len();
+        let bytes = original.asked.body.len() + said.text.len();
         let Some(mut place) = self.places.take() else { return Fate::Dropped };
         if !place.hold(bytes) {
             return Fate::Dropped;
@@ -135,7 +129,8 @@ pub fn said(observed: &Observed, text: Gathered, last_byte_us: u64, cost_nano_us
         text: text.text,
         characters: observed.text_chars,
         tool_calls: called.collect(),
-        finish_reason: observed.finish_reason.clone(),
+        // Candidate and live release may speak different dialects.
+        finish_reason: observed.finish().map(str::to_owned),
         refusal: observed.refusal,
         last_byte_us,
         cost_nano_usd,
@@ -179,7 +174,7 @@ async fn stopped_for(stopping: &mut watch::Receiver<bool>, wait: Duration) {
 /// Has the candidate answer.
 async fn answer(shared: &Arc<Shared>, copy: Copy) {
     let Copy { original, live, said, place } = copy;
-    let Original { target, request, variables, headers } = original;
+    let Original { target, asked, headers } = original;
     let begun = match shared.runs.begin_shadow(CopyOf { live: Arc::clone(&live.stamp), target }).await {
         Ok(begun) => begun,
         Err(NoShadow::NotCandidate(_) | NoShadow::NoShare(_) | NoShadow::Spent { .. }) => {
@@ -192,15 +187,14 @@ async fn answer(shared: &Arc<Shared>, copy: Copy) {
     };
     let mut trail = Trail::new(Arc::clone(shared), Arc::new(begun), shared.clock.ticks(), place);
     trail.compare_with(LiveAnswer { of: (live.stamp.run, live.call), said });
-    let ready = match ChatRequest::parse(&request) {
-        Ok(request) => chat::ready(shared, &mut trail, &request, &variables),
-        Err(error) => Err(Failure::bad_request("invalid_request", error.to_string())),
+    let ready = match asked.dialect.parse(&asked.body) {
+        Ok(request) => call::ready(shared, &mut trail, &request, &asked, None),
+        Err(error) => Err(call::unreadable(&error)),
     };
-    drop((request, variables, live));
-    let outcome = match ready {
-        Ok(ready) => chat::ask(shared, &headers, ready, trail).await,
-        Err(failure) => Err((failure, trail)),
-    };
+    drop(live);
+    // A copy says how the candidate's own model answers: nobody else is asked.
+    drop(asked);
+    let outcome = call::ask(shared, &headers, ready, None, trail).await;
     match outcome {
         Ok(response) => {
             // Reading it to its end is what journals it.

@@ -18,6 +18,11 @@ pub const DIAL: HeaderName = HeaderName::from_static("x-pinrail-dial");
 /// Puts the run's headers on an answer.
 pub fn put(headers: &mut HeaderMap, begun: &Begun) {
     headers.insert(RUN, value(&begun.stamp.run));
+    put_release(headers, begun);
+}
+
+/// Puts on an answer which release it was given by, where there is no run.
+pub fn put_release(headers: &mut HeaderMap, begun: &Begun) {
     headers.insert(RELEASE, value(&begun.stamp.release));
     headers.insert(DEPLOYMENT, HeaderValue::from(begun.stamp.deployment.0));
     headers.insert(EPOCH, HeaderValue::from(begun.epoch.0));

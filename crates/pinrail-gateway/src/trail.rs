@@ -16,7 +16,7 @@ use bytes::Bytes;
 use pinrail_domain::agent::Bodies;
 use pinrail_domain::begin::Alternative;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::ProviderName;
+use pinrail_domain::id::{ProviderName, SessionId};
 use pinrail_domain::journal::{Body, Ending, Event, FaultOf, ModelResponse, Outcome, Usage};
 use pinrail_domain::model::{Price, Served, Tokens};
 use pinrail_domain::rollout::divergence::{Said, compare};
@@ -27,6 +27,7 @@ use pinrail_wire::{Gathered, Observed};
 use crate::enforce;
 use crate::failure::Failure;
 use crate::gateway::Shared;
+use crate::identity;
 use crate::places::Place;
 use crate::port::{Begun, Fate};
 use crate::shadow::{LiveAnswer, Original, Pairing, said};
@@ -52,6 +53,10 @@ pub struct Trail {
     ruled: Vec<Event>,
     /// What the answer is to be paired with; none for most calls.
     pairing: Option<Pairing>,
+    /// Who goes on from the answer stays where it was given.
+    follows: bool,
+    /// The session of those who do.
+    followed_by: Option<SessionId>,
     /// None once the events were handed over.
     place: Option<Place>,
 }
@@ -91,8 +96,10 @@ pub struct Ended {
 impl Trail {
     /// Begins the trail of a call that arrived at `arrived`.
     pub fn new(shared: Arc<Shared>, begun: Arc<Begun>, arrived: Ticks, place: Place) -> Trail {
-        let events = Vec::with_capacity(4);
-        let place = Some(place);
+        Trail::with_place(shared, begun, arrived, Some(place))
+    }
+
+    fn with_place(shared: Arc<Shared>, begun: Arc<Begun>, arrived: Ticks, place: Option<Place>) -> Trail {
         Trail {
             shared,
             begun,
@@ -102,11 +109,29 @@ impl Trail {
             attempts: 0,
             elsewhere: None,
             attempt: None,
-            events,
+            events: Vec::with_capacity(4),
             ruled: Vec::new(),
             pairing: None,
+            follows: false,
+            followed_by: None,
             place,
         }
+    }
+
+    /// Begins the trail of a question outside of any run: nothing of it is kept.
+    pub fn unkept(shared: Arc<Shared>, begun: Arc<Begun>) -> Trail {
+        let arrived = shared.clock.ticks();
+        Trail::with_place(shared, begun, arrived, None)
+    }
+
+    /// Asks an endpoint of its own, whose model and part of the catalogue judge what it says.
+    pub fn asks(&mut self, endpoint: Alternative) {
+        self.elsewhere = Some(endpoint);
+    }
+
+    /// Has those who go on from the answer stay where it was given.
+    pub fn be_followed(&mut self) {
+        self.follows = true;
     }
 
     /// Has a candidate answer a copy, should the answer come whole.
@@ -238,6 +263,9 @@ impl Trail {
             && observed.tool_calls.is_empty()
             && !observed.refusal
             && !observed.beyond_text;
+        if self.follows && matches!(ending, Ending::Complete) {
+            self.followed_by = observed.id.as_deref().map(identity::answer_session);
+        }
         let last_byte_us = self.us();
         let comparable = matches!(ending, Ending::Complete) && (200..300).contains(&status);
         let said = (self.pairing.is_some() && comparable).then(|| said(&observed, text, last_byte_us, cost));
@@ -253,6 +281,7 @@ impl Trail {
             refusal: observed.refusal,
             canned: false,
             empty,
+            vectors: None,
             tool_calls: observed.tool_calls.into_iter().map(|call| call.name).collect(),
             usage,
             cost_nano_usd: cost,
@@ -267,6 +296,41 @@ impl Trail {
             self.push(ruled);
         }
         self.pair(said, Usd { nano: cost.unwrap_or_default() });
+        self.finish(ending.outcome(), why)
+    }
+
+    /// Ends with an embedder's answer of so many vectors.
+    pub fn embedded(mut self, ended: Ended, vectors: u32) -> Journaling {
+        let Ended { status, ending, observed, text: _, body, why } = ended;
+        let drift = self.drift(&observed);
+        let usage = observed.usage.map(|usage| Usage {
+            input_tokens: usage.prompt_tokens,
+            output_tokens: 0,
+            cached_input_tokens: 0,
+        });
+        let cost = usage.zip(self.price).map(|(usage, price)| {
+            price.cost(Tokens { input: usage.input_tokens, cached_input: 0, output: 0 }).0
+        });
+        let (provider, snapshot) = self.answered_by();
+        let last_byte_us = self.us();
+        self.push(Event::ModelResponse(Box::new(ModelResponse {
+            call: self.begun.call,
+            status,
+            ending,
+            provider,
+            snapshot,
+            served_model: observed.served_model,
+            vectors: Some(vectors),
+            usage,
+            cost_nano_usd: cost,
+            first_byte_us: self.first_byte_us,
+            last_byte_us,
+            body,
+            ..ModelResponse::default()
+        })));
+        if let Some(drift) = drift {
+            self.push(drift);
+        }
         self.finish(ending.outcome(), why)
     }
 
@@ -390,10 +454,14 @@ impl Trail {
 
     /// Writes the events so far, and then gives the place back.
     fn write(&mut self, place: Option<Place>) -> Journaling {
-        let (runs, run) = (Arc::clone(&self.shared.runs), self.begun.stamp.run);
+        let (runs, stamp) = (Arc::clone(&self.shared.runs), Arc::clone(&self.begun.stamp));
         let events = std::mem::take(&mut self.events);
+        let followed_by = self.followed_by.take();
         let write: Write = Box::pin(async move {
-            runs.record(run, events).await;
+            match followed_by {
+                None => runs.record(stamp.run, events).await,
+                Some(session) => runs.record_followed(&stamp, events, session).await,
+            }
             drop(place);
         });
         Journaling { shared: Arc::clone(&self.shared), write: Some(write) }

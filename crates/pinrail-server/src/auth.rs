@@ -5,13 +5,29 @@
 //! changes what belongs to no tenant, the key isn't limited to tenants (I11).
 
 use http::Uri;
-use http::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 use pinrail_api::problem::{Code, Problem};
 use pinrail_control::Control;
 use pinrail_control::keys::{Caller, Unauthenticated};
 use pinrail_domain::key::{Scope, Tenants};
 
 use crate::routes::Access;
+
+/// Tells who calls a model. Anthropic's clients show their key in a header of its own.
+pub fn model_caller(control: &Control, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Problem> {
+    let shown = match (headers.contains_key(AUTHORIZATION), headers.get(X_API_KEY)) {
+        (false, Some(key)) => Some(key.to_str().map(str::trim).map_err(|_| {
+            let detail = "the x-api-key header must be visible ASCII";
+            Problem::new(Code::Unauthenticated, detail).next_step(HOW_TO_AUTHENTICATE)
+        })?),
+        (_, _) => bearer(headers)?,
+    };
+    let caller = control.authenticate(shown).map_err(unauthenticated)?;
+    if !control.is_keyed() {
+        refuse_other_pages(headers, uri)?;
+    }
+    Ok(caller)
+}
 
 /// Tells who calls.
 pub fn caller(control: &Control, headers: &HeaderMap, uri: &Uri) -> Result<Caller, Problem> {
@@ -71,6 +87,8 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 fn unauthenticated(error: Unauthenticated) -> Problem {
     Problem::new(Code::Unauthenticated, error.to_string()).next_step(HOW_TO_AUTHENTICATE)
 }
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 const HOW_TO_AUTHENTICATE: &str =
     "set PINRAIL_KEY, or send `Authorization: Bearer <key>`; an admin makes keys with `pinrail key create`";

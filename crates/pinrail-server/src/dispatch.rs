@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use pinrail_api::problem::Problem;
 use pinrail_domain::key::Scope;
 use pinrail_gateway::Gateway;
-use pinrail_wire::chat::error_body;
+use pinrail_wire::Dialect;
+use pinrail_wire::dialect::Told;
 use tower::ServiceExt as _;
 
 use crate::auth;
@@ -43,7 +44,7 @@ impl Dispatch {
             return response.map(|body| Body::api(body, flight));
         }
         let (headers, uri) = (request.headers(), request.uri());
-        let caller = auth::caller(&self.state.control, headers, uri)
+        let caller = auth::model_caller(&self.state.control, headers, uri)
             .and_then(|caller| auth::require(&caller, &[Scope::Run]).map(|()| caller));
         match caller {
             Ok(caller) => {
@@ -51,20 +52,27 @@ impl Dispatch {
                 response.map(|body| Body::gateway(body, flight))
             }
             Err(problem) => {
+                let dialect = pinrail_gateway::dialect(uri.path(), headers);
                 unread::discard(request.into_body()).await;
-                refuse(&problem, flight)
+                refuse(&problem, dialect, flight)
             }
         }
     }
 }
 
 /// A refusal in the form that model clients read.
-fn refuse(problem: &Problem, flight: Flight) -> Response<Body> {
+fn refuse(problem: &Problem, dialect: Dialect, flight: Flight) -> Response<Body> {
     let message = match &problem.next_step {
         Some(next_step) => format!("{}; {next_step}", problem.detail),
         None => problem.detail.clone(),
     };
-    let body = error_body(&message, "invalid_request_error", Some(problem.code.as_str()), None);
+    let body = dialect.error_body(&Told {
+        status: problem.status,
+        message: &message,
+        kind: "invalid_request_error",
+        code: Some(problem.code.as_str()),
+        param: None,
+    });
     let mut response = Response::new(Body::api(axum::body::Body::from(body), flight));
     *response.status_mut() = StatusCode::from_u16(problem.status).expect("a code's status is an HTTP status");
     let headers = response.headers_mut();

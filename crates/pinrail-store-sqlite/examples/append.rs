@@ -135,7 +135,7 @@ fn count(write: &Write) -> u64 {
 /// A note on one of `runs` open runs.
 fn note(n: u64, runs: u64) -> Write {
     let events = vec![(Timestamp(n), sample::note("step"))];
-    Write::Append(Append { run: sample::run(n % runs), expected: None, events, answer: None })
+    Write::Append(Append { run: sample::run(n % runs), expected: None, events, answer: None, follows: None })
 }
 
 fn gateway(n: u64) -> Write {

@@ -49,6 +49,8 @@ pub struct Append {
     pub expected: Option<EventSeq>,
     /// At least one.
     pub events: Vec<(Timestamp, Event)>,
+    /// Binds a further session to the run's deployment, whatever it was bound to: who goes on from what the run answered.
+    pub follows: Option<SessionId>,
     pub answer: Option<Answer>,
 }
 

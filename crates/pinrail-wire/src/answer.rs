@@ -116,6 +116,20 @@ impl Gathered {
 }
 
 impl Observed {
+    /// The finish reason in chat completions' words, whatever dialect it came in; others as they came.
+    #[must_use]
+    pub fn finish(&self) -> Option<&str> {
+        let reason = self.finish_reason.as_deref()?;
+        Some(match reason {
+            "completed" if self.tool_calls.is_empty() => "stop",
+            "completed" | "tool_use" | "function_call" => "tool_calls",
+            "end_turn" | "stop_sequence" => "stop",
+            "max_tokens" | "max_output_tokens" | "model_context_window_exceeded" => "length",
+            "refusal" => "content_filter",
+            other => other,
+        })
+    }
+
     /// Adds to the call at `at`: id and name count the first time they say something, arguments are appended. `bytes` is
     /// what ids, names and arguments of this answer take so far.
     pub(crate) fn grow_call(&mut self, at: usize, bytes: &mut usize, id: &str, name: &str, arguments: &str) {

@@ -19,6 +19,7 @@ mod losses;
 mod media;
 mod openai;
 mod out;
+mod params;
 mod release;
 mod thinking;
 mod to_chat;
@@ -31,6 +32,7 @@ use crate::dialect::Dialect;
 
 pub use answers::{About, GATHERED_BYTES_MAX, StreamConverter, StreamError, Unconvertible, answer, error};
 pub use losses::{FEATURES, Feature, Field, Lossy, MALFORMED, Refused, UnknownFeature};
+pub use params::params;
 pub use release::{ForeignTool, tools};
 pub use to_messages::{TOKENS_MAX, TOKENS_MAX_THINKING};
 

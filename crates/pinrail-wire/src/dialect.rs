@@ -264,6 +264,17 @@ impl<'a> Request<'a> {
         self.param("tools")
     }
 
+    /// Names a field of the client that can't stand beside what the release sets; the request is then to be refused.
+    #[must_use]
+    pub fn conflicts(&self, edit: &Edit<'_>) -> Option<&'static str> {
+        match self {
+            Request::Responses(request) => request.conflicts(edit),
+            // It lets the provider answer with another model than the pinned one.
+            Request::Messages(request) => request.param("fallbacks").map(|_| "fallbacks"),
+            Request::Chat(_) => None,
+        }
+    }
+
     /// Writes the request as `edit` wants it.
     #[must_use]
     pub fn rewrite(&self, edit: &Edit<'_>) -> Vec<u8> {

@@ -13,6 +13,7 @@ pub mod chat;
 pub mod convert;
 pub mod dialect;
 mod edit;
+pub mod embeddings;
 mod error;
 mod guard;
 pub mod json;

@@ -76,6 +76,12 @@ pub fn models_list(models: &[(&str, u64, &str)]) -> Vec<u8> {
     json::to_vec(&List { object: "list", data: models.iter().map(entry).collect() })
 }
 
+/// Writes the answer to `GET /v1/models/ID`.
+#[must_use]
+pub fn one_model(id: &str, created: u64, owned_by: &str) -> Vec<u8> {
+    json::to_vec(&Entry { id, object: "model", created, owned_by })
+}
+
 /// Reads a provider's list of models; entries without an id are passed over.
 ///
 /// # Errors

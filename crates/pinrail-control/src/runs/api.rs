@@ -178,7 +178,8 @@ impl Runs {
             None => None,
         };
         let parent = parent.as_deref();
-        let wish = Wish { agent: agent.as_str(), tenant, session, attributes, parent, single: false };
+        let wish =
+            Wish { agent: agent.as_str(), tenant, session, attributes, parent, single: false, peek: false };
         let planned = self.plan(&wish).await?;
         if let Some(why) = self.pin_gone(&planned.stamp) {
             return Err(BeginError::PinGone { run: planned.stamp.run, why }.into());
@@ -281,7 +282,7 @@ impl Runs {
     /// Journals what was decided about a tool call: on disk on return where the agent's tier wants stamps so.
     pub(crate) async fn ruled(&self, stamp: &Stamp, event: Event) -> Result<(), WriteError> {
         let events = vec![(self.parts.clock.now(), event)];
-        let append = Append { run: stamp.run, expected: None, events, answer: None };
+        let append = Append { run: stamp.run, expected: None, events, answer: None, follows: None };
         let snapshot = self.parts.snapshot.load_full();
         let tier = snapshot.world.agents.get(&stamp.agent).map(|spec| spec.tier).unwrap_or_default();
         match tier.demands().stamp {
@@ -340,7 +341,7 @@ impl Runs {
     /// Journals that a call's compensation was delivered. Durable on return.
     pub(crate) async fn compensated(&self, run: RunId, event: Event) -> Result<(), WriteError> {
         let events = vec![(self.parts.clock.now(), event)];
-        let append = Append { run, expected: None, events, answer: None };
+        let append = Append { run, expected: None, events, answer: None, follows: None };
         self.recorder.durably(Write::Append(append)).await.map(drop)
     }
 
@@ -349,7 +350,7 @@ impl Runs {
             return Ok(());
         }
         let events = vec![(self.parts.clock.now(), Event::Parked { why: why.to_owned() })];
-        let append = Append { run: live.stamp.run, expected: None, events, answer: None };
+        let append = Append { run: live.stamp.run, expected: None, events, answer: None, follows: None };
         self.recorder.durably(Write::Append(append)).await.map(drop)
     }
 
@@ -396,7 +397,7 @@ impl Runs {
                 Some(idempotency) => self.predict(run, expected, &events, idempotency).await?,
                 None => (expected, None),
             };
-            let append = Append { run, expected: at, events: events.clone(), answer };
+            let append = Append { run, expected: at, events: events.clone(), answer, follows: None };
             match self.recorder.durably(Write::Append(append)).await {
                 Ok(Written { summary }) => return Ok(RunChange { run, summary, replayed: false }),
                 Err(WriteError::Answered(answer)) => return RunChange::again(&answer, idempotency),

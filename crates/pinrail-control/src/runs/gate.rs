@@ -68,7 +68,7 @@ impl Runs {
     /// Ends a gate's run; one that has ended already stays as it is.
     pub async fn end_gate(&self, run: RunId, outcome: Outcome) -> Result<(), WriteError> {
         let events = vec![(self.parts.clock.now(), Event::Finished { outcome, why: None })];
-        let append = Append { run, expected: None, events, answer: None };
+        let append = Append { run, expected: None, events, answer: None, follows: None };
         match self.recorder.durably(Write::Append(append)).await {
             Ok(_) | Err(WriteError::Illegal(_)) => Ok(()),
             Err(error) => Err(error),

@@ -221,7 +221,8 @@ impl Drop for Unclaimed<'_> {
         let why = Some("the call did not begin".to_owned());
         let events = vec![(at, Event::Finished { outcome: Outcome::Cancelled, why })];
         // Right after the plan or not at all: there may be no such run.
-        let write = Write::Append(Append { run, expected: Some(EventSeq(1)), events, answer: None });
+        let write =
+            Write::Append(Append { run, expected: Some(EventSeq(1)), events, answer: None, follows: None });
         // Goes in even where the queue is full: each of these takes the place of a call that was refused.
         let _ended = self.recorder.shared.push(&mut Some(Job { write, waiter: None }), usize::MAX);
     }

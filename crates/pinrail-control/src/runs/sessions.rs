@@ -11,7 +11,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pinrail_domain::id::DeploymentId;
+use pinrail_domain::id::{DeploymentId, SessionId};
 use pinrail_domain::journal::Stamp;
 use pinrail_store::journal::{Bind, SessionKey, Write};
 use pinrail_store::{Store, StoreError};
@@ -97,6 +97,17 @@ impl Sessions {
             }
         })?;
         Ok((!bind.stored).then_some(Bind { replaces: bind.replaces }))
+    }
+
+    /// Binds a further session to a run's deployment, whatever it was bound to. The write that carries it is on its way.
+    pub(super) fn follow(&self, stamp: &Stamp, session: &SessionId) {
+        let key =
+            SessionKey { agent: stamp.agent.clone(), tenant: stamp.tenant.clone(), session: session.clone() };
+        self.with_shard(&key, |shard| {
+            self.make_room(shard, &key);
+            // Whoever goes on before the write is done binds it once more: that is harmless.
+            shard.insert(key.clone(), Bound { deployment: stamp.deployment, replaces: None, stored: false });
+        });
     }
 
     /// Takes over a binding that the store has.

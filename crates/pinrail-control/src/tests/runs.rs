@@ -244,7 +244,7 @@ async fn a_request_that_its_own_repetition_overtakes_gets_the_same_answer() {
             at: bench.clock.now(),
         };
         let events = vec![(bench.clock.now(), event)];
-        let append = Append { run, expected: None, events, answer: Some(answer) };
+        let append = Append { run, expected: None, events, answer: Some(answer), follows: None };
         let written = bench.store.memory.journal_write(Arc::new(vec![Write::Append(append)])).await;
         assert!(written[0].is_ok());
         bench.store.answers.unlock();

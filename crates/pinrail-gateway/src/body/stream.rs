@@ -1,12 +1,13 @@
 //! Passes a provider's stream on, observes it on the way, and journals how it ended.
 //!
 //! Everything happens when the client's connection asks for more: a slow client slows the provider down, and a
-//! client that leaves drops this, which closes the connection to the provider. Chunks are passed on as they came.
+//! client that leaves drops this, which closes the connection to the provider. Chunks are passed on as they came, or, where
+//! client and provider speak different dialects, event by event as they are converted.
 //!
 //! How it ends:
 //! - the answer was complete: end, however the provider then behaved;
 //! - the provider sent an error event: end, the event was passed on;
-//! - it stopped, stood still or sent an endless event before that: an error event in the provider's form, end;
+//! - it stopped, stood still or sent an endless event before that: an error event in the client's form, end;
 //! - the client left: the journal says `cancelled`.
 
 use std::future::Future;
@@ -20,9 +21,10 @@ use http_body::Body as _;
 use pinrail_domain::agent::Bodies;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::journal::{Body, Ending};
-use pinrail_wire::chat::{StreamObserver, stream_error_event};
+use pinrail_wire::convert::StreamConverter;
+use pinrail_wire::dialect::{StreamObserver, Told};
 use pinrail_wire::sse::EventTooLong;
-use pinrail_wire::{self, Finished, Limits};
+use pinrail_wire::{Dialect, Finished, Limits};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -40,6 +42,9 @@ pub struct Stream {
 
 /// How a stream is passed on.
 pub struct Passage {
+    /// The dialects of client and provider.
+    pub client: Dialect,
+    pub provider: Dialect,
     /// The usage was asked for by us and is not for the client.
     pub strip_usage: bool,
     pub event_bytes_max: usize,
@@ -50,6 +55,8 @@ pub struct Passage {
     pub credential: Arc<Credential>,
     /// What the dial holds the answer to; none for most calls.
     pub rules: Option<Rules>,
+    /// Says the stream in the client's dialect; none where it is the provider's.
+    pub converter: Option<Box<StreamConverter>>,
 }
 
 enum Phase {
@@ -80,6 +87,8 @@ struct Open {
     credential: Arc<Credential>,
     /// Holds tool calls back where the dial wants that; none for most calls.
     guarded: Option<Box<Guarded>>,
+    client: Dialect,
+    converter: Option<Box<StreamConverter>>,
 }
 
 /// The digest of what was passed on.
@@ -95,6 +104,8 @@ enum Stop {
     Idle,
     Transport(String),
     EventTooLong(EventTooLong),
+    /// The client's dialect has no words for what came.
+    Unconvertible(String),
     ClientLeft,
 }
 
@@ -104,8 +115,18 @@ const WHY_BYTES_MAX: usize = 500;
 impl Stream {
     /// Begins with the first chunk, which has come already.
     pub fn new(first: Bytes, rest: Rest, passage: Passage, trail: Trail) -> Stream {
-        let Passage { strip_usage, event_bytes_max, idle, status, credential, rules } = passage;
-        let guarded = rules.map(|rules| Box::new(Guarded::new(rules, event_bytes_max)));
+        let Passage {
+            client,
+            provider,
+            strip_usage,
+            event_bytes_max,
+            idle,
+            status,
+            credential,
+            rules,
+            converter,
+        } = passage;
+        let guarded = rules.map(|rules| Box::new(Guarded::new(rules, provider, event_bytes_max)));
         let limits = Limits { event_bytes_max, text_bytes_max: trail.text_bytes_max() };
         let sum = match trail.begun.bodies {
             Bodies::Digest => Some(Sum::default()),
@@ -113,7 +134,7 @@ impl Stream {
         };
         let open = Open {
             rest,
-            observer: StreamObserver::new(strip_usage, limits),
+            observer: provider.observer(strip_usage, limits),
             sum,
             idle: Idle::new(idle),
             idle_longest: idle,
@@ -121,6 +142,8 @@ impl Stream {
             trail,
             credential,
             guarded,
+            client,
+            converter,
         };
         Stream { phase: Phase::Flowing(Box::new(Flow { first, open: Some(open) })) }
     }
@@ -162,10 +185,10 @@ impl Flow {
                 let ruled = ready!(asking.as_mut().poll(cx));
                 let guarded = open.guarded.as_mut().expect("it asked just now");
                 let pass = guarded.answer(&ruled);
-                if !pass.is_empty() {
-                    return Poll::Ready(Ok(open.passed(pass)));
+                match open.pass(pass) {
+                    Ok(pass) if pass.is_empty() => continue,
+                    done => return Poll::Ready(done),
                 }
-                continue;
             }
             let chunk = if self.first.is_empty() {
                 match open.poll_chunk(cx) {
@@ -176,33 +199,46 @@ impl Flow {
             } else {
                 std::mem::take(&mut self.first)
             };
-            match open.observer.feed(chunk) {
+            match open.take(chunk) {
                 Ok(pass) if pass.is_empty() => {}
-                Ok(pass) => match open.guard(pass) {
-                    Ok(pass) if pass.is_empty() => {}
-                    Ok(pass) => return Poll::Ready(Ok(open.passed(pass))),
-                    Err(too_long) => return Poll::Ready(Err(Stop::EventTooLong(too_long))),
-                },
-                Err(too_long) => return Poll::Ready(Err(Stop::EventTooLong(too_long))),
+                done => return Poll::Ready(done),
             }
         }
     }
 
     /// Ends the flow, once: the connection to the provider goes, what is known is journaled.
     fn end(&mut self, stop: Stop) -> Option<(Bytes, Journaling)> {
-        let Open { rest, observer, sum, idle_longest, status, mut trail, credential, guarded, .. } =
-            self.open.take()?;
+        let Open {
+            rest,
+            observer,
+            sum,
+            idle_longest,
+            status,
+            mut trail,
+            credential,
+            guarded,
+            client,
+            converter,
+            idle: _,
+        } = self.open.take()?;
         drop(rest);
         let mut finished = observer.finish();
         if let Some(mut guarded) = guarded {
             guarded.end(&mut finished);
             trail.ruled(guarded.decided());
         }
+        let stop = match converter {
+            Some(converter) => convert_rest(*converter, &mut finished, stop),
+            None => stop,
+        };
         let (ending, error) = judge(&finished, &stop, idle_longest);
         let mut tail = finished.forward.clone();
         let mut why = error.as_ref().map(|(_, message)| message.clone());
         if let Some((code, message)) = error {
-            let event = stream_error_event(&message, "provider_error", Some(code), finished.mid_event);
+            let kind =
+                if matches!(stop, Stop::Unconvertible(_)) { "pinrail_error" } else { "provider_error" };
+            let told = Told { status: 502, message: &message, kind, code: Some(code), param: None };
+            let event = client.stream_error_event(&told, finished.mid_event);
             let forward = if tail.is_empty() { Vec::new() } else { tail.to_vec() };
             tail = Bytes::from([forward, event].concat());
         }
@@ -225,20 +261,27 @@ impl Drop for Flow {
 }
 
 impl Open {
-    /// Holds back what may not reach the client yet.
-    fn guard(&mut self, pass: Bytes) -> Result<Bytes, EventTooLong> {
-        let Some(guarded) = &mut self.guarded else { return Ok(pass) };
-        let pass = guarded.guard.feed(&pass)?;
-        guarded.ask();
-        Ok(pass)
+    /// Takes a chunk of the provider's and gives what of it the client gets now, perhaps nothing.
+    fn take(&mut self, chunk: Bytes) -> Result<Bytes, Stop> {
+        let mut pass = self.observer.feed(chunk).map_err(Stop::EventTooLong)?;
+        if let Some(guarded) = &mut self.guarded {
+            pass = guarded.guard.feed(&pass).map_err(Stop::EventTooLong)?;
+            guarded.ask();
+        }
+        self.pass(pass)
     }
 
-    /// Notes what goes to the client.
-    fn passed(&mut self, pass: Bytes) -> Bytes {
+    /// Says it in the client's dialect, and notes what goes to the client.
+    fn pass(&mut self, mut pass: Bytes) -> Result<Bytes, Stop> {
+        if let Some(converter) = &mut self.converter
+            && !pass.is_empty()
+        {
+            pass = converter.feed(&pass).map_err(|why| Stop::Unconvertible(why.to_string()))?;
+        }
         if let Some(sum) = &mut self.sum {
             sum.add(&pass);
         }
-        pass
+        Ok(pass)
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, Stop>> {
@@ -274,6 +317,23 @@ impl Sum {
     }
 }
 
+/// Says the rest of a stream in the client's dialect; gives why it ends.
+fn convert_rest(mut converter: StreamConverter, finished: &mut Finished, stop: Stop) -> Stop {
+    // A converter passes whole events on.
+    finished.mid_event = false;
+    let rest = std::mem::take(&mut finished.forward);
+    if matches!(stop, Stop::Unconvertible(_)) {
+        return stop;
+    }
+    match converter.feed(&rest) {
+        Ok(said) => {
+            finished.forward = Bytes::from([&said[..], &converter.finish()].concat());
+            stop
+        }
+        Err(why) => Stop::Unconvertible(why.to_string()),
+    }
+}
+
 /// How the answer ended, and the error that the client is to be told.
 fn judge(finished: &Finished, stop: &Stop, idle: Duration) -> (Ending, Option<(&'static str, String)>) {
     let cut = |code, what: String| {
@@ -282,6 +342,13 @@ fn judge(finished: &Finished, stop: &Stop, idle: Duration) -> (Ending, Option<(&
     match (&finished.ending, stop) {
         (pinrail_wire::Ending::ErrorEvent(_), _) => (Ending::Error, None),
         (_, Stop::EventTooLong(error)) => cut("provider_event_too_long", error.to_string()),
+        (_, Stop::Unconvertible(why)) => {
+            let message = format!(
+                "the answer can't be given in the client's dialect: {why}; call with the provider's own, or list the \
+                 feature in the release's `model.lossy`"
+            );
+            (Ending::Error, Some(("unconvertible_answer", message)))
+        }
         (pinrail_wire::Ending::Done, _) => (Ending::Complete, None),
         (pinrail_wire::Ending::Cut, Stop::ClientLeft) => (Ending::Cancelled, None),
         (pinrail_wire::Ending::Cut, Stop::Eof) => {

@@ -3,12 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use pinrail_wire::chat::ChatRequest;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Named;
+use super::{Named, Says};
 use crate::failure::Failure;
 use crate::limits::Limits;
 
@@ -40,12 +39,12 @@ const METADATA_KEYS: &str =
     "pinrail_run, pinrail_session, pinrail_tenant, pinrail_attr_<name>, pinrail_var_<name>";
 
 impl<'a> Said<'a> {
-    pub fn read(request: &ChatRequest<'a>, limits: &Limits) -> Result<Said<'a>, Failure> {
+    pub fn read(request: &impl Says<'a>, limits: &Limits) -> Result<Said<'a>, Failure> {
         let mut said = Said::default();
-        if let Some(own) = request.param("pinrail") {
+        if let Some(own) = request.field("pinrail") {
             said.read_own(own, limits)?;
         }
-        if let Some(metadata) = request.param("metadata") {
+        if let Some(metadata) = request.field("metadata") {
             said.read_metadata(metadata)?;
         }
         let (count, bytes) = (said.variables.len(), said.variables_bytes);

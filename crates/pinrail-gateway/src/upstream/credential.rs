@@ -1,5 +1,6 @@
 //! What proves to a provider who asks: read from the environment by name, prepared once, never shown (I15).
 
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 use pinrail_domain::provider::{Aws, Format, ProviderSpec, Vertex};
@@ -115,6 +116,14 @@ impl Credential {
     pub fn of<const N: usize>(secrets: [&str; N]) -> Credential {
         let redactor = Redactor::new(secrets);
         Credential { secrets: secrets.map(str::to_owned).into(), redactor, ..Credential::default() }
+    }
+
+    /// The body without the secrets that a provider repeats in it (I15).
+    pub fn clean(&self, body: Bytes) -> Bytes {
+        match self.is_in(&body) {
+            true => Bytes::from(self.redactor.redact(&String::from_utf8_lossy(&body)).into_owned()),
+            false => body,
+        }
     }
 
     /// Whether `text` holds a secret itself.

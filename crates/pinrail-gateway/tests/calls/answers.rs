@@ -194,7 +194,7 @@ async fn nonsense_with_status_200_is_an_error_that_says_so() {
         assert_eq!(world.kinds().await, ["model_request", "model_failed", "finished"]);
     }
     check("200 OK", &[], "<html>hello</html>", "begins `<html>").await;
-    check("200 OK", &[], "{\"id\": \"x\", ", "no chat completion").await;
+    check("200 OK", &[], "{\"id\": \"x\", ", "none in the dialect `chat`").await;
     check("200 OK", &[], "{}", "no choices").await;
     check("200 OK", &["x: 1"], &format!("not json {KEY}"), "[redacted]").await; // I15
 }

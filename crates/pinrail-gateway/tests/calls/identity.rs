@@ -256,7 +256,10 @@ async fn other_paths_and_methods() {
         ("HEAD", "/v1/chat/completions", 405, Some("POST")),
         ("POST", "/v1/models", 405, Some("GET")),
         ("DELETE", "/v1/models/support", 405, Some("GET")),
-        ("POST", "/v1/embeddings", 404, None),
+        ("GET", "/v1/embeddings", 405, Some("POST")),
+        ("PUT", "/v1/messages/count_tokens", 405, Some("POST")),
+        ("GET", "/v1/responses/resp_1", 404, None),
+        ("POST", "/v1/audio/speech", 404, None),
     ] {
         let (got, allowed, body) = ask(method, path).await;
         assert_eq!((got, allowed.as_deref()), (status, allow), "{method} {path}");

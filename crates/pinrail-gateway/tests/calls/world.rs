@@ -9,11 +9,14 @@ use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
-use pinrail_domain::agent::Bodies;
+use pinrail_domain::agent::{AgentSpec, Bodies};
 use pinrail_domain::begin::{Alternatives, BeginError, Begun, Call, CopyOf, Fate, NoShadow, Ruled, Wanted};
 use pinrail_domain::dial::{Ruling, Standing};
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{AgentName, DeploymentId, Epoch, ProviderName, ReleaseId, RunId, SegmentName};
+use pinrail_domain::id::{
+    AgentName, DeploymentId, Epoch, ProviderName, ReleaseId, RunId, SegmentName, SessionId,
+};
+use pinrail_domain::identity::IdentitySpec;
 use pinrail_domain::journal::{Event, Stamp};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::model::Catalogue;
@@ -56,6 +59,8 @@ pub struct Setup {
     pub shadow: bool,
     /// What the dial leaves of every call.
     pub dial: Option<Standing>,
+    /// Where sessions and tenants are read from.
+    pub identity: Option<IdentitySpec>,
 }
 
 /// A gateway under test and all that it touches.
@@ -92,6 +97,9 @@ pub struct FakeRuns {
     /// What is said of calls that need approval, and which they were.
     pub ruled: Mutex<Ruled>,
     pub wanted: Mutex<Vec<Wanted>>,
+    spec: Arc<AgentSpec>,
+    /// The sessions that were bound to answers.
+    pub followed: Mutex<Vec<SessionId>>,
 }
 
 /// One connection, seen from the provider.
@@ -130,6 +138,7 @@ impl Default for Setup {
             sim_base: None,
             shadow: false,
             dial: None,
+            identity: None,
         }
     }
 }
@@ -174,6 +183,8 @@ impl Setup {
                 why: None,
             }),
             wanted: Mutex::default(),
+            spec: Arc::new(AgentSpec { identity: self.identity.clone(), ..AgentSpec::default() }),
+            followed: Mutex::default(),
         });
         let (live, connections) = mpsc::unbounded_channel();
         let (candidate, candidates) = mpsc::unbounded_channel();
@@ -409,7 +420,7 @@ impl Runs for FakeRuns {
             epoch: Epoch(8),
             via: Via::Active,
             provider: ProviderName::new("openai").unwrap(),
-            snapshot: SNAPSHOT.into(),
+            snapshot: self.contract.manifest.model.snapshot.clone(),
         };
         Ok(Begun {
             stamp: Arc::new(stamp),
@@ -428,6 +439,23 @@ impl Runs for FakeRuns {
         let ruled = self.ruled.lock().unwrap().clone();
         self.wanted.lock().unwrap().push(wanted);
         ruled
+    }
+
+    async fn peek(&self, call: Call) -> Result<Begun, BeginError> {
+        self.begin(call).await
+    }
+
+    fn agent(&self, name: &str) -> Option<Arc<AgentSpec>> {
+        (name == "support").then(|| Arc::clone(&self.spec))
+    }
+
+    async fn record_followed(&self, stamp: &Stamp, events: Vec<(Timestamp, Event)>, session: SessionId) {
+        self.followed.lock().unwrap().push(session);
+        self.record(stamp.run, events).await;
+    }
+
+    fn provider(&self, name: &ProviderName) -> Option<Arc<ProviderSpec>> {
+        (name.as_str() == "openai").then(|| self.provider.lock().unwrap().clone())
     }
 
     async fn begin_shadow(&self, copy: CopyOf) -> Result<Begun, NoShadow> {

@@ -207,7 +207,7 @@ impl Draw {
         let expected = self.one_in(2).then(|| EventSeq(self.below(6)));
         let count = 1 + self.index(3);
         let events = self.events(count);
-        Write::Append(Append { run: run(id), expected, events, answer: self.answer() })
+        Write::Append(Append { run: run(id), expected, events, answer: self.answer(), follows: None })
     }
 
     fn start(&mut self, id: u64) -> Start {

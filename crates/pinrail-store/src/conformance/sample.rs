@@ -85,14 +85,20 @@ pub fn starting(n: u64) -> Write {
 #[must_use]
 pub fn appending(n: u64, events: Vec<Event>) -> Write {
     let events = events.into_iter().map(|event| (Timestamp(2_000), event)).collect();
-    Write::Append(Append { run: run(n), expected: None, events, answer: None })
+    Write::Append(Append { run: run(n), expected: None, events, answer: None, follows: None })
 }
 
 /// As [`appending`], at an expected place.
 #[must_use]
 pub fn appending_at(n: u64, expected: u64, events: Vec<Event>) -> Write {
     let events = events.into_iter().map(|event| (Timestamp(2_000), event)).collect();
-    Write::Append(Append { run: run(n), expected: Some(EventSeq(expected)), events, answer: None })
+    Write::Append(Append {
+        run: run(n),
+        expected: Some(EventSeq(expected)),
+        events,
+        answer: None,
+        follows: None,
+    })
 }
 
 #[must_use]

@@ -61,6 +61,13 @@ impl Kept {
         let (_, summary) = append.follow(&run.summary)?;
         run.summary = summary.clone();
         record(&mut run.events, append.events);
+        if let Some(session) = append.follows {
+            let Stamp { agent, tenant, deployment, .. } = &run.stamp;
+            let key = SessionKey { agent: agent.clone(), tenant: tenant.clone(), session };
+            self.bindings_written += 1;
+            let binding = Binding { deployment: *deployment, written: self.bindings_written };
+            self.bindings.insert(key, binding);
+        }
         self.keep(append.answer);
         Ok(Written { summary })
     }

@@ -27,6 +27,7 @@ pub fn read(file: &Section<'_>, suites: &Suites) -> Option<(AgentSpec, Vec<dial:
         dial: dial::read(file, &mut fallbacks).map(Box::new),
         drift: file.get("drift"),
         warm: file.get("warm"),
+        identity: file.get("identity"),
     };
     if let Err(bad) = spec.check() {
         let key = match &bad {
@@ -34,6 +35,7 @@ pub fn read(file: &Section<'_>, suites: &Suites) -> Option<(AgentSpec, Vec<dial:
             BadAgent::Rollout(_) => "rollout",
             BadAgent::Gate(_) => "gate",
             BadAgent::DialSegment(_) => "dial",
+            BadAgent::Identity(_) => "identity",
             BadAgent::DefaultListed
             | BadAgent::Duplicate(_)
             | BadAgent::NoCondition(_)

@@ -49,7 +49,7 @@ impl Batch {
     /// Puts the events into their run's start, if it is here and takes them; one that is refused must not take
     /// the start with it (I3).
     fn fold(&mut self, append: &mut Append) -> bool {
-        if append.expected.is_some() || append.answer.is_some() {
+        if append.expected.is_some() || append.answer.is_some() || append.follows.is_some() {
             return false;
         }
         let Some((index, summary)) = self.starts.get_mut(&append.run) else { return false };

@@ -104,7 +104,13 @@ fn event(n: u64) -> Event {
 }
 
 fn append(run: RunId, n: u64) -> Write {
-    Write::Append(Append { run, expected: None, events: vec![(Timestamp(n), event(n))], answer: None })
+    Write::Append(Append {
+        run,
+        expected: None,
+        events: vec![(Timestamp(n), event(n))],
+        answer: None,
+        follows: None,
+    })
 }
 
 fn start(run: RunId) -> anyhow::Result<Start> {
