@@ -322,16 +322,14 @@ fn convert_rest(mut converter: StreamConverter, finished: &mut Finished, stop: S
     // A converter passes whole events on.
     finished.mid_event = false;
     let rest = std::mem::take(&mut finished.forward);
-    if matches!(stop, Stop::Unconvertible(_)) {
-        return stop;
-    }
-    match converter.feed(&rest) {
-        Ok(said) => {
-            finished.forward = Bytes::from([&said[..], &converter.finish()].concat());
-            stop
-        }
-        Err(why) => Stop::Unconvertible(why.to_string()),
-    }
+    let (said, stop) = match (converter.feed(&rest), stop) {
+        // What came before the event at fault is the client's all the same.
+        (Err(_), stop @ Stop::Unconvertible(_)) => (Bytes::new(), stop),
+        (Err(why), _) => (Bytes::new(), Stop::Unconvertible(why.to_string())),
+        (Ok(said), stop) => (said, stop),
+    };
+    finished.forward = Bytes::from([&said[..], &converter.finish()].concat());
+    stop
 }
 
 /// How the answer ended, and the error that the client is to be told.
