@@ -77,6 +77,9 @@ pub enum Event {
     ModelRequest {
         call: u32,
         stream: bool,
+        /// What was left out on the way to another dialect, by the release's leave.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        dropped: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<Body>,
     },
@@ -355,8 +358,8 @@ impl Event {
     #[must_use]
     pub fn without_content(self) -> Event {
         match self {
-            Event::ModelRequest { call, stream, body } => {
-                Event::ModelRequest { call, stream, body: body.map(Body::without_text) }
+            Event::ModelRequest { call, stream, dropped, body } => {
+                Event::ModelRequest { call, stream, dropped, body: body.map(Body::without_text) }
             }
             Event::ModelResponse(mut response) => {
                 response.body = response.body.map(Body::without_text);
@@ -454,7 +457,7 @@ mod tests {
         let same = |event: Event| check(event.clone(), event);
         let text = || Body::Text { text: "my name is Ada".into(), truncated: true };
         let digest = || Body::Digest { digest: Digest::of(b"my name is Ada"), bytes: 14 };
-        let request = |body| Event::ModelRequest { call: 1, stream: true, body };
+        let request = |body| Event::ModelRequest { call: 1, stream: true, dropped: Vec::new(), body };
         check(request(Some(text())), request(Some(digest())));
         same(request(None));
         let response =

@@ -70,6 +70,8 @@ pub struct Ready {
     strip_usage: bool,
     /// What the dial holds the answer to; none for most calls.
     rules: Option<Rules>,
+    /// The release sets what Anthropic's newer API refuses.
+    older_api: bool,
     /// What turns the provider's answer into the client's dialect; none where they are the same.
     conversion: Option<Box<Conversion>>,
 }
@@ -84,6 +86,8 @@ pub struct Conversion {
     include_usage: bool,
     /// As the client sent it; some dialects' answers repeat parts of it.
     request: Bytes,
+    /// What the request lost, by the release's leave.
+    dropped: Vec<&'static str>,
 }
 
 /// Answers the call.
@@ -182,6 +186,7 @@ pub fn ready(
             created: shared.clock.now().0 / 1_000,
             include_usage: request.include_usage(),
             request: asked.body.clone(),
+            dropped: converted.dropped,
         };
         (prepared.apply(&said, model, &asked.variables, withheld), Some(Box::new(conversion)))
     };
@@ -204,6 +209,7 @@ pub fn ready(
         // A converter needs the usage, and writes it where the client asked for it.
         strip_usage: stream && conversion.is_none() && !request.include_usage(),
         rules,
+        older_api: prepared.older_api,
         conversion,
     })
 }
@@ -223,7 +229,7 @@ pub async fn ask(
         Ok(ready) => ready,
         Err(failure) => return Err((failure, trail)),
     };
-    trail.sending(ready.stream, &ready.body, &ready.credential).await;
+    trail.sending(ready.stream, ready.dropped(), &ready.body, &ready.credential).await;
     loop {
         let Outcome { outcome, mut elsewhere } =
             ready.ask(shared, from, asked.is_some() && !others.as_slice().is_empty(), &mut trail).await;
@@ -252,13 +258,18 @@ pub async fn ask(
 }
 
 impl Ready {
+    /// What the request lost on the way to the provider's dialect.
+    fn dropped(&self) -> &[&'static str] {
+        self.conversion.as_ref().map_or(&[], |conversion| &conversion.dropped)
+    }
+
     async fn ask(&self, shared: &Shared, from: &HeaderMap, others: bool, trail: &mut Trail) -> Outcome {
         let endpoint = Endpoint::from(api_of(self.provider));
         let question = Question {
             upstream: &self.upstream,
             credential: &self.credential,
             target: Target { endpoint, model: self.upstream.model_name(&self.snapshot), stream: self.stream },
-            headers: headers::outgoing(from, &self.credential, endpoint),
+            headers: self.headers(from, endpoint),
             body: self.body.clone(),
             limits: &shared.limits,
             health: &shared.healths.of(&self.name, &self.snapshot),
@@ -268,12 +279,21 @@ impl Ready {
         question.ask(trail).await
     }
 
+    fn headers(&self, from: &HeaderMap, endpoint: Endpoint) -> HeaderMap {
+        let mut headers = headers::outgoing(from, &self.credential, endpoint);
+        if self.older_api {
+            headers::older_api(&mut headers, &self.credential);
+        }
+        headers
+    }
+
     async fn pass_on(
         self,
         shared: &Shared,
         answer: Answer,
         trail: Trail,
     ) -> Result<Response<Body>, (Failure, Trail)> {
+        let dropped = self.dropped().to_vec();
         let Ready { upstream, credential, client, provider, stream, strip_usage, rules, conversion, .. } =
             self;
         match answer {
@@ -299,11 +319,15 @@ impl Ready {
                     }),
                 };
                 let stream = Stream::new(first, rest, passage, trail);
-                Ok(passed_on(head, Body::stream(stream), &credential))
+                let mut response = passed_on(head, Body::stream(stream), &credential);
+                stamped::put_dropped(response.headers_mut(), &dropped);
+                Ok(response)
             }
             Answer::Whole { head, body } => {
                 let whole = Whole { client, provider, credential, rules, conversion };
-                whole.pass(head, body, trail).await
+                let mut response = whole.pass(head, body, trail).await?;
+                stamped::put_dropped(response.headers_mut(), &dropped);
+                Ok(response)
             }
         }
     }

@@ -125,7 +125,7 @@ async fn ask(
         let edit = Edit { model: upstream.model_name(&name), dimensions, prefix: embedder.prefix.as_deref() };
         let body = request.rewrite(&edit).map_err(|error| call::unreadable(&error))?;
         let body = Bytes::from(body);
-        trail.sending(false, &body, &credential).await;
+        trail.sending(false, &[], &body, &credential).await;
         let question = Question {
             upstream: &upstream,
             credential: &credential,

@@ -38,6 +38,8 @@ pub struct Prepared {
     catalogue: Arc<Catalogue>,
     part: String,
     pub price: Option<Price>,
+    /// It sets what Anthropic's newer API refuses.
+    pub older_api: bool,
 }
 
 /// Which release is wanted, and for which endpoint.
@@ -107,6 +109,8 @@ struct Map {
     next: u64,
 }
 
+/// What messages took until version 2026-10-21 of Anthropic's API.
+const SAMPLING: [&str; 3] = ["temperature", "top_k", "top_p"];
 /// A release has a handful of endpoints, each in at most three dialects.
 const PREPARED_PER_RELEASE_MAX: usize = 32;
 
@@ -129,11 +133,14 @@ impl Prepared {
         };
         let pinned_names = tools.as_ref().map(|tools| Arc::new(tool_names(tools).into_iter().collect()));
         let lossy = Lossy::new(manifest.model.lossy.iter().map(String::as_str)).map_err(Unusable::Lossy)?;
+        let params = params(given, written_for, dialect)?;
+        let older_api =
+            dialect == Dialect::Messages && params.iter().any(|(name, _)| SAMPLING.contains(&name.as_str()));
         Ok(Prepared {
             dialect,
             provider: provider.clone(),
             snapshot: snapshot.to_owned(),
-            params: params(given, written_for, dialect)?,
+            params,
             prompt: prompt.map_err(Unusable::Prompt)?,
             tools,
             pinned_tools,
@@ -143,6 +150,7 @@ impl Prepared {
             catalogue: Arc::clone(catalogue),
             part: part.to_owned(),
             price: catalogue.price(part, snapshot),
+            older_api,
         })
     }
 

@@ -12,6 +12,8 @@ pub const RUN: HeaderName = HeaderName::from_static("x-pinrail-run");
 pub const RELEASE: HeaderName = HeaderName::from_static("x-pinrail-release");
 pub const DEPLOYMENT: HeaderName = HeaderName::from_static("x-pinrail-deployment");
 pub const EPOCH: HeaderName = HeaderName::from_static("x-pinrail-epoch");
+/// What the request lost on the way to the provider's dialect, by the release's leave.
+pub const DROPPED: HeaderName = HeaderName::from_static("x-pinrail-dropped");
 /// Where the dial stands, unless everything is on.
 pub const DIAL: HeaderName = HeaderName::from_static("x-pinrail-dial");
 
@@ -19,6 +21,13 @@ pub const DIAL: HeaderName = HeaderName::from_static("x-pinrail-dial");
 pub fn put(headers: &mut HeaderMap, begun: &Begun) {
     headers.insert(RUN, value(&begun.stamp.run));
     put_release(headers, begun);
+}
+
+/// Puts on an answer what its request lost on the way to the provider's dialect; nothing where it lost nothing.
+pub fn put_dropped(headers: &mut HeaderMap, dropped: &[&'static str]) {
+    if !dropped.is_empty() {
+        headers.insert(DROPPED, value(&dropped.join(", ")));
+    }
 }
 
 /// Puts on an answer which release it was given by, where there is no run.

@@ -173,9 +173,16 @@ impl Trail {
     }
 
     /// Notes the request that goes to the provider.
-    pub async fn sending(&mut self, stream: bool, body: &Bytes, credential: &Credential) {
+    pub async fn sending(
+        &mut self,
+        stream: bool,
+        dropped: &[&'static str],
+        body: &Bytes,
+        credential: &Credential,
+    ) {
         let kept = self.keep(body, credential);
-        self.push(Event::ModelRequest { call: self.begun.call, stream, body: kept });
+        let dropped = dropped.iter().copied().map(str::to_owned).collect();
+        self.push(Event::ModelRequest { call: self.begun.call, stream, dropped, body: kept });
         if !self.begun.stamp.single {
             self.write(None).await;
         }

@@ -228,7 +228,7 @@ mod tests {
         check(Running, pause(), Some(Paused));
         check(Running, Event::Resumed, None);
         check(Paused, Event::Resumed, Some(Running));
-        check(Paused, Event::ModelRequest { call: 1, stream: false, body: None }, None);
+        check(Paused, Event::ModelRequest { call: 1, stream: false, dropped: Vec::new(), body: None }, None);
         check(Parked, Event::Resumed, Some(Running));
         let compensated = || Event::Compensated {
             deployment: crate::id::DeploymentId(2),

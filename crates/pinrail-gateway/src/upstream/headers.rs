@@ -101,6 +101,14 @@ pub fn strip(headers: &mut HeaderMap, credential: &Credential) {
     }
 }
 
+/// Asks for the version of Anthropic's API that takes sampling parameters. Newer clients ask for one that doesn't, and what
+/// the release sets is none of their business. What the operator set stays.
+pub fn older_api(headers: &mut HeaderMap, credential: &Credential) {
+    if !credential.headers.iter().any(|(name, _)| *name == ANTHROPIC_VERSION) {
+        headers.insert(ANTHROPIC_VERSION, ANTHROPIC_VERSION_DEFAULT);
+    }
+}
+
 fn forward(name: &HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
     for value in from.get_all(name) {
         to.append(name.clone(), value.clone());

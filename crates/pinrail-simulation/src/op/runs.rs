@@ -75,7 +75,8 @@ impl Op {
         let call = Call { agent: agent.to_string(), tenant, run: None, session, attributes };
         match control.runs().begin(call).await {
             Ok(begun) => {
-                let request = Event::ModelRequest { call: begun.call, stream: false, body: None };
+                let request =
+                    Event::ModelRequest { call: begun.call, stream: false, dropped: Vec::new(), body: None };
                 let note = Event::Note { name: self.call_tag(), data: serde_json::Value::Null };
                 let finished = Event::Finished { outcome: Outcome::Ok, why: None };
                 // The provider answers while the stamp may be on its way still.

@@ -148,7 +148,7 @@ pub async fn erasure_takes_content_and_leaves_the_record(subject: Subject) {
 pub async fn erasure_takes_the_content_of_runs(subject: Subject) {
     let store = &*subject.store;
     let body = Body::Text { text: "my name is Ada".to_owned(), truncated: false };
-    let said = Event::ModelRequest { call: 1, stream: false, body: Some(body) };
+    let said = Event::ModelRequest { call: 1, stream: false, dropped: vec![], body: Some(body) };
     for n in 1..=3 {
         write(store, starting(n)).await.unwrap();
     }
@@ -173,7 +173,7 @@ pub async fn erasure_takes_the_content_of_runs(subject: Subject) {
         assert_eq!(before.event.without_content(), after.event);
     }
     let digest = Body::Digest { digest: Digest::of(b"my name is Ada"), bytes: 14 };
-    let expected = Event::ModelRequest { call: 1, stream: false, body: Some(digest) };
+    let expected = Event::ModelRequest { call: 1, stream: false, dropped: vec![], body: Some(digest) };
     assert_eq!(after[3].event, expected);
     assert_eq!(store.run_get(run(1)).await.unwrap(), summary);
     assert_eq!([read(2).await, read(3).await], untouched);

@@ -181,7 +181,7 @@ pub async fn large_events_come_back_whole(subject: Subject) {
     let store = &*subject.store;
     let text: String = "0123456789abcdefü".repeat(120_000);
     let body = Body::Text { text, truncated: true };
-    let event = Event::ModelRequest { call: 1, stream: false, body: Some(body) };
+    let event = Event::ModelRequest { call: 1, stream: false, dropped: vec![], body: Some(body) };
     write(store, starting(1)).await.unwrap();
     write(store, appending(1, vec![note("small"), event.clone(), note("after")])).await.unwrap();
     let read = store.run_events(run(1), EventSeq(2), 1).await.unwrap();

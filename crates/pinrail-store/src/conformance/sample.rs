@@ -130,7 +130,10 @@ pub fn one_call() -> Vec<(Timestamp, Event)> {
     };
     let request = Body::Text { text: "{\"messages\":[]}".to_owned(), truncated: false };
     vec![
-        (Timestamp(1_001), Event::ModelRequest { call: 1, stream: true, body: Some(request) }),
+        (
+            Timestamp(1_001),
+            Event::ModelRequest { call: 1, stream: true, dropped: vec![], body: Some(request) },
+        ),
         (Timestamp(1_002), Event::ModelResponse(Box::new(response))),
         (Timestamp(1_003), finished()),
     ]

@@ -29,9 +29,13 @@ fn detail(event: &Event) -> String {
             )
         }
         Event::Started | Event::Resumed => String::new(),
-        Event::ModelRequest { call, stream, body } => {
+        Event::ModelRequest { call, stream, dropped, body } => {
             let stream = if *stream { ", streamed" } else { "" };
-            format!("call {call}{stream}{}", body_of(body.as_ref()))
+            let dropped = match dropped.is_empty() {
+                true => String::new(),
+                false => format!(", without {}", dropped.join(", ")),
+            };
+            format!("call {call}{stream}{dropped}{}", body_of(body.as_ref()))
         }
         Event::ModelRetry { call, attempt, why } => format!("call {call}, attempt {attempt}: {why}"),
         Event::ModelResponse(response) => response_of(response),

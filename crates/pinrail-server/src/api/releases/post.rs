@@ -3,6 +3,7 @@
 use pinrail_api::problem::{Code, Problem};
 use pinrail_api::releases::{CreateRelease, ReleaseCreated};
 use pinrail_control::publish::{Publish, PublishRefused};
+use pinrail_wire::convert::Lossy;
 
 use crate::api::agents::no_agent;
 use crate::api::mcp::no_server;
@@ -13,6 +14,11 @@ use crate::reply::{self, Answer};
 
 pub async fn create(call: Call) -> Answer {
     let CreateRelease { agent, manifest, reason, model_override } = call.json()?;
+    if let Err(unknown) = Lossy::new(manifest.model.lossy.iter().map(String::as_str)) {
+        return Err(Problem::new(Code::BadManifest, format!("model.lossy: {unknown}")).next_step(
+            "docs/conversion.md lists what may be lost; correct release.toml and create the release again",
+        ));
+    }
     let publish = Publish { agent, manifest, model_override };
     let done = call.control().publish(call.by(reason)?, publish).await;
     let done = done.map_err(|error| problem::commit(error, refused))?;
@@ -83,6 +89,10 @@ mod tests {
         let wish = |manifest: serde_json::Value| json!({ "agent": "support", "manifest": manifest });
         bench.post("/api/v1/releases", wish(manifest("m"))).await.problem("not_found");
         bench.agent_and_provider().await;
+        let mut lossy = manifest("sim-large-2026-03-01");
+        lossy["model"]["lossy"] = json!(["logprobs", "manners"]);
+        let problem = bench.post("/api/v1/releases", wish(lossy)).await.problem("bad_manifest");
+        assert!(problem["detail"].as_str().unwrap().contains("manners"), "{problem}");
         let mut missing = manifest("sim-large-2026-03-01");
         missing["prompt"] = json!({ "system": pinrail_domain::digest::Digest::of(b"?") });
         bench.post("/api/v1/releases", wish(missing)).await.problem("missing_artifact");
