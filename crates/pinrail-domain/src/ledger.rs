@@ -65,6 +65,7 @@ pub enum Actor {
 /// What changed. Stored: never rename or renumber.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[allow(clippy::large_enum_variant, reason = "entries are handled one at a time, and a provider's are rare")]
 pub enum Body {
     ProviderPut {
         provider: ProviderName,

@@ -14,6 +14,7 @@ mod body;
 mod call;
 pub mod connect;
 mod count_tokens;
+pub mod direct;
 mod embeddings;
 mod enforce;
 mod failure;

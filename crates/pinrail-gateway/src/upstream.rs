@@ -125,7 +125,7 @@ impl Upstreams {
         if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.spec, spec) || known.spec == *spec) {
             return Ok(known);
         }
-        let upstream = Arc::new(self.set_up(name, spec)?);
+        let upstream = Arc::new(self.set_up(name.as_str(), spec)?);
         self.map.rcu(|map| {
             let mut map = HashMap::clone(map);
             map.insert(name.clone(), Arc::clone(&upstream));
@@ -134,7 +134,8 @@ impl Upstreams {
         Ok(upstream)
     }
 
-    fn set_up(&self, name: &ProviderName, spec: &Arc<ProviderSpec>) -> Result<Upstream, Failure> {
+    /// Sets a provider up anew.
+    pub fn set_up(&self, name: &str, spec: &Arc<ProviderSpec>) -> Result<Upstream, Failure> {
         let base = match (spec.base_url.as_str(), &self.sim_base) {
             (SIM_URL, Some(base)) => base.to_string(),
             (SIM_URL, None) => {
@@ -174,7 +175,7 @@ impl Upstreams {
     }
 
     /// How a provider is connected to.
-    fn way(&self, name: &ProviderName, spec: &ProviderSpec) -> Result<Arc<dyn Connect>, Failure> {
+    fn way(&self, name: &str, spec: &ProviderSpec) -> Result<Arc<dyn Connect>, Failure> {
         if spec.proxy.is_none() && spec.ca_pem.is_none() && spec.http == Http::Auto {
             return Ok(Arc::clone(&self.connect));
         }
@@ -202,7 +203,7 @@ impl Upstreams {
     }
 
     /// What a proxy is shown: `user:password` of a variable.
-    fn login(&self, name: &ProviderName, variable: &str) -> Result<HeaderValue, Failure> {
+    fn login(&self, name: &str, variable: &str) -> Result<HeaderValue, Failure> {
         let login = self.secrets.secret(variable).filter(|login| login.trim().contains(':')).ok_or_else(|| {
             let message = format!(
                 "the login of provider `{name}` at its proxy is missing: set the environment variable {variable} to \
@@ -244,7 +245,29 @@ impl Upstream {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = letter.uri.clone();
         *request.headers_mut() = headers.clone();
-        self.prove(&mut request, &letter.body, credential).await?;
+        self.answer_to(request, &letter.body, credential).await
+    }
+
+    /// Asks for a page of the list of models; none where the provider has no such list.
+    pub async fn models(
+        &self,
+        query: &str,
+        headers: HeaderMap,
+        credential: &Credential,
+    ) -> Option<Result<Response<Rest>, Unsent>> {
+        let mut request = Request::new(Full::default());
+        *request.uri_mut() = self.addresses.models(query)?;
+        *request.headers_mut() = headers;
+        Some(self.answer_to(request, b"", credential).await)
+    }
+
+    async fn answer_to(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        body: &[u8],
+        credential: &Credential,
+    ) -> Result<Response<Rest>, Unsent> {
+        self.prove(&mut request, body, credential).await?;
         let answer = self.client.request(request).await.map_err(Unsent::Client)?;
         let (mut head, body) = answer.into_parts();
         let rest = Rest::new(&mut head, body);
@@ -310,3 +333,6 @@ impl tower_service::Service<Uri> for Connector {
 fn unavailable(message: String) -> Failure {
     Failure::pinrail(StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable", message)
 }
+
+#[cfg(test)]
+mod tests;

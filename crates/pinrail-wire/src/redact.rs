@@ -30,8 +30,9 @@ struct Shape {
     chars_min: usize,
 }
 
-/// Prefixes of OpenAI and Anthropic, Google, Groq, xAI, Hugging Face, Perplexity, NVIDIA, Replicate, AWS.
-const SHAPES: [Shape; 9] = [
+/// Prefixes of OpenAI and Anthropic, Google, Groq, xAI, Hugging Face, Perplexity, NVIDIA, Replicate, AWS, and of
+/// Google's access tokens.
+const SHAPES: [Shape; 10] = [
     Shape { prefix: b"sk-", chars_min: 8 },
     Shape { prefix: b"AIza", chars_min: 16 },
     Shape { prefix: b"gsk_", chars_min: 16 },
@@ -41,6 +42,7 @@ const SHAPES: [Shape; 9] = [
     Shape { prefix: b"nvapi-", chars_min: 16 },
     Shape { prefix: b"r8_", chars_min: 16 },
     Shape { prefix: b"AKIA", chars_min: 12 },
+    Shape { prefix: b"ya29.", chars_min: 16 },
 ];
 
 /// Words, in small letters, behind which a credential stands.

@@ -28,6 +28,7 @@ pub struct Below {
     messages: Uri,
     count_tokens: Uri,
     embeddings: Uri,
+    base: String,
 }
 
 /// Why there is no address.
@@ -76,6 +77,7 @@ impl Addresses {
             messages: at(Endpoint::Messages)?,
             count_tokens: at(Endpoint::CountTokens)?,
             embeddings: at(Endpoint::Embeddings)?,
+            base: base.to_owned(),
         })))
     }
 
@@ -88,6 +90,21 @@ impl Addresses {
             Addresses::Vertex { models } => vertex(models, target)?,
         };
         built.parse().map_err(|_| NoAddress::Unfit)
+    }
+}
+
+impl Addresses {
+    /// Where a page of the provider's list of models is; none where it has no such list.
+    pub fn models(&self, query: &str) -> Option<Uri> {
+        let and = |first: &str| if query.is_empty() { String::new() } else { format!("{first}{query}") };
+        let text = match self {
+            Addresses::Below(below) => format!("{}/models{}", below.base, and("?")),
+            Addresses::Deployments { base, version } => {
+                format!("{base}/openai/models?api-version={version}{}", and("&"))
+            }
+            Addresses::Bedrock { .. } | Addresses::Vertex { .. } => return None,
+        };
+        text.parse().ok()
     }
 }
 

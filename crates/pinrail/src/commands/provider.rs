@@ -46,8 +46,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 
 fn list(providers: &[Provider]) -> String {
     let rows = providers.iter().map(|Provider { provider, spec }| {
-        let key = or_dash(spec.key_env.as_ref());
-        vec![provider.to_string(), spec.base_url.clone(), spec.catalogue.clone(), key]
+        let key = spec.env_names().join(", ");
+        let key = or_dash((!key.is_empty()).then_some(&key));
+        vec![provider.to_string(), spec.base().into_owned(), spec.catalogue.clone(), key]
     });
     table(&["provider", "base url", "catalogue", "key variable"], rows.collect(), "no providers")
 }
@@ -58,12 +59,20 @@ fn show(Provider { provider, spec }: &Provider) -> String {
         "connect {} ms, first byte {} ms, idle {} ms",
         timeouts.connect_ms, timeouts.first_byte_ms, timeouts.idle_ms
     );
+    let spoken: Vec<&str> = spec.spoken().iter().map(|api| api.word()).collect();
+    let variables = spec.env_names().join(", ");
+    let names = spec.models.iter().map(|(snapshot, name)| format!("{snapshot} is {name}"));
+    let models = (!spec.models.is_empty()).then(|| names.collect::<Vec<_>>().join(", "));
     pairs(&[
         ("provider", Some(provider.to_string())),
-        ("format", Some(format!("{:?}", spec.format).to_lowercase())),
-        ("base url", Some(spec.base_url.clone())),
+        ("format", Some(spec.format.word().to_owned())),
+        ("base url", Some(spec.base().into_owned())),
+        ("asked in", Some(spoken.join(", "))),
         ("catalogue", Some(spec.catalogue.clone())),
-        ("key variable", Some(or_dash(spec.key_env.as_ref()))),
+        ("variables", Some(or_dash((!variables.is_empty()).then_some(&variables)))),
+        ("models", models),
+        ("proxy", spec.proxy.clone()),
+        ("own certificates", spec.ca_pem.as_ref().map(|pem| format!("{} bytes", pem.len()))),
         ("timeouts", Some(waits)),
         ("retries", Some(spec.retries_max.to_string())),
     ])

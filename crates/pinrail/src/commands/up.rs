@@ -17,6 +17,7 @@ use pinrail_domain::time::Clock as _;
 use pinrail_gate::statement::SigningKey;
 use pinrail_gateway::Gateway;
 use pinrail_gateway::connect::Net;
+use pinrail_gateway::direct::Direct;
 use pinrail_gateway::port::Secrets as _;
 use pinrail_provider_sim::{SEED_DEFAULT, Script, Sim};
 use pinrail_server::drift::{self, Drift};
@@ -108,7 +109,14 @@ impl Up {
         let sim = start_simulator(&clock).await?;
         control.conduct_rollouts();
         control.ask_metrics(Arc::new(pinrail_server::Prometheus::new(Arc::new(EnvSecrets))));
-        let providers = Arc::new(Providers::new(&sim));
+        let net = Arc::new(Net::behind(config::proxies()));
+        let direct = Direct::new(
+            Arc::clone(&net) as _,
+            Some(sim.clone()),
+            Arc::new(EnvSecrets),
+            Arc::clone(&clock) as _,
+        );
+        let providers = Arc::new(Providers::new(direct));
         control.states().embed_with(Arc::clone(&providers) as _);
         let drift = Drift::new(drift::Options {
             control: control.clone(),
@@ -124,7 +132,6 @@ impl Up {
             sim_base: Some(sim),
             limits: pinrail_gateway::Limits::default(),
         };
-        let net = Arc::new(Net::behind(config::proxies()));
         let gateway = Gateway::with_connect(options, net);
         let models = GatewayModels {
             control: control.clone(),

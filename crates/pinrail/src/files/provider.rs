@@ -88,3 +88,59 @@ fn ca_file(section: &Section<'_>, dir: &Path) -> Option<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::section::read_text_of;
+    use super::*;
+
+    const CA: &str = include_str!("provider/example-ca.pem");
+
+    /// The providers that a text gives, and what is at fault with it.
+    fn check(text: &str, dir: &Path) -> (Vec<ProviderName>, Vec<String>) {
+        let mut faults = Vec::new();
+        let catalogue = Catalogue::embedded();
+        let read = read_text_of(text, Path::new("pinrail.toml"), &mut faults, |file| {
+            Some(file.each("providers", |name, section| super::read(name, section, catalogue, dir)))
+        });
+        let names = read.into_iter().flatten().map(|(name, _)| name).collect();
+        (names, faults.into_iter().map(|fault| fault.what).collect())
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("certs")).unwrap();
+        fs::write(dir.path().join("certs/company-ca.pem"), CA).unwrap();
+        fs::write(dir.path().join("key.pem"), format!("{CA}-----BEGIN PRIVATE KEY-----")).unwrap();
+        fs::write(dir.path().join("no.pem"), "no").unwrap();
+        dir
+    }
+
+    #[test]
+    fn every_example_in_the_documentation_can_be_applied() {
+        let dir = folder();
+        let text = include_str!("../../../../docs/providers.md");
+        let examples: Vec<&str> =
+            text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+        assert!(examples.len() >= 9, "{}", examples.len());
+        for example in examples {
+            let (names, faults) = check(example, dir.path());
+            assert!(faults.is_empty() && !names.is_empty(), "{example}\n{faults:?}");
+        }
+    }
+
+    #[test]
+    fn certificates_come_from_a_file_that_holds_nothing_else() {
+        let dir = folder();
+        let refused = |file: &str, says: &str| {
+            let text = format!("[providers.openai]\nbase_url = \"https://x/v1\"\nca_file = \"{file}\"\n");
+            let (_, faults) = check(&text, dir.path());
+            assert!(faults.iter().any(|fault| fault.contains(says)), "{file}: {faults:?}");
+        };
+        refused("key.pem", "holds a private key");
+        refused("no.pem", "holds no certificates (PEM)");
+        refused("absent.pem", "cannot be read");
+    }
+}
