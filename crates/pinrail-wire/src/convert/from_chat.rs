@@ -10,6 +10,9 @@ use super::thinking::Thought;
 use super::turns::{Arguments, Call, Form, Format, Image, Output, Part, Role, Said, What};
 use super::{choice, media, tools};
 
+/// What LiteLLM's client notes on a message or a call that it got, and sends back with it. No provider reads it.
+const CLIENTS_NOTE: &str = "provider_specific_fields";
+
 /// Reads a body's fields.
 pub(super) fn read<'a>(mut body: Object<'a>, losses: &mut Losses) -> Form<'a> {
     let mut form = Form::default();
@@ -173,6 +176,7 @@ fn assistant<'a>(message: &mut Object<'a>, losses: &mut Losses) -> Vec<Part<'a>>
     message.lose("audio", "audio", &[], "is audio, which the provider's format can't hold", losses);
     let why = "are citations, which the provider's format can't hold";
     message.lose("annotations", "citations", &["[]"], why, losses);
+    message.hints(&[CLIENTS_NOTE]);
     parts
 }
 
@@ -214,7 +218,7 @@ fn call<'a>(node: &Node<'a>, losses: &mut Losses) -> Option<Part<'a>> {
     let name = called.need_str("name", losses)?;
     let text = called.need_str(text, losses)?;
     called.rest(losses);
-    call.hints(&["index"]);
+    call.hints(&["index", CLIENTS_NOTE]);
     call.rest(losses);
     let arguments = if inner == "custom" { Arguments::Free(text) } else { Arguments::Json(text) };
     Some(Part::new(&node.path, What::Call(Call { id, name, arguments })))

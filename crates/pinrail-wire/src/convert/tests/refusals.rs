@@ -431,3 +431,16 @@ fn what_its_own_dialect_forbids_is_told_and_never_lost() {
         "messages[0].content[0]",
     );
 }
+
+#[test]
+fn a_clients_note_to_itself_falls_without_a_word() {
+    let said = |note: &str| {
+        format!(
+            r#""messages":[{{"role":"user","content":"a"}},{{"role":"assistant"{note},"tool_calls":[{{"id":"c1","type":"function"{note},"function":{{"name":"look","arguments":"{{}}"}}}}]}},{{"role":"tool","tool_call_id":"c1","content":"b"}}]"#
+        )
+    };
+    for to in [Responses, Messages] {
+        let noted = carry(Chat, to, &said(r#","provider_specific_fields":{"refusal":null}"#), &[]);
+        assert_eq!(noted.unwrap(), carry(Chat, to, &said(""), &[]).unwrap());
+    }
+}
