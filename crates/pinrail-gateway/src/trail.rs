@@ -72,6 +72,8 @@ pub struct Journaling {
 pub struct Asked<'a> {
     pub provider: &'a ProviderName,
     pub snapshot: &'a str,
+    /// What the provider calls the snapshot.
+    pub name: &'a str,
     /// The part of the catalogue that judges what it says.
     pub catalogue: &'a str,
 }
@@ -211,12 +213,16 @@ impl Trail {
     /// Who is asked.
     pub fn endpoint(&self) -> Asked<'_> {
         match &self.elsewhere {
-            Some(to) => {
-                Asked { provider: &to.provider, snapshot: &to.snapshot, catalogue: &to.spec.catalogue }
-            }
+            Some(to) => Asked {
+                provider: &to.provider,
+                snapshot: &to.snapshot,
+                name: to.spec.model_name(&to.snapshot),
+                catalogue: &to.spec.catalogue,
+            },
             None => Asked {
                 provider: &self.begun.stamp.provider,
                 snapshot: &self.begun.stamp.snapshot,
+                name: self.begun.provider.model_name(&self.begun.stamp.snapshot),
                 catalogue: &self.begun.provider.catalogue,
             },
         }
@@ -374,7 +380,10 @@ impl Trail {
 
     fn drift(&self, observed: &Observed) -> Option<Event> {
         let served = observed.served_model.as_deref()?;
-        let Asked { snapshot, catalogue, .. } = self.endpoint();
+        let Asked { snapshot, name, catalogue, .. } = self.endpoint();
+        if served == name {
+            return None;
+        }
         match self.shared.catalogue.load().served_matches(catalogue, snapshot, served) {
             Served::Different => Some(Event::Drift {
                 call: self.begun.call,

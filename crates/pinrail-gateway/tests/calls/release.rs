@@ -1,6 +1,7 @@
 //! The release as the provider sees it applied.
 
 use pinrail_domain::journal::Event;
+use pinrail_domain::provider::ProviderSpec;
 use pinrail_gateway::Limits;
 use serde_json::{Value, json};
 
@@ -136,4 +137,20 @@ async fn a_release_that_cannot_be_applied_is_our_fault() {
         );
         assert_eq!(answer.headers()["x-pinrail-fault"], "pinrail");
     }
+}
+
+#[tokio::test]
+async fn a_provider_is_asked_by_its_own_name_for_the_pin_and_may_answer_with_it() {
+    let models = [(SNAPSHOT.to_owned(), "our-deployment".to_owned())].into();
+    let spec = ProviderSpec { models, ..Setup::default().spec };
+    let mut world = Setup { spec, ..Setup::default() }.build();
+    let (_, asked) = world
+        .call(chat(json!({})), async |mut provider| {
+            let mut connection = provider.accept().await;
+            connection.answer("200 OK", &[], &completion("our-deployment")).await;
+            connection.body["model"].clone()
+        })
+        .await;
+    assert_eq!(asked, "our-deployment");
+    assert_eq!(world.kinds().await, ["model_request", "model_response", "finished"]);
 }
