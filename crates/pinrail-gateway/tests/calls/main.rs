@@ -11,4 +11,5 @@ mod release;
 mod shadow;
 mod simulated;
 mod streams;
+mod trouble;
 mod world;
