@@ -10,6 +10,8 @@ use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::tier::Tier;
 use serde::{Deserialize, Serialize};
 
+use crate::provider_health::ProviderHealth;
+
 /// An agent and its settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Agent {
@@ -22,6 +24,9 @@ pub struct Agent {
 pub struct Provider {
     pub provider: ProviderName,
     pub spec: ProviderSpec,
+    /// How it does; absent where nobody called it since the server began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<ProviderHealth>,
 }
 
 /// What an agent's tier demands of it: `GET /api/v1/agents/{agent}/explain`.

@@ -28,6 +28,7 @@ pub mod members;
 pub mod memory;
 pub mod pointers;
 pub mod problem;
+pub mod provider_health;
 pub mod readiness;
 pub mod releases;
 pub mod runs;

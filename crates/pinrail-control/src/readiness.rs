@@ -16,6 +16,7 @@ mod drain;
 mod drift;
 mod drill;
 mod models;
+mod providers;
 mod spaces;
 mod target;
 
@@ -24,6 +25,17 @@ mod target;
 pub struct Surroundings {
     /// Providers whose key isn't set where the server runs.
     pub keyless_providers: BTreeSet<ProviderName>,
+    /// The models that were called here since the server began; looked at by readiness alone.
+    pub called: Vec<Called>,
+}
+
+/// A model that was called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    pub provider: ProviderName,
+    pub snapshot: String,
+    /// Since when and why calls are kept away from it; none where they go through.
+    pub left_alone: Option<String>,
 }
 
 /// One thing that a rollback depends on, as it is now.
@@ -73,6 +85,11 @@ static INDICATORS: &[Row] = &[
         name: "models",
         objective: "what is known of each warm model was read within 90 days",
         look: |control, around| Box::pin(async { models::look(control, around) }),
+    },
+    Row {
+        name: "providers",
+        objective: "calls go through to every warm model that was called",
+        look: |control, around| Box::pin(async { providers::look(control, around) }),
     },
     Row {
         name: "drift",

@@ -1,5 +1,6 @@
 //! The control plane over the in-memory store, with a clock and randomness that the tests drive.
 
+mod alternatives;
 mod back;
 pub(crate) mod bench;
 mod blast;

@@ -93,7 +93,7 @@ impl Call {
     pub fn surroundings(&self) -> Surroundings {
         let missing = (self.state.missing_keys)();
         let keyless_providers = missing.into_iter().filter_map(|key| key.provider.parse().ok()).collect();
-        Surroundings { keyless_providers }
+        Surroundings { keyless_providers, called: Vec::new() }
     }
 
     /// Who changes something, and why.

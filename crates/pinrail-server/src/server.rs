@@ -9,7 +9,7 @@ use pinrail_api::status::MissingKey;
 use pinrail_control::Control;
 use pinrail_control::outbound::Outbound;
 use pinrail_domain::time::Clock;
-use pinrail_gateway::Gateway;
+use pinrail_gateway::{Gateway, ProviderHealth};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -48,6 +48,9 @@ pub struct Options {
 /// Looks now which providers' keys are missing.
 pub type MissingKeys = Arc<dyn Fn() -> Vec<MissingKey> + Send + Sync>;
 
+/// Looks now how the providers do that were called.
+pub type Healths = Arc<dyn Fn() -> Vec<ProviderHealth> + Send + Sync>;
+
 /// What the shutdown had to cut, since it took longer than the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
@@ -78,6 +81,7 @@ impl Server {
             outbound,
             lists,
         } = options;
+        let seen = gateway.clone();
         let state = Arc::new(State {
             openapi: Bytes::from(openapi::document(&version)),
             control,
@@ -87,6 +91,7 @@ impl Server {
             drift,
             version,
             missing_keys,
+            health: Arc::new(move || seen.health()),
             outbound,
             lists,
             mcp,

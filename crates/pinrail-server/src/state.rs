@@ -13,7 +13,7 @@ use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
 use crate::mcp::Mcp;
-use crate::server::MissingKeys;
+use crate::server::{Healths, MissingKeys};
 use crate::warm::Warm;
 
 /// What every endpoint may use.
@@ -28,6 +28,8 @@ pub struct State {
     pub mcp: Mcp,
     pub version: String,
     pub missing_keys: MissingKeys,
+    /// Looks now how the providers do.
+    pub health: Healths,
     /// True once the shutdown began: those who wait for events are answered at once.
     pub draining: watch::Sender<bool>,
     /// Places for readers that wait for events.

@@ -1,7 +1,7 @@
 //! A server in memory for the endpoints' tests, and the words to talk to it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
@@ -15,6 +15,7 @@ use pinrail_domain::id::{RunId, TenantId};
 use pinrail_domain::journal::Event;
 use pinrail_domain::model::Layers;
 use pinrail_domain::time::{Clock, Entropy, Ticks, Timestamp};
+use pinrail_gateway::ProviderHealth;
 use pinrail_store::Memory;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
@@ -46,6 +47,8 @@ pub struct Bench {
     pub models: Arc<Scripted>,
     /// What answers calls outside of runs.
     pub calls: Arc<Direct>,
+    /// How the providers are said to do.
+    pub healths: Arc<Mutex<Vec<ProviderHealth>>>,
     router: Router,
     lists: Arc<Lists>,
     bearer: Option<String>,
@@ -217,6 +220,8 @@ impl Bench {
         let models = Arc::new(Scripted::default());
         let gates = Gates::new(gate_options(&control, &clock, &models));
         let calls = Arc::new(Direct::default());
+        let healths: Arc<Mutex<Vec<ProviderHealth>>> = Arc::default();
+        let shown = Arc::clone(&healths);
         let state = Arc::new(State {
             control: control.clone(),
             gates,
@@ -227,6 +232,7 @@ impl Bench {
             mcp: Mcp::new(mcp_options(&control, &clock)),
             version: "0.0.0-test".to_owned(),
             missing_keys: Arc::new(move || vec![missing.clone()]),
+            health: Arc::new(move || shown.lock().unwrap().clone()),
             outbound: Arc::new(crate::Webhooks::new(Arc::new(NoSecrets))),
             lists: Arc::clone(&lists) as Arc<dyn crate::ModelLists>,
             draining: watch::Sender::new(false),
@@ -236,7 +242,19 @@ impl Bench {
             openapi: Bytes::from(openapi::document("0.0.0-test")),
         });
         let router = routes::router(Arc::clone(&state));
-        Bench { control, memory, state, clock, models, calls, router, lists, bearer: None, tenant: None }
+        Bench {
+            control,
+            memory,
+            state,
+            clock,
+            models,
+            calls,
+            router,
+            lists,
+            healths,
+            bearer: None,
+            tenant: None,
+        }
     }
 
     /// The same server, asked with a key.

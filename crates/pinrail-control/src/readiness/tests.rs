@@ -39,7 +39,7 @@ async fn a_rollback_needs_somewhere_to_go() {
     check(&bench, name, Met::Yes, "2 targets").await;
     bench.clock.0.store(RETIRED.0, Ordering::SeqCst);
     check(&bench, name, Met::No, "deployment 2, behind 3: p has retired model retiring-2026-01-01").await;
-    let around = Surroundings { keyless_providers: ["p".parse().unwrap()].into() };
+    let around = Surroundings { keyless_providers: ["p".parse().unwrap()].into(), ..Surroundings::default() };
     let seen = bench.control.readiness(&around).await.remove(0).seen;
     assert!(seen.why[0].contains("the key of provider p is not set"), "{seen:?}");
 }

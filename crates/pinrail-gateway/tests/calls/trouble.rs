@@ -9,7 +9,9 @@ use pinrail_domain::share::Share;
 use pinrail_gateway::{Body, ModelHealth, Standing};
 use serde_json::{Value, json};
 
-use crate::world::{Provider, SNAPSHOT, Setup, World, chat, completion, event, next, text, usage_event, whole};
+use crate::world::{
+    Provider, SNAPSHOT, Setup, World, chat, completion, event, next, text, usage_event, whole,
+};
 
 const BROKEN: &str = r#"{"error":{"message":"boom","type":"server_error","code":null}}"#;
 
@@ -120,7 +122,8 @@ async fn a_provider_that_keeps_failing_is_left_alone_and_comes_back_by_a_probe()
 #[tokio::test(start_paused = true)]
 async fn refusals_and_quotas_are_answers() {
     let mut scene = Scene::cautious();
-    for status in ["400 Bad", "401 Who", "404 What", "429 Slow Down", "501 Never", "429 Slow Down", "422 No"] {
+    for status in ["400 Bad", "401 Who", "404 What", "429 Slow Down", "501 Never", "429 Slow Down", "422 No"]
+    {
         scene.answered(status, BROKEN).await;
     }
     let shown = scene.health();

@@ -9,6 +9,7 @@ use crate::problem;
 
 pub mod delete;
 pub mod get;
+pub mod health;
 pub mod list;
 pub mod put;
 

@@ -1,14 +1,15 @@
 //! `GET /api/v1/readiness`: could everything be taken back right now?
 
 use pinrail_api::readiness::{Indicator, Met, Readiness};
-use pinrail_control::readiness;
+use pinrail_control::readiness::{self, Surroundings};
 
 use super::warm;
 use crate::call::Call;
 use crate::reply::{self, Answer};
 
 pub async fn show(call: Call) -> Answer {
-    let around = call.surroundings();
+    let called = super::providers::health::called(&call.state);
+    let around = Surroundings { called, ..call.surroundings() };
     let indicators = call.control().readiness(&around).await;
     let missed = |indicator: &readiness::Indicator| indicator.seen.met == readiness::Met::No;
     reply::json(&Readiness {

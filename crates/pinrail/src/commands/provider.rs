@@ -9,12 +9,17 @@ use crate::cli::Context;
 use crate::client::escape;
 use crate::output::table::{or_dash, pairs, table};
 
-/// Show model providers: their address, catalogue and the variable of their key
+mod health;
+
+pub use health::troubles;
+
+/// Show model providers: their address, catalogue, the variable of their key, and how they do
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail provider list
   pinrail provider show openai
 
+A provider's health is what the server saw of it since it began: its breaker, its failures, its waits.
 `pinrail apply` makes and changes providers. Keys are never shown: Pinrail knows only their variables' names.")]
 pub struct Args {
     #[command(subcommand)]
@@ -38,22 +43,23 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
         What::Show { provider } => {
             let path = format!("/api/v1/providers/{}", escape(provider.as_str()));
             let reply = context.client.get::<Provider>(&path)?;
-            context.out.reply(&reply, show)?;
+            context.out.reply(&reply, |provider| show(provider, context))?;
         }
     }
     Ok(())
 }
 
 fn list(providers: &[Provider]) -> String {
-    let rows = providers.iter().map(|Provider { provider, spec }| {
+    let rows = providers.iter().map(|Provider { provider, spec, health }| {
         let key = spec.env_names().join(", ");
         let key = or_dash((!key.is_empty()).then_some(&key));
-        vec![provider.to_string(), spec.base().into_owned(), spec.catalogue.clone(), key]
+        let base = spec.base().into_owned();
+        vec![provider.to_string(), base, spec.catalogue.clone(), key, health::short(health.as_ref())]
     });
-    table(&["provider", "base url", "catalogue", "key variable"], rows.collect(), "no providers")
+    table(&["provider", "base url", "catalogue", "key variable", "health"], rows.collect(), "no providers")
 }
 
-fn show(Provider { provider, spec }: &Provider) -> String {
+fn show(Provider { provider, spec, health }: &Provider, context: &Context) -> String {
     let timeouts = &spec.timeouts;
     let waits = format!(
         "connect {} ms, first byte {} ms, idle {} ms",
@@ -63,7 +69,7 @@ fn show(Provider { provider, spec }: &Provider) -> String {
     let variables = spec.env_names().join(", ");
     let names = spec.models.iter().map(|(snapshot, name)| format!("{snapshot} is {name}"));
     let models = (!spec.models.is_empty()).then(|| names.collect::<Vec<_>>().join(", "));
-    pairs(&[
+    let head = pairs(&[
         ("provider", Some(provider.to_string())),
         ("format", Some(spec.format.word().to_owned())),
         ("base url", Some(spec.base().into_owned())),
@@ -74,6 +80,9 @@ fn show(Provider { provider, spec }: &Provider) -> String {
         ("proxy", spec.proxy.clone()),
         ("own certificates", spec.ca_pem.as_ref().map(|pem| format!("{} bytes", pem.len()))),
         ("timeouts", Some(waits)),
-        ("retries", Some(spec.retries_max.to_string())),
-    ])
+        ("retries", Some(health::retries(spec))),
+        ("breaker", Some(health::breaker(&spec.breaker))),
+        ("failover", (!spec.failover.is_empty()).then(|| health::names(&spec.failover))),
+    ]);
+    head + &health::shown(health.as_ref(), context.now)
 }

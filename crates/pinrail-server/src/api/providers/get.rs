@@ -3,7 +3,7 @@
 use pinrail_api::agents::Provider;
 use pinrail_domain::id::ProviderName;
 
-use super::no_provider;
+use super::{health, no_provider};
 use crate::call::Call;
 use crate::reply::{self, Answer};
 
@@ -11,7 +11,8 @@ pub async fn show(call: Call) -> Answer {
     let provider: ProviderName = call.param("provider")?;
     let snapshot = call.control().snapshot();
     let spec = snapshot.world.providers.get(&provider).ok_or_else(|| no_provider(&provider))?;
-    reply::json(&Provider { provider, spec: (**spec).clone() })
+    let health = health::all(&call.state).remove(&provider);
+    reply::json(&Provider { provider, spec: (**spec).clone(), health })
 }
 
 #[cfg(test)]

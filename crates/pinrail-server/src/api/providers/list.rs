@@ -3,7 +3,7 @@
 use pinrail_api::Page;
 use pinrail_api::agents::Provider;
 
-use super::After;
+use super::{After, health};
 use crate::call::Call;
 use crate::reply::{self, Answer};
 
@@ -11,12 +11,14 @@ pub async fn list(call: Call) -> Answer {
     let After { after, limit } = call.query()?;
     let limit = call.page(limit)?;
     let snapshot = call.control().snapshot();
+    let mut health = health::all(&call.state);
     let providers = snapshot.world.providers.iter();
     let providers =
         providers.filter(|(provider, _)| after.as_deref().is_none_or(|after| provider.as_str() > after));
-    let providers = providers
-        .take(limit + 1)
-        .map(|(provider, spec)| Provider { provider: provider.clone(), spec: (**spec).clone() });
+    let providers = providers.take(limit + 1).map(|(provider, spec)| {
+        let health = health.remove(provider);
+        Provider { provider: provider.clone(), spec: (**spec).clone(), health }
+    });
     reply::json(&Page::cut(providers.collect(), limit, |provider| provider.provider.to_string()))
 }
 

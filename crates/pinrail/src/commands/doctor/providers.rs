@@ -13,6 +13,7 @@ use super::Check;
 use super::server::Seen;
 use crate::cli::Context;
 use crate::commands::model::lifecycle;
+use crate::commands::provider::troubles;
 use crate::config;
 use crate::files::Project;
 
@@ -43,6 +44,12 @@ pub fn look(context: &Context, project: Option<&Project>, seen: Option<&Seen>, c
             &as_of.rfc3339()[..10]
         );
         checks.push(Check::warn("catalogue", found, "`pinrail catalogue update` learns anew"));
+    }
+    for provider in seen.iter().flat_map(|seen| &seen.providers) {
+        for trouble in troubles(provider.health.as_ref(), context.now) {
+            let next = format!("`pinrail provider show {}` says more", provider.provider);
+            checks.push(Check::warn("provider", format!("{}: {trouble}", provider.provider), next));
+        }
     }
     for release in seen.iter().flat_map(|seen| &seen.releases).filter(|release| release.live) {
         let agents = release.agents.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
