@@ -57,6 +57,28 @@ fn a_manifest_that_cannot_hold_is_refused_with_the_field_it_broke() {
     check(json!({"pinrail": 2}), "format 2");
     check(json!({"modle": {}}), "unknown field `modle`");
     check(json!({"model": {"provider": "p", "snapshot": ""}}), "model.snapshot");
+    let model = |patch: Value| {
+        let mut model = json!({"provider": "p", "snapshot": "m"});
+        for (field, content) in patch.as_object().unwrap() {
+            model[field] = content.clone();
+        }
+        json!({ "model": model })
+    };
+    let other = |snapshot: &str| json!({"provider": "p", "snapshot": snapshot});
+    check(model(json!({"fallbacks": [other("m")]})), "model.fallbacks[0] names a model of the release");
+    check(model(json!({"fallbacks": [other("n"), other("n")]})), "model.fallbacks[1] names a model");
+    check(model(json!({"fallbacks": [other("n"), other("a b")]})), "model.fallbacks[1].snapshot must be");
+    check(
+        model(json!({"fallbacks": [{"provider": "p", "snapshot": "n", "params": {"stream": true}}]})),
+        "model.fallbacks[0].params.stream is set by Pinrail",
+    );
+    let five: Vec<Value> = ["a", "b", "c", "d", "e"].map(other).into();
+    check(model(json!({ "fallbacks": five })), "model.fallbacks holds 5 models");
+    for bad in ["", "Images", "top-k", "a..b", "_a", "9a", "a."] {
+        check(model(json!({ "lossy": [bad] })), "is no name of a feature");
+    }
+    let many: Vec<String> = (0..65).map(|n| format!("f{n}")).collect();
+    check(model(json!({ "lossy": many })), "model.lossy holds 65 names");
     check(json!({"model": {"provider": "p", "snapshot": "a b"}}), "model.snapshot");
     check(json!({"model": {"provider": "P", "snapshot": "m"}}), "provider name");
     check(json!({"model": {"provider": "p", "snapshot": "m", "params": {"model": "x"}}}), "params.model");
@@ -70,4 +92,30 @@ fn a_manifest_that_cannot_hold_is_refused_with_the_field_it_broke() {
         "vectors.kb",
     );
     check(json!({"prompt": {"system": "sha256:00"}}), "not a digest");
+}
+
+#[test]
+fn what_a_release_lists_is_part_of_it() {
+    let plain = manifest(json!({"pinrail": 1, "model": {"provider": "p", "snapshot": "m"}}));
+    assert_eq!(plain.model.each_alone().collect::<Vec<_>>(), [plain.model.clone()]);
+    let listing = manifest(json!({"pinrail": 1, "model": {
+        "provider": "p", "snapshot": "m", "params": {"temperature": 0}, "lossy": ["top_k", "messages.images"],
+        "fallbacks": [{"provider": "q", "snapshot": "n"}, {"provider": "p", "snapshot": "o", "params": {}}]
+    }}));
+    listing.check().unwrap();
+    assert_ne!(plain.id().unwrap(), listing.id().unwrap());
+    let again: Manifest = serde_json::from_slice(&listing.canonical_bytes().unwrap()).unwrap();
+    assert_eq!((again.id().unwrap(), &again), (listing.id().unwrap(), &listing));
+    let asked: Vec<String> = listing
+        .model
+        .each_alone()
+        .map(|model| format!("{} {} {}", model.provider, model.snapshot, json!(model.params)))
+        .collect();
+    assert_eq!(asked, [r#"p m {"temperature":0}"#, r#"q n {"temperature":0}"#, "p o {}"]);
+    assert!(
+        listing.model.names(&"q".parse().unwrap(), "n") && !listing.model.names(&"q".parse().unwrap(), "m")
+    );
+    let mut reordered = listing.clone();
+    reordered.model.fallbacks.reverse();
+    assert_ne!(reordered.id().unwrap(), listing.id().unwrap(), "who is asked first is behaviour");
 }

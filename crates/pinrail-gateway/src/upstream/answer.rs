@@ -90,7 +90,10 @@ impl Question<'_> {
         let spec = &*self.upstream.spec;
         let letter = match self.upstream.letter(&self.target, &self.headers, &self.body) {
             Ok(letter) => letter,
-            Err(failure) => return Asked { outcome: Err(failure), elsewhere: None },
+            Err(failure) => {
+                let elsewhere = is_of_the_endpoint(&failure).then(|| failure.message.clone());
+                return Asked { outcome: Err(failure), elsewhere };
+            }
         };
         if let Some(rests) = self.health.rests().filter(|_| self.others) {
             return Asked::rests(rests);
@@ -327,7 +330,6 @@ impl Missed {
 }
 
 /// Whether another endpoint may be asked where this one couldn't even be set up: its key or its address is at fault.
-#[allow(dead_code, reason = "read by whoever asks more than one endpoint")]
 pub fn is_of_the_endpoint(failure: &Failure) -> bool {
     ["provider_key_missing", "provider_key_invalid", "provider_unavailable"].contains(&failure.code)
 }

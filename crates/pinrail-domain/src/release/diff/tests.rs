@@ -74,6 +74,16 @@ fn model_and_state_changes_show_both_sides() {
         json!({"model": {"provider": {"before": "p", "after": "q"},
             "snapshot": {"before": "m-2026-01-01", "after": "n"}, "weights": {"after": digest}}}),
     );
+    let listing = |fallbacks: Value| json!({"model": {"fallbacks": fallbacks}});
+    let other = json!([{"provider": "q", "snapshot": "n", "params": {"temperature": 1.0}}]);
+    let same = json!([{"provider": "q", "snapshot": "n", "params": {"temperature": 1}}]);
+    check(listing(other.clone()), listing(same), json!({}));
+    check(json!({}), listing(other.clone()), json!({"model": {"fallbacks": {"after": other}}}));
+    check(
+        json!({"model": {"lossy": ["a", "b"]}}),
+        json!({"model": {"lossy": ["b", "c"]}}),
+        json!({"model": {"lossy_added": ["c"], "lossy_removed": ["a"]}}),
+    );
     check(
         params(json!({"kept": [1], "changed": 0.2, "removed": null, "spelled": 1.0})),
         params(json!({"kept": [1], "changed": 0.3, "added": {"x": null}, "spelled": 1})),
