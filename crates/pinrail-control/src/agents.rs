@@ -136,7 +136,7 @@ impl Control {
             let bodies = match change {
                 Change::Unchanged => Vec::new(),
                 Change::Created | Change::Updated | Change::Removed => {
-                    vec![Body::ProviderPut { provider: provider.clone(), spec: spec.clone() }]
+                    vec![Body::ProviderPut { provider: provider.clone(), spec: Box::new(spec.clone()) }]
                 }
             };
             Ok((bodies, change))

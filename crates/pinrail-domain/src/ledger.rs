@@ -69,7 +69,7 @@ pub enum Actor {
 pub enum Body {
     ProviderPut {
         provider: ProviderName,
-        spec: ProviderSpec,
+        spec: Box<ProviderSpec>,
     },
     ProviderRemoved {
         provider: ProviderName,

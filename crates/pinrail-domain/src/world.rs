@@ -266,7 +266,7 @@ impl World {
     fn apply_body(&mut self, entry: &Entry) -> Result<(), String> {
         match &entry.body {
             Body::ProviderPut { provider, spec } => {
-                self.providers.insert(provider.clone(), Arc::new(spec.clone()));
+                self.providers.insert(provider.clone(), Arc::new((**spec).clone()));
             }
             Body::ProviderRemoved { provider } => {
                 self.providers.remove(provider).ok_or("no such provider")?;

@@ -44,7 +44,8 @@ impl Setting {
         let tenants: Vec<TenantId> = ["acme", "umbrella"].map(name).into();
         let vip: SegmentName = name("vip");
         let releases = MODELS.map(|model| manifest(model).id().expect("it has a canonical form")).into();
-        let mut bodies = vec![Body::ProviderPut { provider: name("p"), spec: ProviderSpec::simulated() }];
+        let mut bodies =
+            vec![Body::ProviderPut { provider: name("p"), spec: Box::new(ProviderSpec::simulated()) }];
         for (agent, tier) in agents.iter().zip([Tier::Standard, Tier::Critical, Tier::Throwaway]) {
             let segment =
                 Segment { name: vip.clone(), tenants: vec![tenants[1].clone()], attributes: BTreeMap::new() };

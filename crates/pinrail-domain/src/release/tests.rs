@@ -97,7 +97,7 @@ fn a_manifest_that_cannot_hold_is_refused_with_the_field_it_broke() {
 #[test]
 fn what_a_release_lists_is_part_of_it() {
     let plain = manifest(json!({"pinrail": 1, "model": {"provider": "p", "snapshot": "m"}}));
-    assert_eq!(plain.model.each_alone().collect::<Vec<_>>(), [plain.model.clone()]);
+    assert_eq!(plain.model.each_alone().collect::<Vec<_>>(), vec![plain.model.clone()]);
     let listing = manifest(json!({"pinrail": 1, "model": {
         "provider": "p", "snapshot": "m", "params": {"temperature": 0}, "lossy": ["top_k", "messages.images"],
         "fallbacks": [{"provider": "q", "snapshot": "n"}, {"provider": "p", "snapshot": "o", "params": {}}]

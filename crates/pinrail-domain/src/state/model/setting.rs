@@ -28,7 +28,7 @@ pub fn spaces() -> Vec<Space> {
 #[must_use]
 pub fn setup() -> Vec<Body> {
     let provider = "sim".parse().expect("a short name");
-    let mut bodies = vec![Body::ProviderPut { provider, spec: ProviderSpec::simulated() }];
+    let mut bodies = vec![Body::ProviderPut { provider, spec: Box::new(ProviderSpec::simulated()) }];
     for agent in agents() {
         bodies.push(Body::AgentPut { agent: agent.clone(), spec: AgentSpec::default() });
         for snapshot in ["m-2026-01-01", "m-2026-02-01"] {

@@ -116,7 +116,10 @@ fn story() -> (World, Vec<Entry>) {
         "format": "openai", "base_url": "sim:", "catalogue": "sim", "retries_max": 1,
         "timeouts": {"connect_ms": 5_000, "first_byte_ms": 300_000, "idle_ms": 60_000}}))
     .unwrap();
-    teller.tell("first start", vec![Body::ProviderPut { provider: "p".parse().unwrap(), spec: spec_of_p }]);
+    teller.tell(
+        "first start",
+        vec![Body::ProviderPut { provider: "p".parse().unwrap(), spec: Box::new(spec_of_p) }],
+    );
     teller.tell("", vec![Body::AgentPut { agent: support.clone(), spec }]);
     teller.tell("for the pipeline", vec![Body::KeyCreated { key: key.clone() }]);
     teller.deployer = Some(Actor::Key { id: key.id, name: key.name });

@@ -214,7 +214,7 @@ fn open_release(teller: &mut Teller) -> DeploymentId {
         "format": "openai", "base_url": "sim:", "catalogue": "sim", "retries_max": 1,
         "timeouts": {"connect_ms": 5_000, "first_byte_ms": 300_000, "idle_ms": 60_000}}))
     .unwrap();
-    teller.tell("", vec![Body::ProviderPut { provider: "p".parse().unwrap(), spec }]);
+    teller.tell("", vec![Body::ProviderPut { provider: "p".parse().unwrap(), spec: Box::new(spec) }]);
     teller.tell("", vec![Body::AgentPut { agent: support.clone(), spec: AgentSpec::default() }]);
     let manifest = manifest("m-2026-01-01");
     teller.tell("", vec![play::created("support", &manifest)]);

@@ -74,7 +74,7 @@ impl Play {
     pub(crate) fn new() -> Play {
         let mut play = Play { world: World::default(), entries: Vec::new() };
         let provider = "p".parse().unwrap();
-        play.append(vec![Body::ProviderPut { provider, spec: ProviderSpec::simulated() }]);
+        play.append(vec![Body::ProviderPut { provider, spec: Box::new(ProviderSpec::simulated()) }]);
         for name in AGENTS {
             play.append(vec![Body::AgentPut { agent: agent(name), spec: spec(&[0, 1, 2]) }]);
             for n in 1..=RELEASES {
