@@ -43,7 +43,7 @@ async fn what_is_erased_is_gone_from_the_file_and_its_log() {
     }
     for n in 200..260 {
         let body = Body::Text { text: text(n), truncated: false };
-        let said = Event::ModelRequest { call: 1, stream: false, body: Some(body) };
+        let said = Event::ModelRequest { call: 1, stream: false, body: Some(body), dropped: Vec::new() };
         write(&store, starting(n)).await.unwrap();
         write(&store, appending(n, vec![said])).await.unwrap();
     }

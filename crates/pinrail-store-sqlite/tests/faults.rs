@@ -23,7 +23,7 @@ fn is_full<T>(result: &Result<T, WriteError>) -> bool {
 
 fn large(n: u64) -> Write {
     let body = Body::Text { text: "x".repeat(100_000), truncated: false };
-    appending(n, vec![Event::ModelRequest { call: 1, stream: false, body: Some(body) }])
+    appending(n, vec![Event::ModelRequest { call: 1, stream: false, body: Some(body), dropped: Vec::new() }])
 }
 
 #[tokio::test]
