@@ -362,7 +362,7 @@ impl Whole {
         if head.status.is_redirection() {
             return Err((redirected(head.status), trail));
         }
-        let (observed, text, error) = match self.read(&head, &body, trail.compared_bytes_max()) {
+        let (mut observed, text, error) = match self.read(&head, &body, trail.compared_bytes_max()) {
             Ok(read) => read,
             Err(failure) => return Err((failure, trail)),
         };
@@ -378,6 +378,7 @@ impl Whole {
         let mut lost = None;
         if let Some(conversion) = &self.conversion {
             let about = conversion.about(&trail.begun);
+            observed.id = Some(convert::answer_id(observed.id.as_deref(), self.client, about.id));
             if failed {
                 let (code, told) = convert::error(self.provider, status.as_u16(), &passed, self.client);
                 // An error in an answer of status 200 stays an error.

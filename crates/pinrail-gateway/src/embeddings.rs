@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::HeaderMap;
+use http::response::Parts;
 use http::{Request, Response, StatusCode};
 use pinrail_domain::begin::Alternative;
 use pinrail_domain::id::ReleaseId;
@@ -20,7 +21,7 @@ use pinrail_domain::key::Tenants;
 use pinrail_domain::provider::{Api, ProviderSpec};
 use pinrail_domain::release::Embedder;
 use pinrail_wire::embeddings::{Edit, Embedded, EmbeddingsRequest, observe_embeddings};
-use pinrail_wire::{AnswerError, Dialect, Gathered, Observed, parse_error};
+use pinrail_wire::{AnswerError, Dialect, Gathered, Observed, Usage, parse_error};
 
 use crate::beginning::Beginning;
 use crate::body::Body;
@@ -33,8 +34,8 @@ use crate::port::Begun;
 use crate::stamped;
 use crate::trail::{Ended, Trail};
 use crate::upstream::answer::{Answer, Question};
-use crate::upstream::headers;
 use crate::upstream::target::{Endpoint, Target};
+use crate::upstream::{Credential, headers};
 
 /// The embedders that must be asked for their release's dimensions: some models give as many as they are asked for, and
 /// others refuse to be asked.
@@ -105,14 +106,7 @@ async fn ask(
 ) -> Result<((Ended, u32), Response<Body>), Failure> {
     let Wanted { space, embedder, request } = wanted;
     let begun = Arc::clone(&trail.begun);
-    if let Some(sent) = request.dimensions().filter(|sent| *sent != embedder.dims) {
-        let message = format!(
-            "the request wants {sent} dimensions, and the release pins {} for `{space}`; leave `dimensions` out, or deploy a \
-             release of this",
-            embedder.dims
-        );
-        return Err(Failure::client(StatusCode::CONFLICT, "release_mismatch", message).about("dimensions"));
-    }
+    check_dimensions(wanted)?;
     let endpoint = endpoint(shared, &begun, embedder)?;
     let upstream = shared.upstreams.get(&endpoint.provider, &endpoint.spec)?;
     let credential = upstream.credential(&*shared.secrets)?;
@@ -121,6 +115,7 @@ async fn ask(
     trail.asks(endpoint);
     let key = (begun.contract.id, (*space).to_owned());
     let mut dimensions = shared.dimensions.must_ask(&key).then_some(embedder.dims);
+    let mut paid = None;
     loop {
         let edit = Edit { model: upstream.model_name(&name), dimensions, prefix: embedder.prefix.as_deref() };
         let body = request.rewrite(&edit).map_err(|error| call::unreadable(&error))?;
@@ -146,37 +141,55 @@ async fn ask(
             return Err(redirected(head.status));
         }
         let (embedded, error) = read(head.status, &body)?;
+        paid = sum(paid, embedded.usage);
         let wide = embedded.dimensions.unwrap_or_default();
-        if error.is_none() && wide != embedder.dims {
-            if dimensions.is_none() && request.dimensions().is_none() {
-                dimensions = Some(embedder.dims);
-                continue;
-            }
-            return Err(too_wide(space, embedder, wide));
+        let failed = error.is_some();
+        let differs = !failed && wide != embedder.dims;
+        if differs && dimensions.is_none() && request.dimensions().is_none() {
+            dimensions = Some(embedder.dims);
+            continue;
         }
-        if error.is_none() && dimensions.is_some() {
+        if !failed && !differs && dimensions.is_some() {
             shared.dimensions.note(key);
         }
-        let failed = error.is_some();
+        let refused = differs.then(|| too_wide(space, embedder, wide));
+        let why = error.or_else(|| refused.as_ref().map(|failure| failure.message.clone()));
         let ended = Ended {
             status: head.status.as_u16(),
-            ending: if failed { Ending::Error } else { Ending::Complete },
-            observed: Observed {
-                served_model: embedded.served_model,
-                usage: embedded.usage,
-                ..Observed::default()
-            },
+            ending: if why.is_some() { Ending::Error } else { Ending::Complete },
+            observed: Observed { served_model: embedded.served_model, usage: paid, ..Observed::default() },
             text: Gathered::default(),
             body: trail.keep(&body, &credential),
-            why: error.map(|text| credential.redactor.redact(&text).into_owned()),
+            why: why.map(|text| credential.redactor.redact(&text).into_owned()),
         };
-        let fault = failed.then(|| fault_of(head.status));
-        let mut response = passed_on(head, Body::whole(credential.clean(body)), &credential);
-        if let Some(fault) = fault {
-            response.headers_mut().insert(FAULT, fault_value(fault));
-        }
+        let response = match refused {
+            Some(failure) => refuse(failure, Dialect::Chat),
+            None => passed(head, body, failed, &credential),
+        };
         return Ok(((ended, embedded.vectors), response));
     }
+}
+
+/// A client may ask for as many dimensions as are pinned.
+fn check_dimensions(wanted: &Wanted<'_>) -> Result<(), Failure> {
+    let Wanted { space, embedder, request } = wanted;
+    let Some(sent) = request.dimensions().filter(|sent| *sent != embedder.dims) else { return Ok(()) };
+    let message = format!(
+        "the request wants {sent} dimensions, and the release pins {} for `{space}`; leave `dimensions` out, or deploy a \
+         release of this",
+        embedder.dims
+    );
+    Err(Failure::client(StatusCode::CONFLICT, "release_mismatch", message).about("dimensions"))
+}
+
+/// The provider's answer as it is, secrets removed.
+fn passed(head: Parts, body: Bytes, failed: bool, credential: &Credential) -> Response<Body> {
+    let fault = failed.then(|| fault_of(head.status));
+    let mut response = passed_on(head, Body::whole(credential.clean(body)), credential);
+    if let Some(fault) = fault {
+        response.headers_mut().insert(FAULT, fault_value(fault));
+    }
+    response
 }
 
 /// The embedder that a space's vectors are of.
@@ -254,6 +267,16 @@ fn read(status: StatusCode, body: &[u8]) -> Result<(Embedded, Option<String>), F
             Err(nonsense(format!("the provider's answer is no list of embeddings ({source})")))
         }
     }
+}
+
+/// What all attempts took together.
+fn sum(before: Option<Usage>, more: Option<Usage>) -> Option<Usage> {
+    let (Some(before), Some(more)) = (before, more) else { return before.or(more) };
+    Some(Usage {
+        prompt_tokens: before.prompt_tokens + more.prompt_tokens,
+        total_tokens: before.total_tokens + more.total_tokens,
+        ..more
+    })
 }
 
 fn too_wide(space: &str, embedder: &Embedder, wide: u32) -> Failure {

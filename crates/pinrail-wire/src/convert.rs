@@ -30,7 +30,9 @@ mod turns;
 
 use crate::dialect::Dialect;
 
-pub use answers::{About, GATHERED_BYTES_MAX, StreamConverter, StreamError, Unconvertible, answer, error};
+pub use answers::{
+    About, GATHERED_BYTES_MAX, StreamConverter, StreamError, Unconvertible, answer, answer_id, error,
+};
 pub use losses::{FEATURES, Feature, Field, Lossy, MALFORMED, Refused, UnknownFeature};
 pub use params::params;
 pub use release::{ForeignTool, tools};

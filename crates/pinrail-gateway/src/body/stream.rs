@@ -21,7 +21,7 @@ use http_body::Body as _;
 use pinrail_domain::agent::Bodies;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::journal::{Body, Ending};
-use pinrail_wire::convert::StreamConverter;
+use pinrail_wire::convert::{StreamConverter, answer_id};
 use pinrail_wire::dialect::{StreamObserver, Told};
 use pinrail_wire::sse::EventTooLong;
 use pinrail_wire::{Dialect, Finished, Limits};
@@ -228,7 +228,11 @@ impl Flow {
             trail.ruled(guarded.decided());
         }
         let stop = match converter {
-            Some(converter) => convert_rest(*converter, &mut finished, stop),
+            Some(converter) => {
+                let (id, ours) = (finished.observed.id.as_deref(), trail.begun.stamp.run.to_string());
+                finished.observed.id = Some(answer_id(id, client, &ours));
+                convert_rest(*converter, &mut finished, stop)
+            }
             None => stop,
         };
         let (ending, error) = judge(&finished, &stop, idle_longest);

@@ -266,3 +266,178 @@ async fn other_paths_and_methods() {
         assert!(serde_json::from_str::<Value>(&body).unwrap()["error"]["message"].is_string());
     }
 }
+
+mod sources {
+    use pinrail_domain::id::SessionId;
+    use pinrail_domain::identity::{IdentitySpec, Source};
+    use pinrail_wire::Dialect;
+
+    use super::*;
+    use crate::said::{ALL, ask, events, hello, speaking, streaming};
+
+    fn reading(session: &[&str], tenant: &[&str]) -> IdentitySpec {
+        let sources = |all: &[&str]| all.iter().map(|one| one.parse::<Source>().unwrap()).collect();
+        IdentitySpec { session: sources(session), tenant: sources(tenant) }
+    }
+
+    fn world(client: Dialect, identity: IdentitySpec, tenants: Tenants) -> World {
+        Setup { identity: Some(identity), tenants, ..speaking(client) }.build()
+    }
+
+    /// The call that is begun of a request of which these sources are read.
+    async fn begun(client: Dialect, identity: IdentitySpec, request: Request<Full<Bytes>>) -> Call {
+        let mut world = world(client, identity, Tenants::All);
+        let (answer, ()) = world
+            .call(request, async |mut provider| {
+                provider.accept().await.answer("200 OK", &[], &hello(client).to_string()).await;
+            })
+            .await;
+        assert_eq!(answer.status(), 200);
+        world.runs.calls.lock().unwrap()[0].clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_source_names_a_session() {
+        async fn check(client: Dialect, sources: &[&str], fields: Value, want: Option<&str>) {
+            let request = ask(client, "hi", fields.clone());
+            let session = begun(client, reading(sources, &[]), request).await.session;
+            assert_eq!(session.as_ref().map(SessionId::as_str), want, "{sources:?} {fields}");
+        }
+        use Dialect::{Chat, Messages, Responses};
+        let user = json!({"user": "ann"});
+        check(Chat, &["user"], user.clone(), Some("user:ann")).await;
+        check(Responses, &["user"], user.clone(), Some("user:ann")).await;
+        check(Messages, &["user"], json!({"metadata": {"user_id": "ann"}}), Some("user:ann")).await;
+        check(Chat, &[], user.clone(), None).await;
+        for source in ["safety_identifier", "prompt_cache_key"] {
+            let want = format!("{source}:x1");
+            for client in [Chat, Responses] {
+                check(client, &[source], json!({source: " x1 "}), Some(&want)).await;
+                check(client, &[source], json!({source: ""}), None).await;
+                check(client, &[source], json!({source: null}), None).await;
+            }
+        }
+        check(Responses, &["conversation"], json!({"conversation": "c1"}), Some("conversation:c1")).await;
+        check(Responses, &["conversation"], json!({"conversation": {"id": "c1"}}), Some("conversation:c1"))
+            .await;
+        check(
+            Responses,
+            &["previous_response_id"],
+            json!({"previous_response_id": "r1"}),
+            Some("response:r1"),
+        )
+        .await;
+        check(Responses, &["previous_response_id"], json!({}), None).await;
+        check(Chat, &["metadata.thread"], json!({"metadata": {"thread": "t1"}}), Some("metadata.thread:t1"))
+            .await;
+        check(Chat, &["metadata.thread"], json!({"metadata": {"other": "t1"}}), None).await;
+        // The first that says something, in the agent's order.
+        let both = json!({"user": "ann", "prompt_cache_key": "k"});
+        check(Chat, &["prompt_cache_key", "user"], both.clone(), Some("prompt_cache_key:k")).await;
+        check(Chat, &["user", "prompt_cache_key"], both.clone(), Some("user:ann")).await;
+        check(Chat, &["safety_identifier", "user"], both, Some("user:ann")).await;
+        // What names Pinrail's own words wins.
+        let named = json!({"user": "ann", "pinrail": {"session": "s1"}});
+        check(Chat, &["user"], named, Some("s1")).await;
+        let named = json!({"prompt_cache_key": "k", "metadata": {"pinrail_session": "s2"}});
+        check(Responses, &["prompt_cache_key"], named, Some("s2")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn headers_name_sessions_and_tenants() {
+        async fn check(source: &str, header: &'static str, value: &str, want: Option<&str>) {
+            let request = with(chat(json!({})), header, value);
+            let session = begun(Dialect::Chat, reading(&[source], &[]), request).await.session;
+            assert_eq!(session.as_ref().map(SessionId::as_str), want, "{source} {value}");
+        }
+        check("header.x-chat-id", "x-chat-id", "c1", Some("header.x-chat-id:c1")).await;
+        check("header.X-Chat-Id", "x-chat-id", "c1", Some("header.x-chat-id:c1")).await;
+        check("header.x-chat-id", "x-other", "c1", None).await;
+        check("baggage.session", "baggage", "session=s1", Some("baggage.session:s1")).await;
+        let spaced = "a=b, session = s%2F1%20 ;ttl=3;x, c=d";
+        check("baggage.session", "baggage", spaced, Some("baggage.session:s/1")).await;
+        check("baggage.session", "baggage", "a=b,session=s%2F1;ttl=3;x=y,c=d", Some("baggage.session:s/1"))
+            .await;
+        check("baggage.session", "baggage", "sessions=s1", None).await;
+        let request = with(with(chat(json!({})), "baggage", "a=b"), "baggage", "session=s1,tenant=acme");
+        let call = begun(Dialect::Chat, reading(&["baggage.session"], &["baggage.tenant"]), request).await;
+        assert_eq!((call.session.unwrap().as_str(), call.tenant.as_str()), ("baggage.session:s1", "acme"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenant_that_is_not_the_keys_is_refused() {
+        // I11
+        let acme: TenantId = "acme".parse().unwrap();
+        let only = || Tenants::Only([acme.clone()].into());
+        async fn check(tenants: Tenants, request: Request<Full<Bytes>>, want: Result<&str, (u16, &str)>) {
+            let identity = reading(&[], &["user", "header.x-org"]);
+            let mut world = world(Dialect::Chat, identity, tenants);
+            match want {
+                Ok(tenant) => {
+                    let answer = async |mut provider: crate::world::Provider| {
+                        provider
+                            .accept()
+                            .await
+                            .answer("200 OK", &[], &hello(Dialect::Chat).to_string())
+                            .await;
+                    };
+                    assert_eq!(world.call(request, answer).await.0.status(), 200);
+                    assert_eq!(world.runs.calls.lock().unwrap()[0].tenant.as_str(), tenant);
+                }
+                Err((status, code)) => {
+                    refused(&mut world, request, status, code).await;
+                }
+            }
+        }
+        check(only(), chat(json!({"user": "acme"})), Ok("acme")).await;
+        check(only(), chat(json!({"user": "other"})), Err((403, "tenant_refused"))).await;
+        check(only(), with(chat(json!({})), "x-org", "other"), Err((403, "tenant_refused"))).await;
+        check(only(), chat(json!({})), Ok("acme")).await;
+        check(Tenants::All, with(chat(json!({})), "x-org", "acme"), Ok("acme")).await;
+        check(Tenants::All, chat(json!({"user": "no tenant!"})), Err((400, "invalid_identity"))).await;
+        let named = with(chat(json!({"user": "other"})), "x-pinrail-tenant", "acme");
+        check(only(), named, Ok("acme")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_goes_on_from_an_answer_stays_where_it_was_given() {
+        async fn check(client: Dialect, provider: Dialect, sources: &[&str], stream: bool, want: bool) {
+            let case = format!("{} to {} {sources:?} {stream}", client.word(), provider.word());
+            let identity = reading(sources, &[]);
+            let mut world = Setup { identity: Some(identity), ..speaking(provider) }.build();
+            let fields = if stream { streaming(client) } else { json!({}) };
+            let (answer, ()) = world
+                .call(ask(client, "hi", fields), async |mut theirs| {
+                    let mut connection = theirs.accept().await;
+                    if stream {
+                        connection.begin_stream().await;
+                        connection.chunk(&events(provider, &hello(provider)).concat()).await;
+                        connection.end_stream().await;
+                    } else {
+                        connection.answer("200 OK", &[], &hello(provider).to_string()).await;
+                    }
+                })
+                .await;
+            let got = text(answer).await;
+            world.gateway.drained().await;
+            let followed = world.runs.followed.lock().unwrap().clone();
+            assert_eq!(followed.len(), usize::from(want), "{case}");
+            for session in followed {
+                // By the id that the client got.
+                let id = session.as_str().strip_prefix("response:").unwrap();
+                assert!(got.contains(&format!("\"id\":\"{id}\"")), "{case}: {session} {got}");
+            }
+        }
+        let sources = &["previous_response_id", "user"][..];
+        for stream in [false, true] {
+            check(Dialect::Responses, Dialect::Responses, sources, stream, true).await;
+            check(Dialect::Responses, Dialect::Responses, &["user"], stream, false).await;
+            for provider in ALL {
+                check(Dialect::Chat, provider, sources, stream, false).await;
+                check(Dialect::Messages, provider, sources, stream, false).await;
+            }
+            check(Dialect::Responses, Dialect::Chat, sources, stream, true).await;
+            check(Dialect::Responses, Dialect::Messages, sources, stream, true).await;
+        }
+    }
+}

@@ -4,10 +4,13 @@
 
 mod answers;
 mod dial;
+mod dialects;
+mod embeddings;
 mod failures;
 mod identity;
 mod loopback;
 mod release;
+mod said;
 mod shadow;
 mod simulated;
 mod streams;

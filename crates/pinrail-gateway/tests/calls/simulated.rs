@@ -12,24 +12,20 @@ use tokio::net::TcpListener;
 
 use crate::world::{Setup, World, chat, text};
 
-async fn simulated() -> World {
+/// A gateway in front of a simulated provider of its own, which plays a script.
+pub async fn simulated(script: &str, setup: Setup) -> World {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}/v1", listener.local_addr().unwrap());
-    let sim = Sim::new(Script::builtin(), 7, Arc::new(|| 1_800_000_000));
+    let sim = Sim::new(Script::from_toml(script).unwrap(), 7, Arc::new(|| 1_800_000_000));
     tokio::spawn(async move { axum::serve(listener, sim.router()).await });
-    let setup = Setup {
-        spec: ProviderSpec::simulated(),
-        connect: Some(Arc::new(Net::new())),
-        sim_base: Some(base.parse().unwrap()),
-        system: Some("You help."),
-        ..Setup::default()
-    };
+    let setup = Setup { connect: Some(Arc::new(Net::new())), sim_base: Some(base.parse().unwrap()), ..setup };
     setup.pin("model", "snapshot", json!("sim-1-2026-01-15")).build()
 }
 
 #[tokio::test]
 async fn an_answer_and_a_stream_of_it_say_the_same() {
-    let world = simulated().await;
+    let setup = Setup { spec: ProviderSpec::simulated(), system: Some("You help."), ..Setup::default() };
+    let world = simulated(Script::builtin_text(), setup).await;
     let whole = text(world.gateway.handle(chat(json!({})), &Tenants::All).await).await;
     let whole: Value = serde_json::from_str(&whole).unwrap();
     let stream = text(world.gateway.handle(chat(json!({"stream": true})), &Tenants::All).await).await;

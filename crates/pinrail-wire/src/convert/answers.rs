@@ -112,6 +112,13 @@ pub fn answer(
     }
 }
 
+/// The id under which a client of the dialect `to` knows a converted answer whose provider named it `given`; `ours` is what
+/// [`About::id`] was.
+#[must_use]
+pub fn answer_id(given: Option<&str>, to: Dialect, ours: &str) -> String {
+    ids::answer(&ids::stem(given, ours), to)
+}
+
 impl Unconvertible {
     fn told(&self) -> String {
         let Unconvertible { path, feature, why } = self;
