@@ -113,6 +113,7 @@ macro_rules! conformance_tests {
             sessions::a_start_without_a_binding_leaves_the_session_alone
             sessions::sessions_of_other_agents_and_tenants_are_others
             sessions::recent_bindings_come_newest_first
+            sessions::a_session_that_follows_an_answer_is_bound_with_its_events
             reads::events_are_read_in_pages
             reads::runs_are_listed_newest_id_first_in_pages
             reads::every_filter_filters

@@ -13,7 +13,7 @@ use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{
     AgentName, DeploymentId, EventSeq, LedgerSeq, ReleaseId, RunId, SegmentName, TenantId,
 };
-use pinrail_domain::journal::{Event, Outcome, Recorded};
+use pinrail_domain::journal::{Event, Outcome, Recorded, Stamp};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::ledger::{Actor, Entry, Head};
 use pinrail_domain::model::{Catalogue, Layers};
@@ -355,6 +355,13 @@ impl Bench {
 
     pub async fn begin(&self, session: Option<&str>) -> Result<Begun, BeginError> {
         self.control.runs().begin(call(session)).await
+    }
+
+    /// Journals an answer that a session goes on from.
+    pub async fn answer(&self, stamp: &Stamp, session: &str) {
+        let finished = Event::Finished { outcome: Outcome::Ok, why: None };
+        let events = vec![(self.clock.now(), finished)];
+        self.control.runs().record_followed(stamp, events, session.parse().unwrap()).await;
     }
 
     pub async fn join(&self, run: RunId) -> Result<Begun, BeginError> {

@@ -124,3 +124,37 @@ async fn a_session_means_something_only_within_its_agent_and_tenant() {
         assert_eq!(bench.control.runs().begin(other).await.unwrap().stamp.deployment, ONE);
     }
 }
+
+/// Who goes on from an answer stays where it was given, whatever the weight, also after a restart; a rollback moves them.
+#[tokio::test(start_paused = true)]
+async fn who_goes_on_from_an_answer_stays_where_it_was_given() {
+    for tier in [Tier::Standard, Tier::Critical] {
+        let bench = Bench::new(tier).await;
+        let two = bench.canary("m2-2026-01-01", "100%").await;
+        // More than memory keeps.
+        let ids: Vec<String> = (0..100).map(|n| format!("response:r{n}")).collect();
+        for id in &ids {
+            let stamp = bench.begin(None).await.unwrap().stamp;
+            assert_eq!(stamp.deployment, two);
+            bench.answer(&stamp, id).await;
+        }
+        weigh(&bench, two, "0%").await;
+        assert_eq!(deployment(&bench, "response:other").await, ONE);
+        let stamp = bench.begin(Some(&ids[0])).await.unwrap().stamp;
+        assert_eq!((stamp.deployment, stamp.via), (two, Via::Session));
+        // The next answer goes on from there.
+        bench.answer(&stamp, "response:next").await;
+        bench.control.drain().await;
+        let (bench, _) = bench.another().await;
+        for id in ids.iter().map(String::as_str).chain(["response:next"]) {
+            assert_eq!(deployment(&bench, id).await, two, "{id}");
+        }
+        let elsewhere =
+            pinrail_domain::begin::Call { tenant: tenant("globex"), ..call(Some("response:next")) };
+        assert_eq!(bench.control.runs().begin(elsewhere).await.unwrap().stamp.deployment, ONE);
+        bench.roll_back(two).await;
+        for id in ids.iter().map(String::as_str).chain(["response:next"]) {
+            assert_eq!(deployment(&bench, id).await, ONE, "{id}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use pinrail_domain::time::Timestamp;
 
 use super::Subject;
 use super::sample::{agent, note, run, session, stamp, start, tenant, write};
-use crate::journal::{Bind, SessionKey, Start, Write, WriteError};
+use crate::journal::{Append, Bind, SessionKey, Start, Write, WriteError};
 
 pub async fn a_start_and_its_binding_are_one_step(subject: Subject) {
     let store = &*subject.store;
@@ -108,6 +108,30 @@ pub async fn recent_bindings_come_newest_first(subject: Subject) {
     assert_eq!(store.sessions_recent(0).await.unwrap(), []);
 }
 
+pub async fn a_session_that_follows_an_answer_is_bound_with_its_events(subject: Subject) {
+    let store = &*subject.store;
+    write(store, binding(1, "s", 4, None)).await.unwrap();
+    write(store, following(1, "response:a", vec![note("said")])).await.unwrap();
+    assert_eq!(store.session_get(&key("response:a")).await.unwrap(), Some(DeploymentId(4)));
+    assert_eq!(store.session_get(&key("s")).await.unwrap(), Some(DeploymentId(4)));
+    // What the session was bound to doesn't matter.
+    write(store, binding(2, "t", 5, None)).await.unwrap();
+    write(store, following(2, "response:a", vec![note("said")])).await.unwrap();
+    assert_eq!(store.session_get(&key("response:a")).await.unwrap(), Some(DeploymentId(5)));
+    let recent = store.sessions_recent(1).await.unwrap();
+    assert_eq!(recent, [(key("response:a"), DeploymentId(5))]);
+    // A run of the session is stamped with the deployment that the session is bound to, or not at all.
+    let elsewhere = write(store, binding(3, "response:a", 4, None)).await;
+    assert!(matches!(elsewhere, Err(WriteError::Bound(DeploymentId(5)))), "{elsewhere:?}");
+    write(store, binding(3, "response:a", 5, None)).await.unwrap();
+    // I3: events that aren't taken bind nothing.
+    let refused = write(store, following(9, "response:b", vec![note("said")])).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let illegal = write(store, following(1, "response:b", vec![note("fine"), Event::Resumed])).await;
+    assert!(matches!(illegal, Err(WriteError::Illegal(_))), "{illegal:?}");
+    assert_eq!(store.session_get(&key("response:b")).await.unwrap(), None);
+}
+
 fn key(name: &str) -> SessionKey {
     SessionKey { agent: agent("support"), tenant: tenant("acme"), session: session(name) }
 }
@@ -119,4 +143,11 @@ fn binding(n: u64, name: &str, deployment: u64, replaces: Option<u64>) -> Write 
     bound.deployment = DeploymentId(deployment);
     let bind = Some(Bind { replaces: replaces.map(DeploymentId) });
     Write::Start(Box::new(Start { bind, ..start(bound) }))
+}
+
+/// Events of the `n`th run, whose answer a session goes on from.
+fn following(n: u64, name: &str, events: Vec<Event>) -> Write {
+    let events = events.into_iter().map(|event| (Timestamp(1), event)).collect();
+    let follows = Some(session(name));
+    Write::Append(Append { run: run(n), expected: None, events, follows, answer: None })
 }
