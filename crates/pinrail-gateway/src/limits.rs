@@ -15,7 +15,8 @@ pub struct Limits {
     pub answer_bytes_max: usize,
     /// Bytes of one event of a stream. An event carries a few tokens; whole images come in one of a few MB.
     pub event_bytes_max: usize,
-    /// Calls under way at once, until their journals are handed over. Each may hold a body and a connection.
+    /// Calls under way at once, until their journals are handed over. Ten thousand streams that wait for their model, and
+    /// as many again half; one takes some 30 kB and two connections while it waits.
     pub calls_max: usize,
     /// Bytes of the request bodies of all calls under way. A call of usual size takes a few thousand.
     pub bodies_bytes_max: usize,
@@ -55,7 +56,7 @@ impl Default for Limits {
             body_wait: Duration::from_secs(60),
             answer_bytes_max: 32 << 20,
             event_bytes_max: 8 << 20,
-            calls_max: 4_096,
+            calls_max: 16_384,
             bodies_bytes_max: 512 << 20,
             variables_max: 64,
             variables_bytes_max: 256 << 10,

@@ -23,7 +23,8 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// Headers of a request.
     pub headers_max: usize,
-    /// Connections at once; further ones wait in the system's queue. Each takes some 20 kB and a file descriptor.
+    /// Connections at once; further ones wait in the system's queue. One for each call that the gateway takes, and four
+    /// thousand for everyone else. Each takes some 20 kB and a file descriptor.
     pub connections_max: usize,
     /// Streams at once on one HTTP/2 connection.
     pub streams_max: u32,
@@ -60,7 +61,7 @@ impl Default for Limits {
             head_wait: Duration::from_secs(60),
             head_bytes_max: 32 << 10,
             headers_max: 100,
-            connections_max: 8_192,
+            connections_max: 20_480,
             streams_max: 256,
             drain_wait: Duration::from_secs(30),
             poll_wait_max: Duration::from_secs(30),

@@ -309,6 +309,16 @@ impl StreamObserver {
         }
     }
 
+    /// Says whether the provider's own end of the stream has come, so that nothing more is to be waited for.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        match self {
+            StreamObserver::Chat(observer) => observer.is_done(),
+            StreamObserver::Responses(observer) => observer.is_done(),
+            StreamObserver::Messages(observer) => observer.is_done(),
+        }
+    }
+
     /// Ends the observation, whether the provider, the client or a timeout ended the stream.
     #[must_use]
     pub fn finish(self) -> Finished {

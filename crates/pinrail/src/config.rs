@@ -25,6 +25,8 @@ pub struct Settings {
     pub listen: Option<String>,
     /// `[store] bytes_max`: the largest the database may become.
     pub store_bytes_max: Option<u64>,
+    /// `[limits]`: how much is taken on at once.
+    pub limits: crate::capacity::Wish,
     /// `[state] aborted_kept`: how long rolled-back data is kept, in milliseconds.
     pub aborted_kept_ms: Option<u64>,
     /// `[gate]`: how gates are run.
@@ -52,6 +54,7 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
     Ok(Settings {
         listen: project.listen,
         store_bytes_max: project.store_bytes_max,
+        limits: project.limits,
         aborted_kept_ms: project.aborted_kept_ms,
         gate: project.gate,
         drift: project.drift,

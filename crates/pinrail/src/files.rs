@@ -10,6 +10,7 @@ pub mod agent;
 pub mod dial;
 mod drift;
 mod gate;
+mod limits;
 pub mod mcp;
 pub mod project;
 mod provider;

@@ -5,6 +5,7 @@
 //! It is the only crate that reads the clock and the environment ([`system`], [`config`]).
 //! Start reading at [`cli`]; each command is one file of [`commands`].
 
+mod capacity;
 mod cli;
 mod client;
 mod commands;

@@ -27,6 +27,14 @@ impl Idle {
         self.waiting_since = None;
     }
 
+    /// Waits no longer than this from now on.
+    pub fn shorten(&mut self, longest: Duration) {
+        if longest < self.longest {
+            self.longest = longest;
+            self.timer = None;
+        }
+    }
+
     /// Nothing is there yet. Ready when that has lasted too long.
     pub fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let until = *self.waiting_since.get_or_insert_with(Instant::now) + self.longest;

@@ -5,7 +5,7 @@
 //! client and provider speak different dialects, event by event as they are converted.
 //!
 //! How it ends:
-//! - the answer was complete: end, however the provider then behaved;
+//! - the answer was complete: end, however the provider then behaved, and a second later even if it stays silent;
 //! - the provider sent an error event: end, the event was passed on;
 //! - it stopped, stood still or sent an endless event before that: an error event in the client's form, end;
 //! - the client left: the journal says `cancelled`.
@@ -112,6 +112,10 @@ enum Stop {
 /// Bytes of a provider's error text that the journal keeps beside the run's outcome.
 const WHY_BYTES_MAX: usize = 500;
 
+/// How long the end of a stream may follow its last event. Providers send both together; one that doesn't must not keep
+/// the client waiting for what it has already, and a moment's wait keeps the connection for the next call.
+const END_WAIT: Duration = Duration::from_secs(1);
+
 impl Stream {
     /// Begins with the first chunk, which has come already.
     pub fn new(first: Bytes, rest: Rest, passage: Passage, trail: Trail) -> Stream {
@@ -199,7 +203,11 @@ impl Flow {
             } else {
                 std::mem::take(&mut self.first)
             };
-            match open.take(chunk) {
+            let taken = open.take(chunk);
+            if open.observer.is_done() {
+                open.idle.shorten(END_WAIT);
+            }
+            match taken {
                 Ok(pass) if pass.is_empty() => {}
                 done => return Poll::Ready(done),
             }

@@ -7,6 +7,7 @@ mod dial;
 mod dialects;
 mod embeddings;
 mod failures;
+mod flow;
 mod identity;
 mod loopback;
 mod release;

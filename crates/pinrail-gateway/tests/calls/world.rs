@@ -279,6 +279,14 @@ impl Provider {
         connection
     }
 
+    /// Takes the next connection and reads the head of its first request, whose body stays where it is.
+    pub async fn accept_head(&mut self) -> Connection {
+        let io = self.0.recv().await.expect("the gateway is there");
+        let mut connection = Connection { io, head: String::new(), body: Value::Null };
+        connection.next_head().await;
+        connection
+    }
+
     /// Refuses the next connection before it says anything.
     pub async fn refuse(&mut self) {
         drop(self.0.recv().await.expect("the gateway is there"));
@@ -291,20 +299,22 @@ impl Provider {
 }
 
 impl Connection {
-    pub async fn next_request(&mut self) {
+    async fn next_head(&mut self) {
         let mut bytes = Vec::new();
-        let split = loop {
-            let byte = self.io.read_u8().await.expect("a request comes");
-            bytes.push(byte);
-            if bytes.ends_with(b"\r\n\r\n") {
-                break String::from_utf8(bytes).unwrap();
-            }
-        };
-        let length =
-            split.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        while !bytes.ends_with(b"\r\n\r\n") {
+            bytes.push(self.io.read_u8().await.expect("a request comes"));
+        }
+        self.head = String::from_utf8(bytes).unwrap();
+    }
+
+    pub async fn next_request(&mut self) {
+        self.next_head().await;
+        let length = self
+            .head
+            .lines()
+            .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
         let mut body = vec![0; length.expect("a length")];
         self.io.read_exact(&mut body).await.unwrap();
-        self.head = split;
         self.body = serde_json::from_slice(&body).unwrap();
     }
 
@@ -325,7 +335,23 @@ impl Connection {
     }
 
     pub async fn chunk(&mut self, text: &str) {
-        self.say(&format!("{:x}\r\n{text}\r\n", text.len())).await;
+        self.piece(text.as_bytes()).await;
+    }
+
+    /// A chunk of bytes that need not be text.
+    pub async fn piece(&mut self, bytes: &[u8]) {
+        let chunk = [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+        self.io.write_all(&chunk).await.unwrap();
+    }
+
+    /// Sends for as long as somebody takes it; how many bytes of chunks that were.
+    pub async fn flood(&mut self, chunk: &[u8]) -> usize {
+        let mut sent = 0;
+        let patience = std::time::Duration::from_secs(5);
+        while tokio::time::timeout(patience, self.piece(chunk)).await.is_ok() {
+            sent += chunk.len();
+        }
+        sent
     }
 
     pub async fn end_stream(&mut self) {
@@ -369,6 +395,11 @@ pub async fn text(response: Response<Body>) -> String {
 pub async fn next(response: &mut Response<Body>) -> Option<String> {
     let frame = response.body_mut().frame().await?.unwrap();
     Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
+}
+
+/// The next piece of a streamed body, as it came.
+pub async fn piece(response: &mut Response<Body>) -> Option<Bytes> {
+    Some(response.body_mut().frame().await?.unwrap().into_data().unwrap())
 }
 
 /// A completion as OpenAI sends it.

@@ -85,6 +85,12 @@ impl StreamObserver {
         Ok(chunk)
     }
 
+    /// Says whether the provider's own end of the stream has come, so that nothing more is to be waited for.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.notes.done
+    }
+
     /// Ends the observation, whether the provider, the client or a timeout ended the stream.
     #[must_use]
     pub fn finish(mut self) -> Finished {

@@ -23,6 +23,8 @@ mod rollback;
 mod rollouts;
 mod search;
 mod session;
+mod soak;
+mod stage;
 mod stats;
 mod upstream;
 
@@ -31,6 +33,8 @@ mod upstream;
 #[command(after_help = "Examples:
   pinrail bench                               every scenario
   pinrail bench gateway --seconds 10          the gateway against a direct connection and nginx
+  pinrail bench gateway --streams 20000       so many idle streams at once
+  pinrail bench soak --minutes 30             whether memory grows in half an hour of mixed load
   pinrail bench journal --dir /srv/pinrail    durable appends on the disk that will be used
   pinrail bench search --graph                searches in a view, with graphs too
   pinrail bench drift --models 200            how soon a swapped checkpoint is found, and false alarms
@@ -49,9 +53,13 @@ pub struct Args {
     /// Folder for the temporary stores: the disk matters
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Leave out what takes longest: a million records
+    /// Leave out what takes longest: a million records, ten thousand streams
     #[arg(long)]
     quick: bool,
+    #[command(flatten)]
+    gateway: gateway::Wish,
+    #[command(flatten)]
+    soak: soak::Wish,
     #[command(flatten)]
     search: search::Wish,
     #[command(flatten)]
@@ -81,6 +89,8 @@ enum Scenario {
     Search,
     /// The data plane, against direct and nginx
     Gateway,
+    /// Whether the server's memory grows with what it has answered
+    Soak,
     /// Whole rollouts of good and bad candidates, and how fast a breach is acted on
     Rollouts,
     /// How soon a rollout's statistics find harm, and how often they find none where none is
@@ -92,7 +102,7 @@ enum Scenario {
 }
 
 /// In the order in which they are measured.
-const SCENARIOS: [Scenario; 11] = [
+const SCENARIOS: [Scenario; 12] = [
     Scenario::Resolve,
     Scenario::Journal,
     Scenario::Rollback,
@@ -100,6 +110,7 @@ const SCENARIOS: [Scenario; 11] = [
     Scenario::State,
     Scenario::Search,
     Scenario::Gateway,
+    Scenario::Soak,
     Scenario::Rollouts,
     Scenario::Stats,
     Scenario::Drift,
@@ -177,7 +188,11 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::Members => runtime.block_on(members::measure(&bench))?,
             Scenario::State => runtime.block_on(session::measure(&bench))?,
             Scenario::Search => runtime.block_on(search::measure(&bench, args.search))?,
-            Scenario::Gateway => runtime.block_on(gateway::measure(&bench))?,
+            Scenario::Gateway => runtime.block_on(gateway::measure(&bench, args.gateway))?,
+            Scenario::Soak => {
+                let named = args.scenarios.contains(&Scenario::Soak);
+                runtime.block_on(soak::measure(&bench, args.soak, named))?
+            }
             Scenario::Rollouts => runtime.block_on(rollouts::measure(&bench, args.rollouts))?,
             Scenario::Stats => stats::measure(&bench, args.stats)?,
             Scenario::Drift => runtime.block_on(drift::measure(&bench, args.drift))?,

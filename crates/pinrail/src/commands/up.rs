@@ -28,6 +28,7 @@ use pinrail_server::warm::Warm;
 use pinrail_server::{MissingKeys, Server};
 use tokio::net::TcpListener;
 
+use crate::capacity::{self, Capacity, Wish};
 use crate::config::{self, Settings};
 use crate::data::{self, Data, Lock};
 use crate::embeds::Providers;
@@ -65,10 +66,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = config::server(&args.dir)?;
     let listen = args.listen.or(settings.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
     let lock = data::lock(&args.dir)?;
+    let capacity = capacity(&settings);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
     runtime.block_on(async {
-        let up = Up::open(&lock, &settings).await?;
+        let up = Up::open(&lock, &settings, capacity).await?;
         let example = !settings.has_file && up.control.snapshot().world.agents.is_empty();
         first::register_simulator(&up.control).await?;
         if example {
@@ -76,6 +78,24 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         up.serve(&listen, lock.folder()).await
     })
+}
+
+/// How much is taken on at once. Says so when the process may open fewer files than that takes.
+fn capacity(settings: &Settings) -> Capacity {
+    let descriptors = capacity::raise_descriptors();
+    let capacity = settings.limits.settle(descriptors);
+    let Capacity { calls_max, connections_max, short_of } = capacity;
+    if let Some(wanted) = short_of {
+        let text = format!(
+            "this process may open {descriptors} files: it takes {calls_max} calls and {connections_max} connections at \
+             once; for all that it is meant to take, raise the hard limit to {wanted} (`ulimit -Hn`, LimitNOFILE=)"
+        );
+        match settings.limits == Wish::default() {
+            true => tracing::info!("{text}"),
+            false => tracing::warn!("{text}, or lower [limits] in pinrail.toml"),
+        }
+    }
+    capacity
 }
 
 /// Threads that answer requests: one core less than there are, which the store's writer needs. A request that stays on
@@ -94,10 +114,11 @@ struct Up {
     mcp: Mcp,
     clock: Arc<SystemClock>,
     lists: Arc<Providers>,
+    capacity: Capacity,
 }
 
 impl Up {
-    async fn open(lock: &Lock, settings: &Settings) -> anyhow::Result<Up> {
+    async fn open(lock: &Lock, settings: &Settings, capacity: Capacity) -> anyhow::Result<Up> {
         let Data { control, clock, recovered } = Data::open(lock, settings).await?;
         if recovered.entries > 0 {
             tracing::info!(
@@ -130,7 +151,10 @@ impl Up {
             clock: Arc::clone(&clock) as _,
             catalogue: control.catalogue_handle(),
             sim_base: Some(sim),
-            limits: pinrail_gateway::Limits::default(),
+            limits: pinrail_gateway::Limits {
+                calls_max: capacity.calls_max,
+                ..pinrail_gateway::Limits::default()
+            },
         };
         let gateway = Gateway::with_connect(options, net);
         let models = GatewayModels {
@@ -159,7 +183,7 @@ impl Up {
             secrets: Arc::new(EnvSecrets),
             commands_allowed: settings.mcp_commands.clone(),
         });
-        Ok(Up { control, gateway, gates, warm, drift, mcp, clock, lists: providers })
+        Ok(Up { control, gateway, gates, warm, drift, mcp, clock, lists: providers, capacity })
     }
 
     async fn serve(self, listen: &str, data: &Path) -> anyhow::Result<ExitCode> {
@@ -232,7 +256,10 @@ impl Up {
             warm: self.warm,
             drift: self.drift,
             clock: self.clock,
-            limits: pinrail_server::Limits::default(),
+            limits: pinrail_server::Limits {
+                connections_max: self.capacity.connections_max,
+                ..pinrail_server::Limits::default()
+            },
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }

@@ -16,7 +16,9 @@ use pinrail_server::warm::{EVERY_MS_MAX, EVERY_MS_MIN};
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
 use super::suites::Suites;
-use super::{BadFiles, Fault, agent, dial, drift, gate, mcp, nearest, provider, release, trouble, webhook};
+use super::{
+    BadFiles, Fault, agent, dial, drift, gate, limits, mcp, nearest, provider, release, trouble, webhook,
+};
 use crate::output::time;
 
 /// The settings file's name.
@@ -31,6 +33,8 @@ pub const STORE_BYTES_MIN: u64 = 1 << 20;
 pub struct Project {
     pub listen: Option<String>,
     pub store_bytes_max: Option<u64>,
+    /// How much the server takes on at once.
+    pub limits: crate::capacity::Wish,
     /// How long rolled-back data is kept, in milliseconds.
     pub aborted_kept_ms: Option<u64>,
     /// How the server runs gates.
@@ -95,6 +99,7 @@ impl Project {
             return Some(Project {
                 listen: None,
                 store_bytes_max: None,
+                limits: crate::capacity::Wish::default(),
                 aborted_kept_ms: None,
                 gate: pinrail_server::gates::Settings::default(),
                 drift: pinrail_server::drift::Settings::DEFAULT,
@@ -112,6 +117,7 @@ impl Project {
         read_file(&path, Path::new(PROJECT_FILE), faults, |file| {
             let listen = file.table("server", |server| server.get("listen"));
             let store_bytes_max = file.table("store", store_bytes_max);
+            let limits = file.table("limits", limits::read).unwrap_or_default();
             let aborted_kept_ms = file.table("state", aborted_kept_ms);
             let gate = file.table("gate", gate::read).unwrap_or_default();
             let own_catalogue = own_catalogue(file, dir);
@@ -129,6 +135,7 @@ impl Project {
             Some(Project {
                 listen,
                 store_bytes_max,
+                limits,
                 aborted_kept_ms,
                 gate,
                 drift,

@@ -23,7 +23,11 @@ pub const LOOKS: &str = "look_up";
 pub const ACTS: &str = "issue_refund";
 /// What comes before a chunk's own time.
 pub const OWN_TIME: &str = "\"system_fingerprint\":\"own_us=";
-/// Between two chunks: the timer's resolution, about a thousand tokens a second.
+/// What comes before the pause between two chunks in a request, in milliseconds: a field that proxies pass on.
+pub const PAUSE_KEY: &str = ",\"seed\":";
+/// A stream with this pause says nothing after its first chunk.
+pub const HOLD_MS: u64 = 3_600_000;
+/// Before the first chunk, and between two of a request that names no pause: the timer's resolution.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Bytes of the whole answer.
 const ANSWER_BYTES: usize = 694;
@@ -55,9 +59,10 @@ async fn reply(
     let calls = memchr::memmem::find(&body, b"\"tools\":[").is_some();
     let (kind, body) = if streams {
         let asked_us = process::unix_us();
+        let pause = pause(&body);
         // A pause before each chunk: a model's tokens come one by one, and each is a write of its own.
         let frames = futures_util::stream::unfold(0, move |n| async move {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(if n == 0 { PAUSE } else { pause }).await;
             let chunk = match n {
                 0..CHUNKS => chunk(n, calls, asked_us),
                 CHUNKS => Bytes::from_static(b"data: [DONE]\n\n"),
@@ -71,6 +76,14 @@ async fn reply(
     };
     let response = Response::builder().header("content-type", kind).body(body);
     Ok(response.expect("fixed headers are valid"))
+}
+
+/// The pause that the request names.
+fn pause(body: &[u8]) -> Duration {
+    let at = memchr::memmem::find(body, PAUSE_KEY.as_bytes()).map(|at| at + PAUSE_KEY.len());
+    let digits = at.and_then(|at| body[at..].split(|byte| !byte.is_ascii_digit()).next());
+    let ms = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    ms.map_or(PAUSE, Duration::from_millis)
 }
 
 fn answer() -> Bytes {

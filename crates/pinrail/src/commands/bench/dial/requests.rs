@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::load::{Load, Outcome};
+use super::super::load::{Asks, Load, Outcome};
 use super::super::members::Line;
 use super::super::quantile;
 use super::super::upstream::CHUNKS;
@@ -28,7 +28,8 @@ const WARM_UP: Duration = Duration::from_millis(300);
 pub(super) async fn measure(bench: &Bench, port: u16, operator: &mut Line) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for streams in [false, true] {
-        let load = |seconds| Load { port, model: AGENT, streams, concurrency: 1, seconds };
+        let asks = if streams { Asks::Stream { pause_ms: 1 } } else { Asks::Whole };
+        let load = |seconds| Load { port, model: AGENT, asks, concurrency: 1, seconds };
         load(WARM_UP).run().await?;
         let mut took: [Outcome; DIALS.len()] = Default::default();
         for _ in 0..ROUNDS {
