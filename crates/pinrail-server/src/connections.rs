@@ -76,6 +76,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
+        .half_close(limits.half_close)
         .header_read_timeout(limits.head_wait)
         .max_headers(limits.headers_max)
         .max_buf_size(limits.head_bytes_max);

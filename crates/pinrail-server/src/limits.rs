@@ -19,6 +19,10 @@ pub struct Limits {
     /// How long a client may take for a request's head, from the connection's first moment or from the end of the
     /// request before it; so also the longest that a connection lies idle. Client libraries drop theirs sooner.
     pub head_wait: Duration,
+    /// Whether a client that ends its side of an HTTP/1 connection behind its request still waits for the answer. Nobody
+    /// can tell it from one that left, so where it is said to wait, calls of clients that left go on until their answer's
+    /// next bytes, and are paid for.
+    pub half_close: bool,
     /// Bytes of all headers of a request. Tokens and traces take some hundred; browsers stop at 8 to 16 kB.
     pub head_bytes_max: usize,
     /// Headers of a request.
@@ -58,7 +62,9 @@ impl Default for Limits {
             json_depth_max: 64,
             artifact_bytes_max: pinrail_control::publish::ARTIFACT_BYTES_MAX,
             body_wait: Duration::from_secs(60),
-            head_wait: Duration::from_secs(60),
+            // Proxies in front of servers drop idle connections after 60 s by default, and must go first.
+            head_wait: Duration::from_secs(75),
+            half_close: false,
             head_bytes_max: 32 << 10,
             headers_max: 100,
             connections_max: 20_480,

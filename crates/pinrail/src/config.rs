@@ -23,6 +23,8 @@ pub struct Secret(String);
 pub struct Settings {
     /// `[server] listen`.
     pub listen: Option<String>,
+    /// `[server] half_close`: whether clients that end their side of the connection still wait for their answer.
+    pub half_close: bool,
     /// `[store] bytes_max`: the largest the database may become.
     pub store_bytes_max: Option<u64>,
     /// `[limits]`: how much is taken on at once.
@@ -53,6 +55,7 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
     let project = Project::read_settings(dir)?;
     Ok(Settings {
         listen: project.listen,
+        half_close: project.half_close,
         store_bytes_max: project.store_bytes_max,
         limits: project.limits,
         aborted_kept_ms: project.aborted_kept_ms,

@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::testing::{self, TestClock};
 
+mod wire;
+
 struct Nothing;
 
 impl Secrets for Nothing {
@@ -29,6 +31,11 @@ struct Running {
 }
 
 async fn start(limits: Limits) -> Running {
+    start_before(limits, None).await
+}
+
+/// Starts in front of a provider, which `sim:` then leads to.
+async fn start_before(limits: Limits, provider: Option<http::Uri>) -> Running {
     let (memory, clock) = (Arc::new(Memory::new()), Arc::new(TestClock::new()));
     let control = testing::control(&memory, &clock).await;
     let gateway = Gateway::new(pinrail_gateway::Options {
@@ -36,7 +43,7 @@ async fn start(limits: Limits) -> Running {
         secrets: Arc::new(Nothing),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         catalogue: control.catalogue_handle(),
-        sim_base: None,
+        sim_base: provider,
         limits: pinrail_gateway::Limits::default(),
     });
     let models = Arc::new(testing::Scripted::default());

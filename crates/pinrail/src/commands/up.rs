@@ -115,6 +115,7 @@ struct Up {
     clock: Arc<SystemClock>,
     lists: Arc<Providers>,
     capacity: Capacity,
+    half_close: bool,
 }
 
 impl Up {
@@ -183,7 +184,8 @@ impl Up {
             secrets: Arc::new(EnvSecrets),
             commands_allowed: settings.mcp_commands.clone(),
         });
-        Ok(Up { control, gateway, gates, warm, drift, mcp, clock, lists: providers, capacity })
+        let half_close = settings.half_close;
+        Ok(Up { control, gateway, gates, warm, drift, mcp, clock, lists: providers, capacity, half_close })
     }
 
     async fn serve(self, listen: &str, data: &Path) -> anyhow::Result<ExitCode> {
@@ -258,6 +260,7 @@ impl Up {
             clock: self.clock,
             limits: pinrail_server::Limits {
                 connections_max: self.capacity.connections_max,
+                half_close: self.half_close,
                 ..pinrail_server::Limits::default()
             },
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -32,6 +32,8 @@ pub const STORE_BYTES_MIN: u64 = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Project {
     pub listen: Option<String>,
+    /// Whether clients that end their side of the connection still wait for their answer.
+    pub half_close: bool,
     pub store_bytes_max: Option<u64>,
     /// How much the server takes on at once.
     pub limits: crate::capacity::Wish,
@@ -98,6 +100,7 @@ impl Project {
         if !path.exists() {
             return Some(Project {
                 listen: None,
+                half_close: false,
                 store_bytes_max: None,
                 limits: crate::capacity::Wish::default(),
                 aborted_kept_ms: None,
@@ -115,7 +118,9 @@ impl Project {
             });
         }
         read_file(&path, Path::new(PROJECT_FILE), faults, |file| {
-            let listen = file.table("server", |server| server.get("listen"));
+            let server =
+                file.table("server", |server| Some((server.get("listen"), server.get("half_close"))));
+            let (listen, half_close) = server.unwrap_or_default();
             let store_bytes_max = file.table("store", store_bytes_max);
             let limits = file.table("limits", limits::read).unwrap_or_default();
             let aborted_kept_ms = file.table("state", aborted_kept_ms);
@@ -134,6 +139,7 @@ impl Project {
             let mcp_commands = file.table("mcp_commands", mcp::commands);
             Some(Project {
                 listen,
+                half_close: half_close.unwrap_or_default(),
                 store_bytes_max,
                 limits,
                 aborted_kept_ms,
