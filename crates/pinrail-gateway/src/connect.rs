@@ -19,6 +19,8 @@ mod way;
 pub use net::Net;
 pub use way::{BadAuthorities, Proxies, Proxy, Via, Way, authorities};
 
+use crate::upstream::kept::Kept;
+
 /// Makes connections. [`Net`] is the real one; tests and simulators bring their own.
 #[async_trait]
 pub trait Connect: Send + Sync {
@@ -53,16 +55,17 @@ pub struct Link {
     h2: bool,
     /// A proxy reads the requests.
     proxied: bool,
+    kept: Kept,
 }
 
 impl Link {
     pub fn new(wire: impl Wire + 'static, h2: bool) -> Link {
-        Link { wire: Box::new(wire), h2, proxied: false }
+        Link { wire: Box::new(wire), h2, proxied: false, kept: Kept::default() }
     }
 
     /// A connection to a proxy that reads the requests and passes them on.
     pub fn through_proxy(wire: impl Wire + 'static) -> Link {
-        Link { wire: Box::new(wire), h2: false, proxied: true }
+        Link { wire: Box::new(wire), h2: false, proxied: true, kept: Kept::default() }
     }
 }
 
@@ -74,7 +77,7 @@ impl fmt::Debug for Link {
 
 impl Connection for Link {
     fn connected(&self) -> Connected {
-        let connected = Connected::new().proxy(self.proxied);
+        let connected = Connected::new().extra(self.kept.clone()).proxy(self.proxied);
         if self.h2 { connected.negotiated_h2() } else { connected }
     }
 }

@@ -64,6 +64,11 @@ impl Place {
         self.bytes += bytes;
         self.inner.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes <= self.inner.bytes_max
     }
+
+    /// Holds no bytes any more, and keeps the place.
+    pub fn let_go(&mut self) {
+        self.inner.bytes.fetch_sub(std::mem::take(&mut self.bytes), Ordering::AcqRel);
+    }
 }
 
 impl Drop for Place {

@@ -228,6 +228,15 @@ impl Trail {
         }
     }
 
+    /// The answer streams, so the request's bytes are gone, and others may take their room: a stream lasts for minutes.
+    /// Where a candidate is to answer a copy, they are still here.
+    pub fn streams(&mut self) {
+        let copied = matches!(self.pairing, Some(Pairing::Original(_)));
+        if let Some(place) = self.place.as_mut().filter(|_| !copied) {
+            place.let_go();
+        }
+    }
+
     /// Notes the moment of the answer's first byte.
     pub fn first_byte(&mut self) {
         self.first_byte_us = self.us();

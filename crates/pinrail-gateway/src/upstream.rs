@@ -38,6 +38,7 @@ mod eventstream;
 mod google;
 pub mod headers;
 pub mod health;
+pub mod kept;
 mod letter;
 mod reshape;
 pub mod rest;
@@ -53,6 +54,7 @@ pub use letter::Letter;
 use address::Addresses;
 use credential::{Proof, Variables};
 use google::NoToken;
+use kept::Kept;
 use rest::Rest;
 use sigv4::Unsignable;
 
@@ -261,17 +263,28 @@ impl Upstream {
         Some(self.answer_to(request, b"", credential).await)
     }
 
+    /// Sends a request, and sends it anew where a kept connection turns out to have ended.
     async fn answer_to(
         &self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         body: &[u8],
         credential: &Credential,
     ) -> Result<Response<Rest>, Unsent> {
-        self.prove(&mut request, body, credential).await?;
-        let answer = self.client.request(request).await.map_err(Unsent::Client)?;
-        let (mut head, body) = answer.into_parts();
-        let rest = Rest::new(&mut head, body);
-        Ok(Response::from_parts(head, rest))
+        let mut ended = 0;
+        loop {
+            let mut proven = request.clone();
+            self.prove(&mut proven, body, credential).await?;
+            match self.client.request(proven).await {
+                Ok(answer) => {
+                    Kept::note(answer.extensions());
+                    let (mut head, body) = answer.into_parts();
+                    let rest = Rest::new(&mut head, body);
+                    return Ok(Response::from_parts(head, rest));
+                }
+                Err(error) if ended < kept::TIMES_MAX && Kept::ended(&error) => ended += 1,
+                Err(error) => return Err(Unsent::Client(error)),
+            }
+        }
     }
 
     /// Adds what is made anew for each request: a signature, a granted token, what a proxy asks for.

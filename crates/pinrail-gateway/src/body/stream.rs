@@ -118,7 +118,8 @@ const END_WAIT: Duration = Duration::from_secs(1);
 
 impl Stream {
     /// Begins with the first chunk, which has come already.
-    pub fn new(first: Bytes, rest: Rest, passage: Passage, trail: Trail) -> Stream {
+    pub fn new(first: Bytes, rest: Rest, passage: Passage, mut trail: Trail) -> Stream {
+        trail.streams();
         let Passage {
             client,
             provider,

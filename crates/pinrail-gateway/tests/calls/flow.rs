@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Response, Uri};
-use pinrail_domain::journal::{Ending, Event, ModelResponse};
+use pinrail_domain::journal::{Ending, Event, ModelResponse, Outcome};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::provider::ProviderSpec;
-use pinrail_gateway::Body;
 use pinrail_gateway::connect::Net;
+use pinrail_gateway::{Body, Limits};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -49,10 +49,9 @@ async fn begun(world: &mut World, usage: bool, first: &[u8]) -> (Response<Body>,
 
 async fn ended(world: &World) -> ModelResponse {
     let journal = world.journal().await;
-    let said = journal.into_iter().find_map(|event| match event {
-        Event::ModelResponse(said) => Some(*said),
-        #[allow(clippy::wildcard_enum_match_arm, reason = "one kind is looked for")]
-        _ => None,
+    let said = journal.into_iter().find_map(|event| {
+        let Event::ModelResponse(said) = event else { return None };
+        Some(*said)
     });
     said.expect("there was an answer")
 }
@@ -279,4 +278,58 @@ async fn a_provider_that_sends_no_more_but_listens_has_ended_its_stream() {
         assert_eq!(said.contains("provider_stream_cut"), ending == Ending::Cut, "{said}");
         assert_eq!(ended(&world).await.ending, ending);
     }
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_the_provider_closed_is_no_failed_attempt() {
+    let (world, listener) = over_sockets().await;
+    let answer = |text: &str| {
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+            text.len()
+        )
+    };
+    let provider = async {
+        let mut socket = asked(&listener).await;
+        socket.write_all(answer(&completion(SNAPSHOT)).as_bytes()).await.unwrap();
+        socket
+    };
+    let call = world.gateway.handle(chat(json!({})), &Tenants::All);
+    let (first, socket) = tokio::join!(call, provider);
+    assert_eq!(text(first).await, completion(SNAPSHOT));
+    drop(socket);
+    // Whether the gateway has noticed by now or meets the end at its next request: a new connection serves it.
+    let provider = async {
+        let mut socket = asked(&listener).await;
+        socket.write_all(answer(&completion(SNAPSHOT)).as_bytes()).await.unwrap();
+        socket
+    };
+    let call = world.gateway.handle(chat(json!({})), &Tenants::All);
+    let (second, _socket) = tokio::join!(call, provider);
+    assert_eq!(second.status(), 200);
+    let journal = world.journal().await;
+    assert!(journal.iter().all(|event| event.kind() != "model_retry"), "{journal:?}");
+    let finished = Event::Finished { outcome: Outcome::Ok, why: None };
+    assert_eq!(journal.last(), Some(&finished));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_takes_no_room_while_its_answer_streams() {
+    let limits = Limits { bodies_bytes_max: 10_000, ..Limits::default() };
+    let mut world = Setup { limits, ..Setup::default() }.build();
+    let mut provider = world.provider();
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let long = json!({"stream": true, "messages": [{"role": "user", "content": "x".repeat(8_000)}]});
+        let play = async {
+            let mut connection = provider.accept().await;
+            connection.begin_stream().await;
+            connection.chunk(&event("a", None)).await;
+            connection
+        };
+        let (response, connection) = tokio::join!(world.gateway.handle(chat(long), &Tenants::All), play);
+        assert_eq!(response.status(), 200);
+        open.push((response, connection));
+    }
+    assert_eq!(world.gateway.calls(), 4);
 }
