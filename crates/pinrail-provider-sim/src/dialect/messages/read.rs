@@ -6,10 +6,10 @@
 use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::history;
+use super::{format, history, thinking, tools};
 use crate::failure::Failure;
-use crate::limits::{ANSWER_TOKENS_MAX, TOOLS_MAX};
-use crate::request::{Format, Message, Request, Role, Tool, ToolChoice};
+use crate::limits::ANSWER_TOKENS_MAX;
+use crate::request::{Message, Request, Role};
 
 /// The fields that the API knows, those of its betas included.
 const KNOWN: [&str; 33] = [
@@ -56,15 +56,6 @@ pub enum Version {
     /// 2026-10-21: no `temperature`, `top_p` and `top_k`, no documents in the assistant's turns, and no citations in the
     /// user's texts.
     WithoutSampling,
-}
-
-/// What a request's `thinking` asks for.
-struct Thinking {
-    wanted: bool,
-    /// Whether the text of the thought is to be sent.
-    shown: bool,
-    /// Set with `type: enabled`, whose rules are stricter.
-    budget: Option<u64>,
 }
 
 /// Says whether a request is made in Anthropic's format.
@@ -129,11 +120,11 @@ fn read_object(body: &[u8], version: Version) -> Result<Map<String, Value>, Fail
 
 fn read_rest(map: &Map<String, Value>, seed: u64, tokens_max: usize) -> Result<(Request, bool), Failure> {
     let model = read_model(map)?;
-    let thinking = read_thinking(map)?;
-    let tools = read_tools(map.get("tools"))?;
-    let (tool_choice, parallel_tool_calls) = read_tool_choice(map.get("tool_choice"), &tools)?;
+    let thinking = thinking::read(map)?;
+    let tools = tools::read(map.get("tools"))?;
+    let (tool_choice, parallel_tool_calls) = tools::read_choice(map.get("tool_choice"), &tools)?;
     let temperature = read_temperature(map)?;
-    check_thinking(map, &thinking, &tool_choice, temperature)?;
+    thinking::check(map, &thinking, &tool_choice, temperature)?;
     let mut messages: Vec<Message> = Vec::new();
     if let Some(system) = read_system(map.get("system"))? {
         messages.push(Message::text(Role::System, system));
@@ -152,7 +143,7 @@ fn read_rest(map: &Map<String, Value>, seed: u64, tokens_max: usize) -> Result<(
         tokens_max,
         stop: read_stop(map.get("stop_sequences"))?,
         temperature: temperature.unwrap_or(0.0),
-        format: read_format(map)?,
+        format: format::read(map)?,
         logprobs: None,
         thinking: thinking.wanted,
         cached: ["cache_control", "system", "tools", "messages"]
@@ -254,174 +245,4 @@ fn read_system(value: Option<&Value>) -> Result<Option<String>, Failure> {
         }
     }
     Ok((!text.is_empty()).then_some(text))
-}
-
-fn read_thinking(map: &Map<String, Value>) -> Result<Thinking, Failure> {
-    let off = Thinking { wanted: false, shown: false, budget: None };
-    let Some(value) = map.get("thinking").filter(|value| !value.is_null()) else { return Ok(off) };
-    let shown = value.get("display").and_then(Value::as_str) != Some("omitted");
-    match value.get("type").and_then(Value::as_str) {
-        Some("disabled") => Ok(off),
-        Some("adaptive" | "between_tools") => Ok(Thinking { wanted: true, shown, budget: None }),
-        Some("enabled") => match value.get("budget_tokens").map(Value::as_u64) {
-            None => Err(wrong("thinking.enabled.budget_tokens", "Field required")),
-            Some(Some(budget)) if budget >= 1024 => {
-                Ok(Thinking { wanted: true, shown, budget: Some(budget) })
-            }
-            Some(_) => {
-                Err(wrong("thinking.enabled.budget_tokens", "Input should be greater than or equal to 1024"))
-            }
-        },
-        Some(_) | None => Err(wrong(
-            "thinking",
-            "Input tag found using 'type' does not match any of the expected tags: 'adaptive', \
-             'between_tools', 'disabled', 'enabled'",
-        )),
-    }
-}
-
-fn check_thinking(
-    map: &Map<String, Value>,
-    thinking: &Thinking,
-    tool_choice: &ToolChoice,
-    temperature: Option<f64>,
-) -> Result<(), Failure> {
-    let forced = matches!(tool_choice, ToolChoice::Required | ToolChoice::Named(_));
-    let tokens_max = map.get("max_tokens").and_then(Value::as_u64);
-    if thinking.wanted && forced {
-        return Err(Failure::invalid(
-            "thinking",
-            "Thinking may not be enabled when tool_choice forces tool use.",
-        ));
-    }
-    if thinking.wanted && temperature.is_some_and(|temperature| temperature != 1.0) {
-        return Err(Failure::invalid(
-            "temperature",
-            "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode.",
-        ));
-    }
-    match (thinking.budget, tokens_max) {
-        (Some(budget), Some(max)) if max <= budget => {
-            Err(Failure::invalid("max_tokens", "`max_tokens` must be greater than `thinking.budget_tokens`."))
-        }
-        (Some(_) | None, Some(_) | None) => Ok(()),
-    }
-}
-
-fn read_tools(value: Option<&Value>) -> Result<Vec<Tool>, Failure> {
-    let list = match value {
-        None | Some(Value::Null) => return Ok(Vec::new()),
-        Some(Value::Array(list)) if list.len() <= TOOLS_MAX => list,
-        Some(Value::Array(_)) => {
-            return Err(wrong("tools", &format!("List should have at most {TOOLS_MAX} items")));
-        }
-        Some(_) => return Err(wrong("tools", "Input should be a valid array")),
-    };
-    let mut tools: Vec<Tool> = Vec::new();
-    for (at, definition) in list.iter().enumerate() {
-        match definition.get("type").and_then(Value::as_str) {
-            None | Some("custom") => {
-                let tool = read_tool(at, definition)?;
-                if tools.iter().any(|known| known.name == tool.name) {
-                    return Err(wrong("tools", "Tool names must be unique."));
-                }
-                tools.push(tool);
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(tools)
-}
-
-fn read_tool(at: usize, definition: &Value) -> Result<Tool, Failure> {
-    let path = |key: &str| format!("tools.{at}.custom.{key}");
-    let fits = |name: &str| {
-        (1..=128).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
-    };
-    let name = match definition.get("name").and_then(Value::as_str) {
-        Some(name) if fits(name) => name,
-        Some(_) => return Err(wrong(&path("name"), "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'")),
-        None => return Err(wrong(&path("name"), "Field required")),
-    };
-    match definition.get("input_schema") {
-        None | Some(Value::Null) => Err(wrong(&path("input_schema"), "Field required")),
-        Some(schema) if schema.get("type").and_then(Value::as_str) == Some("object") => {
-            Ok(Tool::new(name, definition.get("description"), Some(schema)))
-        }
-        Some(Value::Object(schema)) if !schema.contains_key("type") => {
-            Err(wrong(&path("input_schema.type"), "Field required"))
-        }
-        Some(_) => Err(wrong(&path("input_schema.type"), "Input should be 'object'")),
-    }
-}
-
-fn read_tool_choice(value: Option<&Value>, tools: &[Tool]) -> Result<(ToolChoice, bool), Failure> {
-    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok((ToolChoice::Auto, true)) };
-    let choice = match value.get("type").and_then(Value::as_str) {
-        Some("auto") => ToolChoice::Auto,
-        Some("any") => ToolChoice::Required,
-        Some("none") => ToolChoice::None,
-        Some("tool") => match value.get("name").and_then(Value::as_str) {
-            Some(name) if tools.iter().any(|tool| tool.name == name) => ToolChoice::Named(name.to_owned()),
-            Some(name) => {
-                return Err(Failure::invalid(
-                    "tool_choice",
-                    format!("Tool '{name}' not found in provided tools"),
-                ));
-            }
-            None => return Err(wrong("tool_choice.tool.name", "Field required")),
-        },
-        Some(_) | None => {
-            return Err(wrong(
-                "tool_choice",
-                "Input tag found using 'type' does not match any of the expected tags: 'auto', 'any', 'tool', 'none'",
-            ));
-        }
-    };
-    if tools.is_empty() && matches!(choice, ToolChoice::Required | ToolChoice::Named(_)) {
-        return Err(Failure::invalid(
-            "tool_choice",
-            "tool_choice may only be specified while providing tools.",
-        ));
-    }
-    let single = value.get("disable_parallel_tool_use").and_then(Value::as_bool).unwrap_or(false);
-    Ok((choice, !single))
-}
-
-fn read_format(map: &Map<String, Value>) -> Result<Format, Failure> {
-    let present = |value: Option<&Value>| value.filter(|value| !value.is_null()).cloned();
-    let in_config = present(map.get("output_config").and_then(|config| config.get("format")));
-    let Some(format) = in_config.or_else(|| present(map.get("output_format"))) else {
-        return Ok(Format::Text);
-    };
-    match (format.get("type").and_then(Value::as_str), format.get("schema")) {
-        (Some("json_schema"), Some(schema)) => {
-            check_schema(schema, 0)?;
-            Ok(Format::JsonSchema(schema.clone()))
-        }
-        (Some("json_schema"), None) => Err(wrong("output_config.format.schema", "Field required")),
-        (Some(_) | None, _) => Err(wrong("output_config.format.type", "Input should be 'json_schema'")),
-    }
-}
-
-/// Checks that every object of an answer's schema closes its list of properties, as the API demands.
-fn check_schema(schema: &Value, depth: usize) -> Result<(), Failure> {
-    if depth > crate::limits::SCHEMA_DEPTH_MAX {
-        return Ok(());
-    }
-    match schema {
-        Value::Object(map) => {
-            let is_object = map.get("type").and_then(Value::as_str) == Some("object");
-            if is_object && map.get("additionalProperties") != Some(&Value::Bool(false)) {
-                return Err(wrong(
-                    "output_config.format.schema",
-                    "For 'object' type, 'additionalProperties' must be explicitly set to false",
-                ));
-            }
-            map.values().try_for_each(|inner| check_schema(inner, depth + 1))
-        }
-        Value::Array(items) => items.iter().try_for_each(|inner| check_schema(inner, depth + 1)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
-    }
 }
