@@ -19,7 +19,7 @@ class Row:
         return "claude" if self.dialect == "messages" else "gpt"
 
 
-FEATURES = ("plain", "stream", "tools", "structured", "errors", "cancel")
+FEATURES = ("plain", "stream", "tools", "structured", "errors", "cancel", "kept")
 
 ROWS = [
     Row("python-openai-chat", "`openai` (Python)", "chat", "official_openai.py", "official"),
@@ -47,4 +47,6 @@ ROWS = [
 ]
 
 # (row, feature, agent): the field by whose name Pinrail refuses what can't be carried over; docs/clients.md says why.
-REFUSED = {}
+REFUSED = {
+    (row, "kept", "claude"): "previous_response_id" for row in ("python-openai-responses", "npm-openai-responses")
+}

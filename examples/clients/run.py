@@ -52,8 +52,9 @@ def main():
         print(f"{result['row']} {result['feature']} on {result['agent']}: {result['told']}")
     if args.write:
         write(table(rows, results))
-    counts = f"{len(results) - len(failed)} of {len(results)} work or are refused as documented"
-    print(f"{counts}, {len(failed)} fail")
+    refused = sum(result["told"].startswith("refused") for result in results)
+    worked = sum(result["told"] == "ok" for result in results)
+    print(f"{worked} work, {refused} refused as documented, {len(failed)} fail")
     sys.exit(1 if failed else 0)
 
 
@@ -164,8 +165,10 @@ def run_row(row, url, sim, packages, work):
 
 
 def told(row, feature, agent, one):
-    """Says `ok`, `refused (field)` where that is documented, or `FAIL` with the reason."""
+    """Says `ok`, `–` where the client has no such thing, `refused (field)` where that is documented, or `FAIL` with the reason."""
     field = REFUSED.get((row, feature, agent))
+    if one["ok"] and one["detail"]:
+        return "–"
     if one["ok"]:
         return "FAIL works, though documented as refused" if field else "ok"
     if field and field in one["detail"]:
@@ -186,10 +189,10 @@ def table(rows, results):
 
 def write(table):
     """Puts the table between its marks in the page."""
-    begin, end = "<!-- table: written by examples/clients/run.sh --write -->\n", "\n<!-- /table -->"
+    begin, end = "<!-- table: written by examples/clients/run.sh --write -->\n", "<!-- /table -->"
     page = PAGE.read_text()
     before, rest = page.split(begin)
-    PAGE.write_text(before + begin + table + end + rest.split(end, 1)[1])
+    PAGE.write_text(before + begin + table + "\n" + end + rest.split(end, 1)[1])
     print(f"written to {PAGE}")
 
 

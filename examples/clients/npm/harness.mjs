@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { parseArgs } from "node:util";
 
+export const HELLO = "Hello";
 export const SUM = "What is 17 + 25?";
 export const WEATHER = "Call get_weather for 'Oslo'.";
 export const PERSON = "The person is 'Ada', 36 years old.";
@@ -80,6 +81,10 @@ const checks = {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   },
+  // Clients that can go on from an answer that the provider keeps.
+  async kept(client) {
+    assert.match(await client.kept(), /42/);
+  },
 };
 
 // Runs the row that the command line names, on the agent that it names.
@@ -92,7 +97,9 @@ export async function run(rows) {
   for (const [feature, check] of Object.entries(checks)) {
     const result = { row, agent: values.agent, feature, ok: true, detail: "" };
     try {
-      await check(rows[row](values.url, values.agent), values.sim);
+      const client = rows[row](values.url, values.agent);
+      if (feature === "kept" && !client.kept) result.detail = "has none";
+      else await check(client, values.sim);
     } catch (error) {
       console.error(error);
       Object.assign(result, { ok: false, detail: `${error?.constructor?.name}: ${error?.message}`.slice(0, 600) });

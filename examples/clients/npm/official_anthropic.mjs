@@ -1,7 +1,7 @@
 // The official `@anthropic-ai/sdk` package.
 import Anthropic from "@anthropic-ai/sdk";
 
-import { LONG, PERSON, SCHEMA_PERSON, SCHEMA_WEATHER, SUM, WEATHER, getWeather, run } from "./harness.mjs";
+import { HELLO, LONG, PERSON, SCHEMA_PERSON, SCHEMA_WEATHER, SUM, WEATHER, getWeather, run } from "./harness.mjs";
 
 function messages(url, agent) {
   const { messages } = new Anthropic({ baseURL: url, apiKey: "none", maxRetries: 0 });
@@ -41,7 +41,7 @@ function messages(url, agent) {
       const format = { type: "json_schema", schema: SCHEMA_PERSON };
       return JSON.parse((await messages.create(asked(PERSON, { output_config: { format } }))).content[0].text);
     },
-    ask: (model, wrong) => messages.create(asked("Hello", { model, ...wrong })),
+    ask: (model, wrong) => messages.create(asked(HELLO, { model, ...wrong })),
     async leave() {
       const stream = await messages.create(asked(LONG, { model: `${agent}-slow`, stream: true }));
       let pieces = 0;

@@ -1,7 +1,7 @@
 // The official `openai` package: chat completions and responses.
 import OpenAI from "openai";
 
-import { LONG, PERSON, SCHEMA_PERSON, SCHEMA_WEATHER, SUM, WEATHER, getWeather, run } from "./harness.mjs";
+import { HELLO, LONG, PERSON, SCHEMA_PERSON, SCHEMA_WEATHER, SUM, WEATHER, getWeather, run } from "./harness.mjs";
 
 const errors = {
   notFound: (error) => error instanceof OpenAI.NotFoundError,
@@ -42,7 +42,7 @@ function chat(url, agent) {
       const answer = await completions.parse({ model: agent, messages: messages(PERSON), response_format });
       return JSON.parse(answer.choices[0].message.content);
     },
-    ask: (model, wrong) => completions.create({ model, messages: messages("Hello"), ...wrong }),
+    ask: (model, wrong) => completions.create({ model, messages: messages(HELLO), ...wrong }),
     async leave() {
       const stream = await completions.create({ model: `${agent}-slow`, messages: messages(LONG), stream: true });
       let pieces = 0;
@@ -81,7 +81,11 @@ function responses(url, agent) {
       const format = { type: "json_schema", name: "person", strict: true, schema: SCHEMA_PERSON };
       return JSON.parse((await responses.create({ model: agent, input: PERSON, text: { format } })).output_text);
     },
-    ask: (model, wrong) => responses.create({ model, input: "Hello", ...wrong }),
+    ask: (model, wrong) => responses.create({ model, input: HELLO, ...wrong }),
+    async kept() {
+      const { id } = await responses.create({ model: agent, input: HELLO });
+      return (await responses.create({ model: agent, input: SUM, previous_response_id: id })).output_text;
+    },
     async leave() {
       const stream = await responses.create({ model: `${agent}-slow`, input: LONG, stream: true });
       let pieces = 0;

@@ -4,7 +4,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { APICallError, Output, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 
-import { LONG, PERSON, SUM, WEATHER, getWeather, run } from "./harness.mjs";
+import { HELLO, LONG, PERSON, SUM, WEATHER, getWeather, run } from "./harness.mjs";
 
 function client(agent, model) {
   const get_weather = tool({
@@ -37,7 +37,7 @@ function client(agent, model) {
       const output = Output.object({ schema: z.object({ name: z.string(), age: z.number().int() }) });
       return (await generateText({ model: model(agent), prompt: PERSON, output, maxRetries: 0 })).output;
     },
-    ask: (name, wrong) => generateText({ model: model(name), prompt: "Hello", maxRetries: 0, ...wrong }),
+    ask: (name, wrong) => generateText({ model: model(name), prompt: HELLO, maxRetries: 0, ...wrong }),
     async leave() {
       const leaving = new AbortController();
       const options = { model: model(`${agent}-slow`), prompt: LONG, maxRetries: 0, abortSignal: leaving.signal };

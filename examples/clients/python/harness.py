@@ -11,7 +11,8 @@ import time
 import traceback
 import urllib.request
 
-FEATURES = ("plain", "stream", "tools", "structured", "errors", "cancel")
+FEATURES = ("plain", "stream", "tools", "structured", "errors", "cancel", "kept")
+HELLO = "Hello"
 SUM = "What is 17 + 25?"
 WEATHER = "Call get_weather for 'Oslo'."
 WEATHER_FOUND = "12 degrees and rain"
@@ -64,7 +65,7 @@ class Client:
         raise NotImplementedError
 
     def ask(self, model, **wrong):
-        """Asks `model` anything, plainly, without retries; `wrong` are parameters that the provider must refuse."""
+        """Asks `model` HELLO, plainly, without retries; `wrong` are parameters that the provider must refuse."""
         raise NotImplementedError
 
     # Keyword arguments for `ask` that the provider refuses.
@@ -79,6 +80,10 @@ class Client:
     def leave(self):
         """Streams LONG from `self.slow`, and leaves after the second piece."""
         raise NotImplementedError
+
+    # Clients that can go on from an answer that the provider keeps: says HELLO, goes on with SUM from there, returns the
+    # text.
+    kept = None
 
 
 def check(holds, *what):
@@ -137,6 +142,11 @@ def check_cancel(client, sim):
         time.sleep(0.05)
 
 
+def check_kept(client, _sim):
+    text = client.kept()
+    check("42" in text, "no 42 in", repr(text))
+
+
 def cancelled(sim):
     """How many answers the provider counts as left by their client."""
     with urllib.request.urlopen(f"{sim}/sim/state", timeout=WAIT_SECONDS) as response:
@@ -155,7 +165,10 @@ def run(rows):
     for feature in FEATURES:
         result = {"row": args.row, "agent": args.agent, "feature": feature, "ok": True, "detail": ""}
         try:
-            globals()[f"check_{feature}"](rows[args.row](args.url, args.agent), args.sim)
+            if feature == "kept" and rows[args.row].kept is None:
+                result["detail"] = "has none"
+            else:
+                globals()[f"check_{feature}"](rows[args.row](args.url, args.agent), args.sim)
         except Exception as error:
             result |= {"ok": False, "detail": f"{type(error).__name__}: {error}"[:600]}
             traceback.print_exc(file=sys.stderr)

@@ -9,7 +9,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
 import harness
-from harness import LONG, PERSON, SUM, WEATHER
+from harness import HELLO, LONG, PERSON, SUM, WEATHER
 
 get_weather = tool(harness.get_weather)
 
@@ -44,7 +44,7 @@ class LangChain(harness.Client):
         return self.model().with_structured_output(Person).invoke(PERSON).model_dump()
 
     def ask(self, model, **wrong):
-        return self.model(model, **wrong).invoke("Hello").text
+        return self.model(model, **wrong).invoke(HELLO).text
 
     def leave(self):
         stream = self.model(self.slow).stream(LONG)

@@ -7,7 +7,7 @@ import litellm
 from pydantic import BaseModel
 
 import harness
-from harness import LONG, PERSON, SCHEMA_WEATHER, SUM, WEATHER, get_weather
+from harness import HELLO, LONG, PERSON, SCHEMA_WEATHER, SUM, WEATHER, get_weather
 
 TOOL = {
     "type": "function",
@@ -58,7 +58,7 @@ class LiteLLM(harness.Client):
         return json.loads(self.create(PERSON, response_format=Person).choices[0].message.content)
 
     def ask(self, model, **wrong):
-        return self.create("Hello", model, **wrong)
+        return self.create(HELLO, model, **wrong)
 
     def leave(self):
         async def leave():

@@ -12,7 +12,7 @@ from llama_index.llms.openai_like import OpenAILike
 from pydantic import BaseModel
 
 import harness
-from harness import LONG, PERSON, SUM, WEATHER
+from harness import HELLO, LONG, PERSON, SUM, WEATHER
 
 get_weather = FunctionTool.from_defaults(harness.get_weather)
 
@@ -52,7 +52,7 @@ class LlamaIndex(harness.Client):
         return self.model().structured_predict(Person, PromptTemplate(PERSON)).model_dump()
 
     def ask(self, model, **wrong):
-        return self.model(model, **wrong).chat([ChatMessage("Hello")]).message.content
+        return self.model(model, **wrong).chat([ChatMessage(HELLO)]).message.content
 
     def leave(self):
         # The package's streams don't close their connection, so one leaves by closing the HTTP client.

@@ -4,7 +4,7 @@ import anthropic
 from pydantic import BaseModel
 
 import harness
-from harness import LONG, PERSON, SCHEMA_WEATHER, SUM, WEATHER, get_weather
+from harness import HELLO, LONG, PERSON, SCHEMA_WEATHER, SUM, WEATHER, get_weather
 
 
 class Person(BaseModel):
@@ -54,7 +54,7 @@ class Messages(harness.Client):
         return self.client.messages.parse(**self.asked(PERSON), output_format=Person).parsed_output.model_dump()
 
     def ask(self, model, **wrong):
-        return self.create("Hello", model, **wrong)
+        return self.create(HELLO, model, **wrong)
 
     def leave(self):
         with self.client.messages.stream(**self.asked(LONG, self.slow)) as stream:

@@ -6,7 +6,7 @@ import openai
 from pydantic import BaseModel
 
 import harness
-from harness import LONG, PERSON, SCHEMA_WEATHER, SUM, WEATHER, get_weather
+from harness import HELLO, LONG, PERSON, SCHEMA_WEATHER, SUM, WEATHER, get_weather
 
 
 class Person(BaseModel):
@@ -58,7 +58,7 @@ class Chat(OpenAI):
         return answer.choices[0].message.parsed.model_dump()
 
     def ask(self, model, **wrong):
-        return self.create("Hello", model, **wrong)
+        return self.create(HELLO, model, **wrong)
 
     def leave(self):
         with self.create(LONG, self.slow, stream=True) as stream:
@@ -96,7 +96,10 @@ class Responses(OpenAI):
         return self.client.responses.parse(model=self.agent, input=PERSON, text_format=Person).output_parsed.model_dump()
 
     def ask(self, model, **wrong):
-        return self.create("Hello", model, **wrong)
+        return self.create(HELLO, model, **wrong)
+
+    def kept(self):
+        return self.create(SUM, previous_response_id=self.create(HELLO).id).output_text
 
     def leave(self):
         with self.create(LONG, self.slow, stream=True) as stream:

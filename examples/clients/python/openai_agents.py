@@ -17,7 +17,7 @@ from openai.types.responses import ResponseTextDeltaEvent
 from pydantic import BaseModel
 
 import harness
-from harness import LONG, PERSON, SUM, WEATHER
+from harness import HELLO, LONG, PERSON, SUM, WEATHER
 
 set_tracing_disabled(True)
 
@@ -63,7 +63,7 @@ class Responses(harness.Client):
         return self.run(self.agent_of(output_type=Person), PERSON).final_output.model_dump()
 
     def ask(self, model, **wrong):
-        return self.run(self.agent_of(model, model_settings=ModelSettings(**wrong)), "Hello").final_output
+        return self.run(self.agent_of(model, model_settings=ModelSettings(**wrong)), HELLO).final_output
 
     def leave(self):
         async def leave():

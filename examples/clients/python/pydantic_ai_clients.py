@@ -15,7 +15,7 @@ import anthropic
 import openai
 
 import harness
-from harness import LONG, PERSON, SUM, WEATHER
+from harness import HELLO, LONG, PERSON, SUM, WEATHER
 
 
 class Person(BaseModel):
@@ -54,7 +54,7 @@ class PydanticAI(harness.Client):
         return self.agent_of(output_type=Person).run_sync(PERSON).output.model_dump()
 
     def ask(self, model, **wrong):
-        return self.agent_of(model).run_sync("Hello", model_settings=wrong or None).output
+        return self.agent_of(model).run_sync(HELLO, model_settings=wrong or None).output
 
     def leave(self):
         async def leave():
