@@ -37,7 +37,7 @@ use crate::prepared::{Applied, Prepared, PromptError, Unapplied, Unusable, Wante
 use crate::shadow::Original;
 use crate::stamped;
 use crate::trail::{Ended, Trail};
-use crate::upstream::answer::{Answer, Asked as Outcome, Question};
+use crate::upstream::answer::{Answer, Asked as Outcome, Question, is_of_the_endpoint};
 use crate::upstream::target::{Endpoint, Target};
 use crate::upstream::{Credential, Upstream, headers};
 
@@ -227,34 +227,50 @@ pub async fn ask(
     let mut others = begun.alternatives.as_slice().iter();
     let mut ready = match first {
         Ok(ready) => ready,
-        Err(failure) => return Err((failure, trail)),
+        Err(failure) => {
+            let elsewhere = is_of_the_endpoint(&failure).then(|| failure.message.clone());
+            match next(shared, &mut trail, asked.as_ref(), &mut others, elsewhere) {
+                Some(ready) => ready,
+                None => return Err((failure, trail)),
+            }
+        }
     };
     trail.sending(ready.stream, ready.dropped(), &ready.body, &ready.credential).await;
     loop {
-        let Outcome { outcome, mut elsewhere } =
-            ready.ask(shared, from, asked.is_some() && !others.as_slice().is_empty(), &mut trail).await;
-        let next = loop {
-            let (Some(why), Some(asked)) = (&elsewhere, &asked) else { break None };
-            let Some(to) = others.next() else { break None };
-            let request = asked.dialect.parse(&asked.body).expect("it was read before");
-            match self::ready(shared, &mut trail, &request, asked, Some(to)) {
-                Ok(ready) => {
-                    trail.elsewhere(to, why);
-                    break Some(ready);
-                }
-                // Such as a key that is missing there: others may have theirs.
-                Err(failure) => {
-                    trail.retry(format!("{} can't be asked: {}", to.provider, failure.message));
-                    elsewhere = Some(failure.message);
-                }
-            }
-        };
-        match (next, outcome) {
+        let more = asked.is_some() && !others.as_slice().is_empty();
+        let Outcome { outcome, elsewhere } = ready.ask(shared, from, more, &mut trail).await;
+        match (next(shared, &mut trail, asked.as_ref(), &mut others, elsewhere), outcome) {
             (Some(next), _) => ready = next,
             (None, Ok(answer)) => return ready.pass_on(shared, answer, trail).await,
             (None, Err(failure)) => return Err((failure, trail)),
         }
     }
+}
+
+/// The next endpoint that may answer, where the last one said why somebody else should.
+fn next<'a>(
+    shared: &Arc<Shared>,
+    trail: &mut Trail,
+    asked: Option<&Asked>,
+    others: &mut impl Iterator<Item = &'a Alternative>,
+    elsewhere: Option<String>,
+) -> Option<Ready> {
+    let (mut why, asked) = (elsewhere?, asked?);
+    for to in others {
+        let request = asked.dialect.parse(&asked.body).expect("it was read before");
+        match ready(shared, trail, &request, asked, Some(to)) {
+            Ok(ready) => {
+                trail.elsewhere(to, &why);
+                return Some(ready);
+            }
+            // Such as a key that is missing there: others may have theirs.
+            Err(failure) => {
+                trail.retry(format!("{} can't be asked: {}", to.provider, failure.message));
+                why = failure.message;
+            }
+        }
+    }
+    None
 }
 
 impl Ready {

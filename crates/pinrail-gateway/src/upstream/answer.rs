@@ -40,7 +40,6 @@ pub struct Asked {
     pub outcome: Result<Answer, Failure>,
     /// Why another endpoint may answer where this one didn't, secrets removed; none where the answer is one, or would be
     /// the same everywhere.
-    #[allow(dead_code, reason = "read by whoever asks more than one endpoint")]
     pub elsewhere: Option<String>,
 }
 
