@@ -10,9 +10,12 @@ use pinrail_domain::dial::{
 use pinrail_domain::id::{AgentName, ApprovalId, LedgerSeq, SegmentName, TenantId};
 use pinrail_domain::journal::{Event, Outcome};
 use pinrail_domain::ledger::Actor;
+use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::time::Timestamp;
+use pinrail_wire::Dialect;
 use serde_json::{Value, json};
 
+use crate::said::{ALL, Said, api, ask, calling as calling_in, data, events, streaming};
 use crate::world::{SNAPSHOT, Setup, chat, completion, event, text, usage_event, whole};
 
 const TOOLS: &str =
@@ -259,4 +262,110 @@ async fn off_says_when_to_come_back() {
         (&"90".parse().unwrap(), &"off".parse().unwrap())
     );
     assert_eq!(answer["error"]["code"], "dialled");
+}
+
+/// Asks in the client's dialect a provider that calls these tools; what the client got, and which tools were offered.
+async fn in_dialects(
+    setup: Setup,
+    ruled: Option<Ruled>,
+    (client, provider, stream): (Dialect, Dialect, bool),
+    tools: &[&str],
+) -> (Said, Vec<String>, Vec<&'static str>) {
+    let spec = ProviderSpec { apis: vec![api(provider)], ..setup.spec };
+    let mut world = Setup { spec, ..setup }.build();
+    if let Some(ruled) = ruled {
+        *world.runs.ruled.lock().unwrap() = ruled;
+    }
+    let fields = if stream { streaming(client) } else { json!({}) };
+    let answer = calling_in(provider, tools);
+    let (response, sent) = world
+        .call(ask(client, "hi", fields), async |mut theirs| {
+            let mut connection = theirs.accept().await;
+            if stream {
+                connection.begin_stream().await;
+                for event in events(provider, &answer) {
+                    connection.chunk(&event).await;
+                }
+                connection.end_stream().await;
+            } else {
+                connection.answer("200 OK", &[], &answer.to_string()).await;
+            }
+            connection.body.clone()
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let got = text(response).await;
+    let said = match stream {
+        true => Said::streamed(client, &got),
+        false => Said::whole(client, &serde_json::from_str(&got).unwrap()),
+    };
+    let offered = sent["tools"].as_array().unwrap().iter().map(|tool| {
+        let name = if provider == Dialect::Chat { &tool["function"]["name"] } else { &tool["name"] };
+        name.as_str().unwrap().to_owned()
+    });
+    (said, offered.collect(), world.kinds().await)
+}
+
+fn combinations() -> impl Iterator<Item = (Dialect, Dialect, bool)> {
+    let pairs = ALL.into_iter().flat_map(|client| ALL.into_iter().map(move |provider| (client, provider)));
+    pairs.flat_map(|(client, provider)| [(client, provider, false), (client, provider, true)])
+}
+
+#[tokio::test(start_paused = true)]
+async fn tools_are_withheld_in_every_dialect() {
+    for case in combinations() {
+        let setup = || at(Position::ReadOnly);
+        let (said, offered, kinds) = in_dialects(setup(), None, case, &["refund", "search"]).await;
+        assert_eq!(offered, ["search"], "{case:?}");
+        assert_eq!(said.calls, [("search".to_owned(), json!({"cents": 5}))], "{case:?}");
+        assert!(said.text.contains("`refund` was not called"), "{case:?}: {said:?}");
+        assert_eq!(
+            kinds,
+            ["dialled", "model_request", "model_response", "tool_ruled", "finished"],
+            "{case:?}"
+        );
+        let (said, ..) = in_dialects(setup(), None, case, &["refund"]).await;
+        assert!(said.calls.is_empty() && said.text.contains("(incident 7)"), "{case:?}: {said:?}");
+        let finish = match case.0 {
+            Dialect::Chat => "stop",
+            Dialect::Responses => "completed",
+            Dialect::Messages => "end_turn",
+        };
+        assert_eq!(said.finish, finish, "{case:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_wait_for_a_person_in_every_dialect() {
+    for case in combinations() {
+        let setup = || at(Position::Supervised);
+        let allowed = Ruled { ruling: Ruling::Allowed, ..waiting() };
+        let (said, offered, _) = in_dialects(setup(), Some(allowed), case, &["search", "refund"]).await;
+        assert_eq!(offered, ["refund", "search"], "{case:?}");
+        let names: Vec<_> = said.calls.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["search", "refund"], "{case:?}");
+        let (said, ..) = in_dialects(setup(), Some(waiting()), case, &["search", "refund"]).await;
+        assert_eq!(said.calls.len(), 1, "{case:?}");
+        assert!(said.text.contains("waits for a person's approval as appr_"), "{case:?}: {said:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn canned_answers_come_in_every_dialect() {
+    let spec = DialSpec { canned: Some("back at noon".to_owned()), ..DialSpec::default() };
+    for (client, provider, stream) in combinations() {
+        let setup =
+            Setup { dial: Some(standing(&[("", Position::Canned)], Some(&spec))), ..Setup::default() };
+        let theirs = ProviderSpec { apis: vec![api(provider)], ..setup.spec };
+        let world = Setup { spec: theirs, ..setup }.build();
+        let fields = if stream { streaming(client) } else { json!({}) };
+        let got = text(world.gateway.handle(ask(client, "hi", fields), &world.tenants).await).await;
+        let said = match stream {
+            true => Said::streamed(client, &got),
+            false => Said::whole(client, &serde_json::from_str(&got).unwrap()),
+        };
+        assert_eq!((said.text.as_str(), said.model.as_str()), ("back at noon", "support"), "{got}");
+        assert!(!stream || !data(&got).is_empty());
+        assert_eq!(world.kinds().await, ["dialled", "model_response", "finished"]);
+    }
 }

@@ -503,3 +503,28 @@ async fn what_lets_something_else_answer_is_refused() {
     let managed = Setup { system: Some("Be kind."), ..speaking(Dialect::Responses) };
     check(Dialect::Responses, managed, json!({"prompt": {"id": "pmpt_1"}}), "prompt").await;
 }
+
+#[tokio::test]
+async fn agents_are_listed_in_the_clients_form() {
+    let world = World::new();
+    let get = async |path: &str, anthropic: bool| {
+        let mut request =
+            http::Request::get(path).body(http_body_util::Full::<bytes::Bytes>::default()).unwrap();
+        if anthropic {
+            request.headers_mut().insert("anthropic-version", "2023-06-01".parse().unwrap());
+        }
+        let got = world.gateway.handle(request, &Tenants::All).await;
+        (got.status().as_u16(), json(&text(got).await))
+    };
+    let (_, list) = get("/v1/models", false).await;
+    assert_eq!((&list["object"], &list["data"][0]["id"]), (&json!("list"), &json!("support")));
+    assert_eq!(get("/v1/models/support", false).await.1["object"], "model");
+    let (status, unknown) = get("/v1/models/nobody", false).await;
+    assert_eq!((status, &unknown["error"]["code"]), (404, &json!("model_not_found")));
+    let (_, list) = get("/v1/models", true).await;
+    assert_eq!((&list["has_more"], &list["data"][0]["id"]), (&json!(false), &json!("support")));
+    let (_, one) = get("/v1/models/support", true).await;
+    assert_eq!((&one["type"], &one["created_at"]), (&json!("model"), &json!("2023-11-14T22:13:20Z")));
+    let (status, unknown) = get("/v1/models/nobody", true).await;
+    assert_eq!((status, &unknown["error"]["type"]), (404, &json!("not_found_error")));
+}

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets what it did not expect fails")]
 
+mod alternatives;
 mod answers;
+mod count_tokens;
 mod dial;
 mod dialects;
 mod embeddings;

@@ -7,9 +7,11 @@ use pinrail_domain::begin::{Fate, NoShadow};
 use pinrail_domain::id::DeploymentId;
 use pinrail_domain::journal::{Compared, Event, Outcome};
 use pinrail_gateway::Limits;
+use pinrail_wire::Dialect;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::said::{ALL, api, ask, calling, hello, speaking};
 use crate::world::{
     CANDIDATES, KEY, SNAPSHOT, Setup, World, chat, completion, event, raw, text, usage_event, with,
 };
@@ -234,4 +236,33 @@ async fn copies_hold_no_more_bytes_than_they_may() {
     assert_eq!(text(response).await, completion(SNAPSHOT));
     assert_eq!(world.fates(1).await, [Fate::Dropped]);
     assert_eq!(world.gateway.copies(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_of_two_vendors_that_say_alike_are_alike() {
+    async fn check(live: Dialect, candidate: Dialect, tools: &[&str]) {
+        let case = format!("{} and {} {tools:?}", live.word(), candidate.word());
+        let answer = |of: Dialect| if tools.is_empty() { hello(of) } else { calling(of, tools) };
+        let mut world = Setup { shadow: true, ..speaking(live) }.build();
+        *world.runs.candidate_speaks.lock().unwrap() = Some(api(candidate));
+        let (got, ()) = world
+            .call(ask(Dialect::Chat, "hi", json!({})), async |mut provider| {
+                let mut connection = provider.accept().await;
+                connection.answer("200 OK", &[], &answer(live).to_string()).await;
+            })
+            .await;
+        assert_eq!(got.status(), 200, "{case}");
+        let mut asked = world.candidate.accept().await;
+        asked.answer("200 OK", &[], &answer(candidate).to_string()).await;
+        world.fates(2).await;
+        assert!(world.copied().await.contains(&"compared"), "{case}");
+        let compared = compared(&world);
+        assert_eq!((compared.divergence, compared.finish, compared.refusal), (0.0, false, false), "{case}");
+    }
+    for live in ALL {
+        for candidate in ALL {
+            check(live, candidate, &[]).await;
+            check(live, candidate, &["refund"]).await;
+        }
+    }
 }

@@ -20,7 +20,7 @@ use pinrail_domain::identity::IdentitySpec;
 use pinrail_domain::journal::{Event, Stamp};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::model::Catalogue;
-use pinrail_domain::provider::ProviderSpec;
+use pinrail_domain::provider::{Api, ProviderSpec};
 use pinrail_domain::release::{Contract, Manifest};
 use pinrail_domain::routes::{Target, Via};
 use pinrail_domain::time::{Clock, Ticks, Timestamp};
@@ -87,6 +87,8 @@ pub struct FakeRuns {
     pub beginning: Semaphore,
     pub refusal: Mutex<Option<BeginError>>,
     shadow: bool,
+    /// What the candidate's provider speaks; none for what the live one does.
+    pub candidate_speaks: Mutex<Option<Api>>,
     /// What the runs that answer copies left.
     pub copied: Mutex<Vec<Event>>,
     pub no_shadow: Mutex<Option<NoShadow>>,
@@ -170,6 +172,7 @@ impl Setup {
             beginning: Semaphore::new(1_000),
             refusal: Mutex::default(),
             shadow: self.shadow,
+            candidate_speaks: Mutex::default(),
             copied: Mutex::default(),
             no_shadow: Mutex::default(),
             fates: Mutex::default(),
@@ -515,7 +518,10 @@ impl Runs for FakeRuns {
             ..Contract::clone(&self.contract)
         };
         let base_url = "http://candidate.test/v1".into();
-        let spec = ProviderSpec { base_url, ..ProviderSpec::clone(&self.provider.lock().unwrap()) };
+        let mut spec = ProviderSpec { base_url, ..ProviderSpec::clone(&self.provider.lock().unwrap()) };
+        if let Some(api) = *self.candidate_speaks.lock().unwrap() {
+            spec.apis = vec![api];
+        }
         Ok(Begun {
             stamp: Arc::new(stamp),
             call: 1,
@@ -525,7 +531,7 @@ impl Runs for FakeRuns {
             bodies: self.bodies,
             dial: None,
             shadow: None,
-            alternatives: Alternatives::default(),
+            alternatives: self.alternatives.lock().unwrap().clone(),
         })
     }
 
@@ -562,8 +568,7 @@ impl Connect for Memory {
 
 impl Secrets for Secret {
     fn secret(&self, env_name: &str) -> Option<String> {
-        assert_eq!(env_name, "OPENAI_API_KEY");
-        self.0.map(str::to_owned)
+        self.0.filter(|_| env_name == "OPENAI_API_KEY").map(str::to_owned)
     }
 }
 
