@@ -243,6 +243,13 @@ async fn those_who_cannot_be_asked_are_passed_over() {
     check(failover(&["keyless"]), Setup::default(), json!({}), true, 503).await;
     check(failover(&["unknown", "backup"]), Setup::default(), json!({}), true, 200).await;
     check(failover(&[]), Setup::default(), json!({}), true, 503).await;
+    // The pinned endpoint's own key is missing.
+    let keyless = || {
+        let setup = Setup::default();
+        Setup { spec: ProviderSpec { key_env: Some("NOT_SET".into()), ..setup.spec }, ..setup }
+    };
+    check(failover(&["backup"]), keyless(), json!({}), false, 200).await;
+    check(failover(&[]), keyless(), json!({}), false, 503).await;
     // The other vendor has no words for it.
     let fallbacks = json!([{"provider": "backup", "snapshot": CLAUDE}]);
     let foreign = Others { fallbacks, speaks: Dialect::Messages, ..Others::default() };
