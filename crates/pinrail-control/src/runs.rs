@@ -18,7 +18,7 @@ use pinrail_domain::release::Contract;
 use pinrail_domain::routes::{NoRoute, Question, Via};
 use pinrail_domain::tier::{Demands, StampDurability};
 use pinrail_domain::time::{Clock, Entropy, Timestamp};
-use pinrail_store::journal::{Append, Bind, Run, SessionKey, Start, Write, WriteError};
+use pinrail_store::journal::{Append, Bind, Follow, Run, SessionKey, Start, Write, WriteError};
 use pinrail_store::{Answer, Store, StoreError};
 
 use crate::Snapshot;
@@ -159,8 +159,11 @@ impl Runs {
     /// Journals events of a run, and binds a session to its deployment: who goes on from what the run answered stays
     /// where that was said.
     pub async fn record_followed(&self, stamp: &Stamp, events: Vec<(Timestamp, Event)>, session: SessionId) {
-        self.sessions.follow(stamp, &session);
-        let write = Append { run: stamp.run, expected: None, events, follows: Some(session), answer: None };
+        let (agent, tenant) = (stamp.agent.clone(), stamp.tenant.clone());
+        let session = SessionKey { agent, tenant, session };
+        let follow = Follow { session, deployment: stamp.deployment };
+        self.sessions.follow(&follow);
+        let write = Append { run: stamp.run, expected: None, events, follows: Some(follow), answer: None };
         self.recorder.soon(Write::Append(write)).await;
     }
 

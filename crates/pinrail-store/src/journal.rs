@@ -50,8 +50,15 @@ pub struct Append {
     /// At least one.
     pub events: Vec<(Timestamp, Event)>,
     /// Binds a further session to the run's deployment, whatever it was bound to: who goes on from what the run answered.
-    pub follows: Option<SessionId>,
+    pub follows: Option<Follow>,
     pub answer: Option<Answer>,
+}
+
+/// A further session of the run's agent and tenant, and the run's deployment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Follow {
+    pub session: SessionKey,
+    pub deployment: DeploymentId,
 }
 
 /// What a write did.

@@ -11,9 +11,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pinrail_domain::id::{DeploymentId, SessionId};
+use pinrail_domain::id::DeploymentId;
 use pinrail_domain::journal::Stamp;
-use pinrail_store::journal::{Bind, SessionKey, Write};
+use pinrail_store::journal::{Bind, Follow, SessionKey, Write};
 use pinrail_store::{Store, StoreError};
 
 /// The bindings.
@@ -100,13 +100,11 @@ impl Sessions {
     }
 
     /// Binds a further session to a run's deployment, whatever it was bound to. The write that carries it is on its way.
-    pub(super) fn follow(&self, stamp: &Stamp, session: &SessionId) {
-        let key =
-            SessionKey { agent: stamp.agent.clone(), tenant: stamp.tenant.clone(), session: session.clone() };
-        self.with_shard(&key, |shard| {
-            self.make_room(shard, &key);
+    pub(super) fn follow(&self, Follow { session, deployment }: &Follow) {
+        self.with_shard(session, |shard| {
+            self.make_room(shard, session);
             // Whoever goes on before the write is done binds it once more: that is harmless.
-            shard.insert(key.clone(), Bound { deployment: stamp.deployment, replaces: None, stored: false });
+            shard.insert(session.clone(), Bound { deployment: *deployment, replaces: None, stored: false });
         });
     }
 
@@ -122,11 +120,19 @@ impl Sessions {
 
     /// Takes in a write that the store took.
     pub(super) fn written(&self, write: &Write) {
-        let Write::Start(start) = write else { return };
-        let (Some(key), Some(_)) = (SessionKey::of(&start.stamp), start.bind) else { return };
+        let (key, deployment) = match write {
+            Write::Start(start) => match (SessionKey::of(&start.stamp), start.bind) {
+                (Some(key), Some(_)) => (key, start.stamp.deployment),
+                (_, None) | (None, Some(_)) => return,
+            },
+            Write::Append(append) => match &append.follows {
+                Some(Follow { session, deployment }) => (session.clone(), *deployment),
+                None => return,
+            },
+        };
         self.with_shard(&key, |shard| {
             if let Some(bound) = shard.get_mut(&key)
-                && bound.deployment == start.stamp.deployment
+                && bound.deployment == deployment
             {
                 *bound = Bound::stored(bound.deployment);
             }

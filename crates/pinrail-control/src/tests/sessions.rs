@@ -138,6 +138,7 @@ async fn who_goes_on_from_an_answer_stays_where_it_was_given() {
             assert_eq!(stamp.deployment, two);
             bench.answer(&stamp, id).await;
         }
+        bench.control.runs().settled().await;
         weigh(&bench, two, "0%").await;
         assert_eq!(deployment(&bench, "response:other").await, ONE);
         let stamp = bench.begin(Some(&ids[0])).await.unwrap().stamp;

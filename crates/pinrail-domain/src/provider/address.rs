@@ -9,7 +9,15 @@ impl ProviderSpec {
     #[must_use]
     pub fn base(&self) -> Cow<'_, str> {
         if !self.base_url.is_empty() {
-            return Cow::Borrowed(self.base_url.trim_end_matches('/'));
+            let base = self.base_url.trim_end_matches('/');
+            let bare = base.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
+            // Anthropic's own clients take the address without its version, so that is what many have at hand.
+            return match self.format {
+                Format::Anthropic if bare => Cow::Owned(format!("{base}/v1")),
+                Format::Anthropic | Format::Openai | Format::Azure | Format::Bedrock | Format::Vertex => {
+                    Cow::Borrowed(base)
+                }
+            };
         }
         match (self.format, &self.aws, &self.vertex) {
             (Format::Bedrock, Some(aws), _) => {

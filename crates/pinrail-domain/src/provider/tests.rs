@@ -118,6 +118,10 @@ fn a_base_follows_from_the_region() {
     check(vertex("global"), "https://aiplatform.googleapis.com/v1");
     check(vertex("eu"), "https://aiplatform.eu.rep.googleapis.com/v1");
     check(json!({"base_url": "https://x/v1/"}), "https://x/v1");
+    let anthropic = |base: &str| json!({"format": "anthropic", "base_url": base});
+    check(anthropic("https://api.anthropic.com"), "https://api.anthropic.com/v1");
+    check(anthropic("https://api.anthropic.com/v1"), "https://api.anthropic.com/v1");
+    check(anthropic("https://x/anthropic/"), "https://x/anthropic");
 }
 
 #[test]

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use pinrail_domain::id::{RunId, SessionId};
+use pinrail_domain::id::RunId;
 use pinrail_domain::journal::Summary;
 use pinrail_store::StoreError;
-use pinrail_store::journal::{Append, SessionKey, Start, Write, WriteError, Written};
+use pinrail_store::journal::{Append, Follow, SessionKey, Start, Write, WriteError, Written};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
@@ -84,8 +84,8 @@ impl Prepared {
         let (first, summary) = append.follow(&before)?;
         insert_events(db, number * PLACES_PER_RUN + integer(first.0), &self.events)?;
         update_run(db, number, &before, &summary)?;
-        if let Some(session) = &append.follows {
-            follow(db, number, session)?;
+        if let Some(Follow { session, deployment }) = &append.follows {
+            bind(db, session, integer(deployment.0))?;
         }
         Ok(summary)
     }
@@ -195,14 +195,6 @@ fn bind(db: &Connection, session: &SessionKey, deployment: i64) -> Result<(), Fa
     let sql = "INSERT OR REPLACE INTO sessions (agent, tenant, session, deployment) VALUES (?1, ?2, ?3, ?4)";
     let SessionKey { agent, tenant, session } = session;
     db.prepare_cached(sql)?.execute((agent.as_str(), tenant.as_str(), session.as_str(), deployment))?;
-    Ok(())
-}
-
-/// Binds a further session to a run's deployment.
-fn follow(db: &Connection, number: i64, session: &SessionId) -> Result<(), Failure> {
-    let sql = "INSERT OR REPLACE INTO sessions (agent, tenant, session, deployment) \
-               SELECT agent, tenant, ?2, deployment FROM runs WHERE number = ?1";
-    db.prepare_cached(sql)?.execute((number, session.as_str()))?;
     Ok(())
 }
 

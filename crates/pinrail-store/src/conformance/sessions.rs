@@ -6,7 +6,7 @@ use pinrail_domain::time::Timestamp;
 
 use super::Subject;
 use super::sample::{agent, note, run, session, stamp, start, tenant, write};
-use crate::journal::{Append, Bind, SessionKey, Start, Write, WriteError};
+use crate::journal::{Append, Bind, Follow, SessionKey, Start, Write, WriteError};
 
 pub async fn a_start_and_its_binding_are_one_step(subject: Subject) {
     let store = &*subject.store;
@@ -111,12 +111,12 @@ pub async fn recent_bindings_come_newest_first(subject: Subject) {
 pub async fn a_session_that_follows_an_answer_is_bound_with_its_events(subject: Subject) {
     let store = &*subject.store;
     write(store, binding(1, "s", 4, None)).await.unwrap();
-    write(store, following(1, "response:a", vec![note("said")])).await.unwrap();
+    write(store, following(1, "response:a", 4, vec![note("said")])).await.unwrap();
     assert_eq!(store.session_get(&key("response:a")).await.unwrap(), Some(DeploymentId(4)));
     assert_eq!(store.session_get(&key("s")).await.unwrap(), Some(DeploymentId(4)));
     // What the session was bound to doesn't matter.
     write(store, binding(2, "t", 5, None)).await.unwrap();
-    write(store, following(2, "response:a", vec![note("said")])).await.unwrap();
+    write(store, following(2, "response:a", 5, vec![note("said")])).await.unwrap();
     assert_eq!(store.session_get(&key("response:a")).await.unwrap(), Some(DeploymentId(5)));
     let recent = store.sessions_recent(1).await.unwrap();
     assert_eq!(recent, [(key("response:a"), DeploymentId(5))]);
@@ -125,9 +125,9 @@ pub async fn a_session_that_follows_an_answer_is_bound_with_its_events(subject: 
     assert!(matches!(elsewhere, Err(WriteError::Bound(DeploymentId(5)))), "{elsewhere:?}");
     write(store, binding(3, "response:a", 5, None)).await.unwrap();
     // I3: events that aren't taken bind nothing.
-    let refused = write(store, following(9, "response:b", vec![note("said")])).await;
+    let refused = write(store, following(9, "response:b", 4, vec![note("said")])).await;
     assert!(refused.is_err(), "{refused:?}");
-    let illegal = write(store, following(1, "response:b", vec![note("fine"), Event::Resumed])).await;
+    let illegal = write(store, following(1, "response:b", 4, vec![note("fine"), Event::Resumed])).await;
     assert!(matches!(illegal, Err(WriteError::Illegal(_))), "{illegal:?}");
     assert_eq!(store.session_get(&key("response:b")).await.unwrap(), None);
 }
@@ -146,8 +146,8 @@ fn binding(n: u64, name: &str, deployment: u64, replaces: Option<u64>) -> Write 
 }
 
 /// Events of the `n`th run, whose answer a session goes on from.
-fn following(n: u64, name: &str, events: Vec<Event>) -> Write {
+fn following(n: u64, name: &str, deployment: u64, events: Vec<Event>) -> Write {
     let events = events.into_iter().map(|event| (Timestamp(1), event)).collect();
-    let follows = Some(session(name));
+    let follows = Some(Follow { session: key(name), deployment: DeploymentId(deployment) });
     Write::Append(Append { run: run(n), expected: None, events, follows, answer: None })
 }

@@ -8,7 +8,9 @@ use pinrail_domain::journal::{Event, Recorded, Stamp, Summary};
 use pinrail_domain::time::Timestamp;
 
 use super::{Kept, Memory};
-use crate::journal::{Append, OpenRuns, Run, RunFilter, SessionKey, Start, Write, WriteError, Written};
+use crate::journal::{
+    Append, Follow, OpenRuns, Run, RunFilter, SessionKey, Start, Write, WriteError, Written,
+};
 use crate::{Journal, StoreError};
 
 pub(super) struct StoredRun {
@@ -61,12 +63,10 @@ impl Kept {
         let (_, summary) = append.follow(&run.summary)?;
         run.summary = summary.clone();
         record(&mut run.events, append.events);
-        if let Some(session) = append.follows {
-            let Stamp { agent, tenant, deployment, .. } = &run.stamp;
-            let key = SessionKey { agent: agent.clone(), tenant: tenant.clone(), session };
+        if let Some(Follow { session, deployment }) = append.follows {
             self.bindings_written += 1;
-            let binding = Binding { deployment: *deployment, written: self.bindings_written };
-            self.bindings.insert(key, binding);
+            let binding = Binding { deployment, written: self.bindings_written };
+            self.bindings.insert(session, binding);
         }
         self.keep(append.answer);
         Ok(Written { summary })

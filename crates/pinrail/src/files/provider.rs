@@ -126,6 +126,10 @@ mod tests {
             text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
         assert!(examples.len() >= 9, "{}", examples.len());
         for example in examples {
+            // Those of a release stand beside them.
+            if !example.contains("[providers.") {
+                continue;
+            }
             let (names, faults) = check(example, dir.path());
             assert!(faults.is_empty() && !names.is_empty(), "{example}\n{faults:?}");
         }

@@ -306,7 +306,10 @@ proptest! {
         let stream = streamed(&answer, chars);
         let (out, _) = play(&stream, step, &Err("no".to_owned()));
         let items = client(&out);
-        prop_assert!(!out.contains("\"rm\"") && !out.contains("\"refund\""));
+        // By the key, as any text may be cut so that a piece of it reads like a tool's name.
+        for gone in ["rm", "refund"] {
+            prop_assert!(!out.contains(&format!(r#""name":"{gone}""#)), "{gone}: {out}");
+        }
         // The whole answer loses the same calls.
         let body = answer.to_string();
         if let Some(calls) = Calls::of(body.as_bytes()) {
