@@ -328,3 +328,48 @@ async fn a_refusal_reaches_a_client_that_sends_its_body_late() {
     }
     assert_eq!(running.stop().await, Drained::default());
 }
+
+/// Each vendor's clients show their key in their own way, and read errors in their own form.
+#[tokio::test]
+async fn a_key_counts_in_either_header_and_a_refusal_is_in_the_clients_form() {
+    let running = start(Limits::default()).await;
+    let mut stream = running.connect().await;
+    let key = json!({ "name": "ops", "scopes": ["admin"] });
+    let token =
+        ask(&mut stream, "POST", "/api/v1/keys", Some(key)).await["token"].as_str().unwrap().to_owned();
+    let call = async |path: &str, key: &str| {
+        let mut stream = running.connect().await;
+        let body = r#"{"model":"nobody","max_tokens":1,"messages":[],"input":"x"}"#;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\n{key}content-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        receive(&mut stream).await
+    };
+    for path in [
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1/responses",
+        "/v1/chat/completions",
+        "/v1/embeddings",
+    ] {
+        let is_messages = path.starts_with("/v1/messages");
+        // The key is good where the agent is what is missing.
+        for (key, status) in [
+            (format!("x-api-key: {token}\r\n"), 404),
+            (format!("authorization: Bearer {token}\r\n"), 404),
+            (format!("authorization: Bearer pr_no\r\nx-api-key: {token}\r\n"), 401),
+            ("x-api-key: pr_no\r\n".to_owned(), 401),
+            (String::new(), 401),
+        ] {
+            let (got, body) = call(path, &key).await;
+            assert_eq!(got, status, "{path} {key}: {body}");
+            assert_eq!(body["type"] == "error", is_messages, "{path}: {body}");
+            assert!(body["error"]["message"].is_string() && !body.to_string().contains(&token), "{body}"); // I15
+        }
+    }
+    drop(stream);
+    assert_eq!(running.stop().await, Drained::default());
+}
