@@ -163,7 +163,8 @@ impl Runs {
         let session = SessionKey { agent, tenant, session };
         let follow = Follow { session, deployment: stamp.deployment };
         self.sessions.follow(&follow);
-        let write = Append { run: stamp.run, expected: None, events, follows: Some(follow), answer: None };
+        let write =
+            Append { run: stamp.run, expected: None, events, follows: Some(Box::new(follow)), answer: None };
         self.recorder.soon(Write::Append(write)).await;
     }
 

@@ -50,7 +50,7 @@ pub struct Append {
     /// At least one.
     pub events: Vec<(Timestamp, Event)>,
     /// Binds a further session to the run's deployment, whatever it was bound to: who goes on from what the run answered.
-    pub follows: Option<Follow>,
+    pub follows: Option<Box<Follow>>,
     pub answer: Option<Answer>,
 }
 

@@ -126,7 +126,7 @@ impl Sessions {
                 (_, None) | (None, Some(_)) => return,
             },
             Write::Append(append) => match &append.follows {
-                Some(Follow { session, deployment }) => (session.clone(), *deployment),
+                Some(follow) => (follow.session.clone(), follow.deployment),
                 None => return,
             },
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pinrail_domain::id::RunId;
 use pinrail_domain::journal::Summary;
 use pinrail_store::StoreError;
-use pinrail_store::journal::{Append, Follow, SessionKey, Start, Write, WriteError, Written};
+use pinrail_store::journal::{Append, SessionKey, Start, Write, WriteError, Written};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
@@ -84,8 +84,8 @@ impl Prepared {
         let (first, summary) = append.follow(&before)?;
         insert_events(db, number * PLACES_PER_RUN + integer(first.0), &self.events)?;
         update_run(db, number, &before, &summary)?;
-        if let Some(Follow { session, deployment }) = &append.follows {
-            bind(db, session, integer(deployment.0))?;
+        if let Some(follow) = &append.follows {
+            bind(db, &follow.session, integer(follow.deployment.0))?;
         }
         Ok(summary)
     }

@@ -148,6 +148,7 @@ fn binding(n: u64, name: &str, deployment: u64, replaces: Option<u64>) -> Write 
 /// Events of the `n`th run, whose answer a session goes on from.
 fn following(n: u64, name: &str, deployment: u64, events: Vec<Event>) -> Write {
     let events = events.into_iter().map(|event| (Timestamp(1), event)).collect();
-    let follows = Some(Follow { session: key(name), deployment: DeploymentId(deployment) });
+    let follow = Follow { session: key(name), deployment: DeploymentId(deployment) };
+    let follows = Some(Box::new(follow));
     Write::Append(Append { run: run(n), expected: None, events, follows, answer: None })
 }

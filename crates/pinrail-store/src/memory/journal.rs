@@ -63,7 +63,8 @@ impl Kept {
         let (_, summary) = append.follow(&run.summary)?;
         run.summary = summary.clone();
         record(&mut run.events, append.events);
-        if let Some(Follow { session, deployment }) = append.follows {
+        if let Some(follow) = append.follows {
+            let Follow { session, deployment } = *follow;
             self.bindings_written += 1;
             let binding = Binding { deployment, written: self.bindings_written };
             self.bindings.insert(session, binding);
