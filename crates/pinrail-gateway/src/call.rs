@@ -5,47 +5,48 @@
 //! next that the release or the provider's settings allow · pass the answer on in the client's dialect and journal it.
 //! From the stamp on every answer, errors too, carries the run's headers, and everything that happens is journaled.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::response::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use pinrail_domain::begin::Alternative;
 use pinrail_domain::id::ProviderName;
-use pinrail_domain::journal::{Ending, FaultOf};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::provider::{Api, ProviderSpec};
 use pinrail_wire::convert::{self, About};
-use pinrail_wire::redact::Redactor;
-use pinrail_wire::{AnswerError, Dialect, Gathered, Observed, dialect, parse_error};
+use pinrail_wire::{Dialect, dialect};
 use serde_json::Value;
 
 use crate::beginning::Beginning;
 use crate::body::Body;
 use crate::body::stream::{Passage, Stream};
 use crate::enforce::{self, Rules};
-use crate::failure::{FAULT, Failure, chain, fault_value};
+use crate::failure::Failure;
 use crate::gateway::{Shared, refuse};
 use crate::identity::Identity;
 use crate::intake;
 use crate::port::Begun;
-use crate::prepared::{Applied, Prepared, PromptError, Unapplied, Unusable, Wanted};
+use crate::prepared::{Applied, Prepared, Wanted};
 use crate::shadow::Original;
 use crate::stamped;
-use crate::trail::{Ended, Trail};
+use crate::trail::Trail;
 use crate::upstream::answer::{Answer, Asked as Outcome, Question, is_of_the_endpoint};
 use crate::upstream::target::{Endpoint, Target};
 use crate::upstream::{Credential, Upstream, headers};
 
+mod told;
+mod whole;
+
+pub use told::{fault_of, nonsense, redirected, release_unusable, unapplied, unreadable};
+pub use whole::passed_on;
+
+use told::unconvertible;
+use whole::Whole;
+
 const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
-/// Bytes of an answer that makes no sense, as far as the error repeats them.
-const NONSENSE_BYTES_MAX: usize = 120;
-/// Bytes of a provider's error text that the journal keeps beside the run's outcome.
-const WHY_BYTES_MAX: usize = 500;
 
 /// A request as it came, before any release was applied to it.
 #[derive(Clone)]
@@ -358,120 +359,6 @@ fn written_for(spec: &ProviderSpec, instead: Option<&Alternative>, begun: &Begun
     }
 }
 
-/// How an answer that is no stream is passed on.
-struct Whole {
-    client: Dialect,
-    provider: Dialect,
-    credential: Arc<Credential>,
-    rules: Option<Rules>,
-    conversion: Option<Box<Conversion>>,
-}
-
-impl Whole {
-    /// Passes the answer on: in the client's dialect, without tool calls that the dial holds back, and otherwise unchanged.
-    async fn pass(
-        self,
-        mut head: Parts,
-        body: Bytes,
-        mut trail: Trail,
-    ) -> Result<Response<Body>, (Failure, Trail)> {
-        if head.status.is_redirection() {
-            return Err((redirected(head.status), trail));
-        }
-        let (mut observed, text, error) = match self.read(&head, &body, trail.compared_bytes_max()) {
-            Ok(read) => read,
-            Err(failure) => return Err((failure, trail)),
-        };
-        let failed = error.is_some();
-        let credential = Arc::clone(&self.credential);
-        let status = head.status;
-        let mut passed = body.clone();
-        if let Some(rules) = self.rules.clone().filter(|_| !failed) {
-            let (allowed, ruled) = rules.whole(self.provider, &body).await;
-            trail.ruled(ruled);
-            passed = allowed.unwrap_or(passed);
-        }
-        let mut lost = None;
-        if let Some(conversion) = &self.conversion {
-            let about = conversion.about(&trail.begun);
-            observed.id = Some(convert::answer_id(observed.id.as_deref(), self.client, about.id));
-            if failed {
-                let (code, told) = convert::error(self.provider, status.as_u16(), &passed, self.client);
-                // An error in an answer of status 200 stays an error.
-                head.status = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY);
-                passed = Bytes::from(told);
-            } else {
-                match convert::answer(
-                    self.provider,
-                    &passed,
-                    self.client,
-                    &about,
-                    conversion.prepared.lossy(),
-                ) {
-                    Ok(converted) => passed = Bytes::from(converted),
-                    Err(why) => lost = Some(why.to_string()),
-                }
-            }
-            head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        let why = error.or_else(|| lost.clone());
-        let ended = Ended {
-            status: status.as_u16(),
-            ending: if why.is_some() { Ending::Error } else { Ending::Complete },
-            observed,
-            text,
-            body: trail.keep(&body, &credential),
-            why: why.map(|text| {
-                let clean = credential.redactor.redact(&text);
-                clean[..clean.floor_char_boundary(WHY_BYTES_MAX)].to_owned()
-            }),
-        };
-        trail.answered(ended).await;
-        if let Some(why) = lost {
-            return Ok(refuse(unconvertible_answer(&why), self.client));
-        }
-        let fault = failed.then(|| fault_of(status));
-        if failed {
-            passed = credential.clean(passed);
-        }
-        let mut response = passed_on(head, Body::whole(passed), &credential);
-        if let Some(fault) = fault {
-            response.headers_mut().insert(FAULT, fault_value(fault));
-        }
-        Ok(response)
-    }
-
-    /// What the answer is, and the error where it is one.
-    fn read(
-        &self,
-        head: &Parts,
-        body: &Bytes,
-        text_bytes_max: usize,
-    ) -> Result<(Observed, Gathered, Option<String>), Failure> {
-        if !head.status.is_success() {
-            let said =
-                parse_error(body).map_or_else(|| format!("status {}", head.status.as_u16()), |e| e.message);
-            return Ok((Observed::default(), Gathered::default(), Some(said)));
-        }
-        match self.provider.observe(body, text_bytes_max) {
-            Ok((observed, text)) if observed.choices > 0 => Ok((observed, text, None)),
-            Ok(_) => Err(nonsense(format!("the provider's answer has no {}", said_in(self.provider)))),
-            Err(AnswerError::Unreadable { source }) => {
-                let start = String::from_utf8_lossy(&body[..body.len().min(NONSENSE_BYTES_MAX)]);
-                let message = format!(
-                    "the provider's answer is none in the dialect `{}` ({source}); it begins `{start}`",
-                    self.provider.word()
-                );
-                let message = self.credential.redactor.redact(&message).into_owned();
-                Err(nonsense(message).quoting())
-            }
-            Err(AnswerError::Provider(error)) => {
-                Ok((Observed::default(), Gathered::default(), Some(error.message)))
-            }
-        }
-    }
-}
-
 impl Conversion {
     fn about<'a>(&'a self, begun: &'a Begun) -> About<'a> {
         About {
@@ -495,15 +382,6 @@ impl Conversion {
     }
 }
 
-/// Where a dialect's answers say what they say.
-fn said_in(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Chat => "choices",
-        Dialect::Responses => "output",
-        Dialect::Messages => "content",
-    }
-}
-
 /// The dialect by the name that settings give it.
 pub fn dialect_of(api: Api) -> Dialect {
     match api {
@@ -518,121 +396,5 @@ pub fn api_of(dialect: Dialect) -> Api {
         Dialect::Chat => Api::Chat,
         Dialect::Responses => Api::Responses,
         Dialect::Messages => Api::Messages,
-    }
-}
-
-/// The provider's status and headers with the body for the client.
-pub fn passed_on(mut head: Parts, body: Body, credential: &Credential) -> Response<Body> {
-    headers::strip(&mut head.headers, credential);
-    let mut response = Response::new(body);
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
-    response
-}
-
-/// Whose fault a provider's error is. The key and the model id are Pinrail's to set, the request is the client's.
-pub fn fault_of(status: StatusCode) -> FaultOf {
-    match status.as_u16() {
-        401..=404 => FaultOf::Pinrail,
-        408 | 409 | 429 => FaultOf::Provider,
-        400..=499 => FaultOf::Client,
-        _ => FaultOf::Provider,
-    }
-}
-
-/// A redirect must not reach the client, who would send its key and its prompt to another host.
-pub fn redirected(status: StatusCode) -> Failure {
-    let message = format!(
-        "the provider answers with a redirect (status {}); set its base_url to where it leads and `pinrail apply`",
-        status.as_u16()
-    );
-    Failure::pinrail(StatusCode::BAD_GATEWAY, "provider_redirects", message)
-}
-
-pub fn nonsense(message: String) -> Failure {
-    let message = format!("{message}; try again, and look at the provider's base_url when it stays so");
-    Failure::provider(StatusCode::BAD_GATEWAY, "provider_nonsense", message).retry_after(1)
-}
-
-/// The model's answer holds something that the client's dialect has no words for.
-fn unconvertible_answer(why: &str) -> Failure {
-    let message = format!(
-        "the provider's answer can't be given in the client's dialect: {why}; call with the provider's own, or list the \
-         feature in the release's `model.lossy`"
-    );
-    Failure::pinrail(StatusCode::BAD_GATEWAY, "unconvertible_answer", message)
-}
-
-fn unconvertible(refused: &convert::Refused, client: Dialect, provider: Dialect) -> Failure {
-    let message = format!(
-        "the release's provider speaks `{}`, and this `{}` request can't be said in it: {refused}",
-        provider.word(),
-        client.word()
-    );
-    let failure = Failure::bad_request("unconvertible_request", message).quoting();
-    match refused.param() {
-        Some(param) => failure.about(param.to_owned()),
-        None => failure,
-    }
-}
-
-pub fn unreadable(error: &pinrail_wire::RequestError) -> Failure {
-    let failure = Failure::bad_request("invalid_request", error.to_string());
-    match error.param() {
-        Some(param) => failure.about(param.to_owned()),
-        None => failure,
-    }
-}
-
-pub fn release_unusable(unusable: &Unusable) -> Failure {
-    let why = chain(unusable, &Redactor::default());
-    let message = format!("the release cannot be applied: {why}; deploy a release without that fault");
-    Failure::pinrail(StatusCode::INTERNAL_SERVER_ERROR, "release_unusable", message)
-}
-
-pub fn unapplied(why: Unapplied) -> Failure {
-    let prompt = |code, message: String| Failure::bad_request(code, message).about("pinrail.variables");
-    match why {
-        Unapplied::Prompt(PromptError::Missing { variable }) => {
-            let message = format!(
-                "the release's system prompt needs the variable `{variable}`; send it in `pinrail.variables` or as \
-                 `metadata.pinrail_var_{variable}`"
-            );
-            Failure::bad_request("missing_variable", message)
-                .about(Cow::Owned(format!("pinrail.variables.{variable}")))
-        }
-        Unapplied::Prompt(PromptError::TooLong { bytes_max }) => prompt(
-            "prompt_too_long",
-            format!(
-                "with these variables the system prompt is longer than {bytes_max} bytes; send shorter ones"
-            ),
-        ),
-        Unapplied::Prompt(PromptError::TooMuchWork { fuel }) => prompt(
-            "prompt_too_costly",
-            format!(
-                "with these variables the system prompt takes more than {fuel} steps; send shorter lists"
-            ),
-        ),
-        Unapplied::Prompt(PromptError::Unfit { why }) => prompt(
-            "variable_unfit",
-            format!(
-                "the variables do not fit the release's system prompt ({why}); send them in the form it uses"
-            ),
-        ),
-        Unapplied::Conflict(field) => {
-            let message = format!(
-                "`{field}` lets something else answer than what the release pins; leave it out, or deploy a release of this"
-            );
-            Failure::client(StatusCode::CONFLICT, "release_mismatch", message).about(field)
-        }
-        Unapplied::Mismatch(list) => {
-            let param = list.first().map(|mismatch| mismatch.field.clone()).unwrap_or_default();
-            let all: Vec<String> = list.iter().map(ToString::to_string).collect();
-            let message = format!(
-                "the request is not what the release pins: {}; send what is pinned, or deploy a release of this",
-                all.join("; ")
-            );
-            Failure::client(StatusCode::CONFLICT, "release_mismatch", message).about(param).quoting()
-        }
     }
 }
