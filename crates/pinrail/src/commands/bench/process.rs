@@ -31,8 +31,19 @@ impl Process {
 
     /// Resident memory in megabytes.
     pub fn resident_mb(&self) -> anyhow::Result<f64> {
+        self.status_mb("VmRSS:")
+    }
+
+    /// The part of it that the process allocated, in megabytes; the rest are pages of its program and of files, which come as
+    /// they are first used.
+    pub fn allocated_mb(&self) -> anyhow::Result<f64> {
+        self.status_mb("RssAnon:")
+    }
+
+    fn status_mb(&self, name: &'static str) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.with_context(|| format!("no {name}"))?;
         let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib / 1024.0)
     }

@@ -1,6 +1,6 @@
 //! A mixed load for a long time: does the server's memory grow with what it has answered?
 //!
-//! Whole answers, streams and streams that their client leaves, all at a steady pace, while resident memory is sampled. The
+//! Whole answers, streams and streams that their client leaves, all at a steady pace, while the memory that the process allocated is sampled. The
 //! first half fills caches and the allocator's pools; over the second half a line is fitted. *No growth* is said when
 //! zero lies within the slope's noise, which is two standard errors, widened for samples that resemble the one before.
 
@@ -80,7 +80,7 @@ pub async fn measure(bench: &Bench, wish: Wish, named: bool) -> anyhow::Result<V
     let peak = samples.iter().fold(0.0_f64, |peak, (_, mb)| peak.max(*mb));
     let at = |count: &AtomicU64| count.load(Ordering::Relaxed);
     let what = format!(
-        "{:.1} minutes of {} answers, {} streams, {} cancelled streams: resident memory, second half",
+        "{:.1} minutes of {} answers, {} streams, {} cancelled streams: allocated memory, second half",
         lasting.as_secs_f64() / 60.0,
         at(&counts.whole),
         at(&counts.streams),
@@ -135,7 +135,7 @@ async fn sample(stage: &Stage, lasting: Duration) -> anyhow::Result<Vec<(f64, f6
     let mut samples = Vec::new();
     while start.elapsed() < lasting {
         ticks.tick().await;
-        samples.push((start.elapsed().as_secs_f64() / 60.0, stage.ours.resident_mb()?));
+        samples.push((start.elapsed().as_secs_f64() / 60.0, stage.ours.allocated_mb()?));
     }
     Ok(samples)
 }
