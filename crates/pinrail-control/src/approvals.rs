@@ -180,7 +180,7 @@ impl Control {
         let start = self.inner.clock.ticks();
         let committed = |value, replayed| {
             let took_us = self.inner.clock.ticks().us_since(start);
-            Committed { value, replayed, took_us }
+            Committed { value, replayed, seq: None, took_us }
         };
         if by.reason.len() > REASON_BYTES_MAX {
             return Err(DecideRefused::ReasonTooLong(by.reason.len()));

@@ -14,6 +14,7 @@
 
 use pinrail_domain::canonical::NotCanonical;
 use pinrail_domain::digest::Digest;
+use pinrail_domain::id::LedgerSeq;
 use pinrail_domain::ledger::{Actor, Body, Draft, Entry, REASON_BYTES_MAX};
 use pinrail_domain::world::{Corrupt, World};
 use pinrail_store::ledger::{Append, AppendError};
@@ -45,6 +46,8 @@ pub struct Committed<T> {
     pub value: T,
     /// Whether an earlier request with this idempotency key made the change.
     pub replayed: bool,
+    /// The ledger's last entry of the change; none where this call made none.
+    pub seq: Option<LedgerSeq>,
     /// From the call to the flip, in microseconds.
     pub took_us: u64,
 }
@@ -130,16 +133,17 @@ impl Control {
             let (bodies, note) = decided.map_err(CommitError::Refused)?;
             if bodies.is_empty() {
                 let value = report(&before.world, note);
-                return Ok(Committed { value, replayed: false, took_us: took_us() });
+                return Ok(Committed { value, replayed: false, seq: None, took_us: took_us() });
             }
             let (after, entries) = self.fold(&before.world, &by, bodies)?;
             let value = report(&after, note);
             let after = Snapshot::of(after);
+            let seq = entries.last().map(|entry| entry.seq);
             let answer = self.answer(&by, &value);
             let appended = append::append(&self.inner, turn, Append { entries, answer }, after).await;
             turn = appended.turn;
             match appended.result {
-                Ok(()) => return Ok(Committed { value, replayed: false, took_us: took_us() }),
+                Ok(()) => return Ok(Committed { value, replayed: false, seq, took_us: took_us() }),
                 Err(AppendError::Moved { .. }) => {
                     append::catch_up(&self.inner).await?;
                 }
@@ -160,7 +164,7 @@ impl Control {
     ) -> Result<Committed<T>, CommitError<E>> {
         let value = replay(by, answer)?;
         append::catch_up(&self.inner).await?;
-        Ok(Committed { value, replayed: true, took_us: took_us() })
+        Ok(Committed { value, replayed: true, seq: None, took_us: took_us() })
     }
 
     pub(crate) async fn earlier_answer(&self, by: &By) -> Result<Option<Answer>, StoreError> {

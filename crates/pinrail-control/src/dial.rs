@@ -67,13 +67,13 @@ impl Control {
         if let Some(known) = stands {
             let changed = known.by == by.actor && known.reason == by.reason;
             let value = Turned { epoch: snapshot.world.epoch, changed, recorded: true };
-            return Ok(Committed { value, replayed: false, took_us: took_us() });
+            return Ok(Committed { value, replayed: false, seq: None, took_us: took_us() });
         }
         drop(snapshot);
         tracing::error!(place = %wish.place, position = %wish.position, why, "the dial is turned without the ledger");
         let epoch = self.turn_unrecorded(by, wish).await;
         let value = Turned { epoch, changed: true, recorded: false };
-        Ok(Committed { value, replayed: false, took_us: took_us() })
+        Ok(Committed { value, replayed: false, seq: None, took_us: took_us() })
     }
 
     async fn commit_turn(&self, by: By, wish: &Turn) -> Result<Committed<Turned>, CommitError<DialRefused>> {

@@ -112,13 +112,16 @@ impl Control {
         let expected = key.map_or(Digest::ZERO, |key| key.secret_hash);
         let fits = bool::from(expected.as_bytes().ct_eq(token.secret_hash().as_bytes()));
         match key {
-            Some(key) if fits => Ok(Caller {
-                actor: Actor::Key { id: key.id.clone(), name: key.name.clone() },
-                tenants: key.tenants.clone(),
-                scopes: key.scopes.clone(),
-            }),
+            Some(key) if fits => Ok(caller(key)),
             Some(_) | None => Err(Unauthenticated::Invalid),
         }
+    }
+
+    /// Who holds this key, if it works still: for sessions that were begun with it.
+    #[must_use]
+    pub fn caller_of(&self, id: &KeyId) -> Option<Caller> {
+        let snapshot = self.inner.snapshot.load();
+        snapshot.world.keys.get(id).map(|key| caller(key))
     }
 
     /// Whether someone who was let in would be let in still: a key may be revoked while it follows something.
@@ -200,6 +203,14 @@ impl NewKey {
             Some(scope) => Err(KeyRefused::TenantScope(*scope)),
             None => Ok(()),
         }
+    }
+}
+
+fn caller(key: &Key) -> Caller {
+    Caller {
+        actor: Actor::Key { id: key.id.clone(), name: key.name.clone() },
+        tenants: key.tenants.clone(),
+        scopes: key.scopes.clone(),
     }
 }
 

@@ -1,4 +1,22 @@
-//! The dashboard's pages: values of the API in, HTML out.
+//! The dashboard's pages: values in, HTML out.
 //!
 //! It gathers nothing and decides nothing: `pinrail-server` asks the control plane for a page's value, and this crate
-//! writes it. It must not name the store, the control plane, clocks or sockets.
+//! writes it down, as a whole document, as the parts of it that changed, or, since a value is plain data, as its `.json`
+//! twin. It must not name the store, the control plane, clocks or sockets; what the time is, the [`Shell`] says.
+//!
+//! Start reading at [`page`] (what a page is), then [`ui`] (ids, times, numbers and text that may be hostile) and [`keys`], the
+//! smallest page. The look is in `assets/pinrail.css`; `assets/pinrail.js` adds the keyboard and copying. Markup has no
+//! inline script and no `style` attribute: the Content-Security-Policy forbids both.
+
+pub mod assets;
+pub mod confirm;
+pub mod keys;
+pub mod login;
+pub mod page;
+pub mod problem;
+mod shell;
+pub mod ui;
+
+pub use page::{Page, Part};
+pub use shell::{Done, Shell, Theme, Who};
+pub use ui::Html;

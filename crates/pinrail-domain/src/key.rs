@@ -81,6 +81,8 @@ const SECRET_HEX: usize = 64;
 pub const KEY_NAME_BYTES_MAX: usize = 100;
 
 impl Scope {
+    pub const ALL: [Scope; 4] = [Scope::Admin, Scope::Deploy, Scope::Run, Scope::Read];
+
     /// Whether holding this scope includes `wanted`.
     #[must_use]
     pub fn includes(self, wanted: Scope) -> bool {

@@ -26,7 +26,7 @@ use crate::problem;
 use crate::reply::Answer;
 use crate::routes::{Access, Route, Takes};
 use crate::state::State;
-use crate::{api, auth, routes, unread};
+use crate::{api, auth, pages, routes, unread};
 
 /// Says how many changes of pointers this server has seen.
 pub const EPOCH: HeaderName = HeaderName::from_static("x-pinrail-epoch");
@@ -77,6 +77,9 @@ pub async fn no_route(state: Arc<State>, request: Request) -> Response {
     let path = &path[..path.floor_char_boundary(128)];
     let problem = Problem::new(Code::NoRoute, format!("there is no address {path}"))
         .next_step("GET /openapi.json lists every address");
+    if pages::is_browser(&head) {
+        return pages::wrong(&state, head, problem);
+    }
     finish(&state, Err(problem))
 }
 

@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use crate::state::State;
 
 /// A request that was let in.
+#[derive(Clone)]
 pub struct Call {
     pub state: Arc<State>,
     /// None only on a public route.

@@ -19,6 +19,7 @@ use tower::ServiceExt as _;
 use crate::auth;
 use crate::body::Body;
 use crate::in_flight::{Flight, InFlight};
+use crate::pages;
 use crate::state::State;
 use crate::unread;
 
@@ -38,8 +39,8 @@ impl Dispatch {
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let flight = self.in_flight.begin();
         if !request.uri().path().starts_with(GATEWAY) {
-            let answered: Result<_, Infallible> =
-                self.router.clone().oneshot(request.map(axum::body::Body::new)).await;
+            let request = pages::recognize(request.map(axum::body::Body::new));
+            let answered: Result<_, Infallible> = self.router.clone().oneshot(request).await;
             let Ok(response) = answered;
             return response.map(|body| Body::api(body, flight));
         }

@@ -27,7 +27,7 @@ pub mod lists;
 pub mod mcp;
 mod openapi;
 mod outbound;
-mod page;
+mod pages;
 mod port;
 mod problem;
 mod prometheus;

@@ -14,6 +14,7 @@ use pinrail_domain::key::Scope;
 
 use crate::answer;
 use crate::call::Call;
+use crate::pages::{self, PAGES, PageRoute};
 use crate::reply::Answer;
 use crate::state::State;
 
@@ -94,7 +95,7 @@ pub fn by_method(routes: &[&'static Route], method: &Method) -> Option<&'static 
     routes.iter().find(|route| route.method == wanted).copied()
 }
 
-/// The router over the table.
+/// The router over both tables, the API's and the dashboard's.
 pub fn router(state: Arc<State>) -> Router {
     let mut addresses: BTreeMap<&'static str, Vec<&'static Route>> = BTreeMap::new();
     for route in ROUTES {
@@ -108,6 +109,20 @@ pub fn router(state: Arc<State>) -> Router {
             let params =
                 params.map_err(|error: axum::extract::rejection::RawPathParamsRejection| error.body_text());
             answer::answer(state, routes, params, request)
+        };
+        router = router.route(path, any(handler));
+    }
+    let mut addresses: BTreeMap<&'static str, Vec<&'static PageRoute>> = BTreeMap::new();
+    for page in PAGES {
+        addresses.entry(page.path).or_default().push(page);
+    }
+    for (path, routes) in addresses {
+        let (routes, state): (Arc<[_]>, _) = (routes.into(), Arc::clone(&state));
+        let handler = move |params: Result<RawPathParams, _>, request: Request| {
+            let (routes, state) = (Arc::clone(&routes), Arc::clone(&state));
+            let params =
+                params.map_err(|error: axum::extract::rejection::RawPathParamsRejection| error.body_text());
+            pages::answer(state, routes, params, request)
         };
         router = router.route(path, any(handler));
     }

@@ -20,6 +20,7 @@ use crate::in_flight::InFlight;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
 use crate::mcp::Mcp;
+use crate::pages::Sessions;
 use crate::state::State;
 use crate::warm::Warm;
 use crate::{connections, openapi, routes};
@@ -43,6 +44,8 @@ pub struct Options {
     /// Asks providers for their models.
     pub lists: Arc<dyn ModelLists>,
     pub mcp: Mcp,
+    /// What the dashboard's sessions are signed with; none draws it, so that a restart ends them.
+    pub session_secret: Option<String>,
 }
 
 /// Looks now which providers' keys are missing.
@@ -80,10 +83,12 @@ impl Server {
             missing_keys,
             outbound,
             lists,
+            session_secret,
         } = options;
         let seen = gateway.clone();
         let state = Arc::new(State {
             openapi: Bytes::from(openapi::document(&version)),
+            sessions: Sessions::new(session_secret.as_deref(), control.entropy()),
             control,
             clock,
             gates,

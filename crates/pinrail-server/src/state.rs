@@ -13,6 +13,7 @@ use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
 use crate::mcp::Mcp;
+use crate::pages::Sessions;
 use crate::server::{Healths, MissingKeys};
 use crate::warm::Warm;
 
@@ -42,6 +43,8 @@ pub struct State {
     pub watchers: Arc<Semaphore>,
     /// Places for those that follow the epoch.
     pub epoch_watchers: Arc<Semaphore>,
+    /// Who signed in to the dashboard.
+    pub sessions: Sessions,
     /// The API's description, written once.
     pub openapi: Bytes,
 }

@@ -28,7 +28,7 @@ use crate::limits::Limits;
 use crate::mcp::{self, Mcp};
 use crate::state::State;
 use crate::warm::Warm;
-use crate::{drift, gates, openapi, routes};
+use crate::{drift, gates, openapi, pages, routes};
 
 mod direct;
 mod scripted;
@@ -239,6 +239,7 @@ impl Bench {
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
             watchers: Arc::new(Semaphore::new(limits.watchers_max)),
             epoch_watchers: Arc::new(Semaphore::new(limits.epoch_watchers_max)),
+            sessions: pages::Sessions::new(None, control.entropy()),
             openapi: Bytes::from(openapi::document("0.0.0-test")),
         });
         let router = routes::router(Arc::clone(&state));
@@ -293,6 +294,28 @@ impl Bench {
         self.send("DELETE", path, &[], None).await
     }
 
+    /// Sends a form as a browser does, with what every form sends along.
+    pub async fn send_form(&self, path: &str, headers: &[(&str, &str)], fields: &[(&str, &str)]) -> Answered {
+        let mut sent = HeaderMap::new();
+        for (name, value) in headers {
+            sent.insert(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        let csrf = self.state.sessions.csrf(&sent, self.state.clock.now());
+        let pairs =
+            fields.iter().map(|(name, value)| format!("{name}={}", pinrail_dashboard::ui::url(value)));
+        let body = pairs.chain([format!("csrf={csrf}")]).collect::<Vec<_>>().join("&");
+        let request = self.request("POST", path, headers);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        self.raw(request.body(Body::from(body)).unwrap()).await.unwrap()
+    }
+
+    /// Signs in to the dashboard: the session's cookie.
+    pub async fn sign_in(&self, key: &str) -> String {
+        let signed = self.send_form("/login", &[], &[("key", key)]).await;
+        assert_eq!(signed.status, 303, "{}", String::from_utf8_lossy(&signed.body));
+        signed.header("set-cookie").unwrap().split(';').next().unwrap().to_owned()
+    }
+
     pub async fn post_bytes(&self, path: &str, body: &[u8]) -> Answered {
         let request = self.request("POST", path, &[]).body(Body::from(body.to_vec())).unwrap();
         self.raw(request).await.unwrap()
@@ -316,7 +339,7 @@ impl Bench {
     }
 
     pub async fn raw(&self, request: Request<Body>) -> Result<Answered, axum::Error> {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.router.clone().oneshot(pages::recognize(request)).await.unwrap();
         let (head, body) = response.into_parts();
         // A stream of events has no end to wait for.
         let endless = head.headers.get("content-type").is_some_and(|value| value == EVENT_STREAM);
@@ -352,7 +375,7 @@ impl Bench {
     /// Begins to follow a stream of events; returns its body.
     pub async fn follow(&self, path: &str, headers: &[(&str, &str)]) -> Body {
         let request = self.request("GET", path, headers).body(Body::empty()).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.router.clone().oneshot(pages::recognize(request)).await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], EVENT_STREAM);
         response.into_body()

@@ -10,6 +10,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("pinrail-domain", 0, &[]),
     ("pinrail-wire", 0, &[]),
     ("pinrail-api", 0, &["pinrail-domain"]),
+    ("pinrail-dashboard", 1, &["pinrail-api", "pinrail-domain"]),
     ("pinrail-store", 1, &["pinrail-domain"]),
     ("pinrail-store-sqlite", 1, &["pinrail-domain", "pinrail-store"]),
     ("pinrail-vectors", 1, &["pinrail-domain"]),
@@ -26,6 +27,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
         &[
             "pinrail-api",
             "pinrail-control",
+            "pinrail-dashboard",
             "pinrail-domain",
             "pinrail-gate",
             "pinrail-gateway",

@@ -38,9 +38,9 @@ impl Control {
         let made = self.inner.store.gate_create(gates, answer).await;
         let took_us = self.inner.clock.ticks().us_since(start);
         match made {
-            Ok(()) => Ok(Committed { value: ids, replayed: false, took_us }),
+            Ok(()) => Ok(Committed { value: ids, replayed: false, seq: None, took_us }),
             Err(GateCreateError::Answered(answer)) => {
-                Ok(Committed { value: replay(by, &answer)?, replayed: true, took_us })
+                Ok(Committed { value: replay(by, &answer)?, replayed: true, seq: None, took_us })
             }
             Err(GateCreateError::Exists(id)) => {
                 // 80 random bits in the same millisecond, or damage.

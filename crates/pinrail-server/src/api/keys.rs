@@ -10,7 +10,7 @@ pub mod delete;
 pub mod list;
 pub mod post;
 
-fn refused(error: CommitError<KeyRefused>) -> Problem {
+pub(crate) fn refused(error: CommitError<KeyRefused>) -> Problem {
     problem::commit(error, |refused| {
         let detail = problem::chain(&refused);
         let bad = |next_step: &str| Problem::new(Code::BadRequest, detail.clone()).next_step(next_step);

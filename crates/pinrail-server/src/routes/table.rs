@@ -4,7 +4,7 @@ use http::Method;
 use pinrail_domain::key::Scope;
 
 use super::{Access, Route, Takes};
-use crate::{api, openapi, page};
+use crate::{api, openapi};
 
 /// Reading what belongs to no tenant.
 const READ: Access = Access::Key { scopes: &[Scope::Read], by_tenant: false };
@@ -58,7 +58,6 @@ macro_rules! route {
 /// Every address that this server answers, but for the gateway's under `/v1`.
 #[rustfmt::skip]
 pub static ROUTES: &[Route] = &[
-    route!(GET "/", Access::Public, Takes::Nothing, [] => "text/html", page::show, "Says what this is"),
     route!(GET "/healthz", Access::Public, Takes::Nothing, [] => "Health", api::health::healthz, "Says that the process serves"),
     route!(GET "/readyz", Access::Public, Takes::Nothing, [] => "Health", api::health::readyz, "Says whether the server can do its work, or why not"),
     route!(GET "/openapi.json", Access::Public, Takes::Nothing, [] => "OpenAPI 3.1", openapi::show, "Describes this API"),

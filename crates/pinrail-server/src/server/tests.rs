@@ -62,6 +62,7 @@ async fn start_before(limits: Limits, provider: Option<http::Uri>) -> Running {
         outbound: Arc::new(crate::Webhooks::new(Arc::new(Nothing))),
         lists: Arc::new(crate::testing::Lists::default()),
         mcp,
+        session_secret: None,
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();

@@ -60,6 +60,9 @@ pub struct Args {
 /// Where `up` listens unless told otherwise.
 const LISTEN_DEFAULT: &str = "127.0.0.1:7070";
 
+/// Names the variable with what the dashboard's sessions are signed with.
+const SESSION_SECRET: &str = "PINRAIL_SESSION_SECRET";
+
 /// Runs the server until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     start_logging(args.log_json);
@@ -252,6 +255,7 @@ impl Up {
             outbound,
             lists: self.lists,
             mcp: self.mcp,
+            session_secret: EnvSecrets.secret(SESSION_SECRET),
             control: self.control,
             gateway: self.gateway,
             gates: self.gates,

@@ -14,7 +14,13 @@ pub async fn list(call: Call) -> Answer {
     let snapshot = call.control().snapshot();
     let keys = snapshot.world.keys.values();
     let keys = keys.filter(|key| after.as_ref().is_none_or(|after| key.id.to_string() > *after));
-    let keys = keys.take(limit + 1).map(|key| Key {
+    let keys = keys.take(limit + 1).map(|key| shown(key));
+    reply::json(&Page::cut(keys.collect(), limit, |key| key.key.to_string()))
+}
+
+/// A key for its readers: without its secret.
+pub fn shown(key: &pinrail_domain::key::Key) -> Key {
+    Key {
         key: key.id.clone(),
         name: key.name.clone(),
         scopes: key.scopes.clone(),
@@ -22,8 +28,7 @@ pub async fn list(call: Call) -> Answer {
             Tenants::All => None,
             Tenants::Only(tenants) => Some(tenants.clone()),
         },
-    });
-    reply::json(&Page::cut(keys.collect(), limit, |key| key.key.to_string()))
+    }
 }
 
 #[cfg(test)]
