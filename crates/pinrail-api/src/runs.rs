@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, EventSeq, ReleaseId, RunId, SessionId, TenantId};
 use pinrail_domain::journal::{Event, Outcome, Recorded, Stamp, Summary};
 use pinrail_domain::release::Manifest;
+use pinrail_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -50,6 +51,32 @@ pub struct Run {
     pub run: RunId,
     pub stamp: Stamp,
     pub summary: Summary,
+}
+
+/// A page of runs: `GET /api/v1/runs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Runs<R = Run> {
+    /// Newest first. Where a text is looked for, perhaps fewer than a page holds, or none, and still a `next`.
+    pub items: Vec<R>,
+    /// Pass as `before` for the next page; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// How far this page looked; only where a text is looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searched: Option<Searched>,
+}
+
+/// How far a page of a search looked: it reads runs one by one, and no more than it can in a fifth of a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Searched {
+    /// Runs whose journals were looked at.
+    pub runs: u64,
+    /// When the oldest of them began; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<Timestamp>,
+    /// Those with a journal so long that only its first 8 MiB were looked at, without finding the text there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub in_part: u64,
 }
 
 /// Events to append.
@@ -174,4 +201,9 @@ impl From<CallersEvent> for Event {
             CallersEvent::Resumed {} => Event::Resumed,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -29,6 +29,7 @@ mod api;
 mod gate;
 mod live;
 mod recorder;
+mod search;
 mod sessions;
 mod shadow;
 
@@ -38,6 +39,7 @@ pub use api::{
 };
 pub use gate::GateRunRefused;
 pub use recorder::QUEUE_MAX;
+pub use search::REACH;
 pub use shadow::ShadowCounts;
 
 #[cfg(test)]

@@ -19,8 +19,10 @@ use crate::routes::Via;
 use crate::time::Timestamp;
 
 pub mod summary;
+pub mod text;
 
 pub use summary::{Illegal, RunStatus, Summary};
+pub use text::Needle;
 
 /// What a run is bound to for life. Stored: never rename a field.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -319,6 +321,20 @@ pub enum Outcome {
     Ok,
     Error,
     Cancelled,
+}
+
+impl Outcome {
+    pub const ALL: [Outcome; 3] = [Outcome::Ok, Outcome::Error, Outcome::Cancelled];
+
+    /// The outcome as it is stored and shown.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Ok => "ok",
+            Outcome::Error => "error",
+            Outcome::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl Event {

@@ -1,4 +1,5 @@
-//! The journal in SQLite: `journal/write.rs` appends, `journal/read.rs` reads, `journal/erase.rs` erases.
+//! The journal in SQLite: `journal/write.rs` appends, `journal/read.rs` reads, `journal/search.rs` looks for texts,
+//! `journal/erase.rs` erases.
 //!
 //! A run is one row of `runs` (its stamp, its summary, and columns to search by) and one row of `run_events`
 //! for every write. Event 0 is made of the run's row: the stamp isn't stored twice.
@@ -8,13 +9,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
 use pinrail_domain::journal::Recorded;
-use pinrail_store::journal::{OpenRuns, Run, RunFilter, SessionKey, Write, WriteError, Written};
+use pinrail_store::journal::{
+    Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
+};
 use pinrail_store::{Journal, StoreError};
 
 use crate::Sqlite;
 
 mod erase;
 mod read;
+mod search;
 mod write;
 
 /// Places that a run has in `run_events`: more than any run has events. Stored: never change.
@@ -57,6 +61,16 @@ impl Journal for Sqlite {
     ) -> Result<Vec<Run>, StoreError> {
         let filter = filter.clone();
         Ok(self.readers.ask(move |db| read::list(db, &filter, before, limit)).await?)
+    }
+
+    async fn run_search(
+        &self,
+        search: &Search,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Found, StoreError> {
+        let search = search.clone();
+        Ok(self.readers.ask(move |db| search::find(db, &search, before, limit)).await?)
     }
 
     async fn run_open(&self, deployment: DeploymentId) -> Result<OpenRuns, StoreError> {

@@ -29,6 +29,7 @@ pub mod reads;
 pub mod records;
 pub mod runs;
 pub mod sample;
+pub mod search;
 pub mod sessions;
 pub mod sightings;
 pub mod state;
@@ -119,6 +120,10 @@ macro_rules! conformance_tests {
             reads::every_filter_filters
             reads::a_tenants_list_holds_only_its_runs
             reads::open_runs_are_counted_through_every_transition
+            search::runs_are_found_by_what_they_say
+            search::a_search_says_how_far_it_looked
+            search::a_search_of_a_tenant_finds_only_its_runs
+            search::what_was_erased_is_not_found
             state::a_batch_gets_consecutive_places_and_comes_back_whole
             state::strange_keys_and_values_come_back
             state::vectors_come_back_bit_for_bit

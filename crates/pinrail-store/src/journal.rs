@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pinrail_domain::id::{AgentName, DeploymentId, EventSeq, ReleaseId, RunId, SessionId, TenantId};
-use pinrail_domain::journal::{Event, Illegal, Recorded, RunStatus, Stamp, Summary};
+use pinrail_domain::journal::{Event, Illegal, Needle, Outcome, Recorded, RunStatus, Stamp, Summary};
 use pinrail_domain::time::Timestamp;
 
 use crate::{Answer, StoreError};
@@ -115,6 +115,8 @@ pub struct RunFilter {
     pub release: Option<ReleaseId>,
     pub deployment: Option<DeploymentId>,
     pub status: Option<RunStatus>,
+    /// How it ended: only finished runs have one.
+    pub outcome: Option<Outcome>,
     pub session: Option<SessionId>,
     /// Only runs of these tenants (I11).
     pub tenants: Option<Vec<TenantId>>,
@@ -127,6 +129,40 @@ pub struct RunFilter {
     pub since: Option<Timestamp>,
     /// Started before.
     pub until: Option<Timestamp>,
+}
+
+/// Which of the runs to look for: those that match the filter and say the text.
+#[derive(Clone, Debug)]
+pub struct Search {
+    pub filter: RunFilter,
+    pub text: Needle,
+    pub reach: Reach,
+}
+
+/// How far one search looks before it says what it has. Nothing is indexed for it, so all that it looks at is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Runs looked at; at least one is.
+    pub runs_max: u64,
+    /// Bytes of journal read: no further run is begun beyond it.
+    pub bytes_max: u64,
+    /// Bytes of one run's journal: what comes after them isn't looked at.
+    pub run_bytes_max: u64,
+}
+
+/// What a search found, and how far it looked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// Newest id first.
+    pub runs: Vec<Run>,
+    /// Runs that match the filter and were looked at.
+    pub looked_at: u64,
+    /// Those of them whose journal is longer than what was read of it, and didn't say the text until there.
+    pub in_part: u64,
+    /// The last run looked at, and when it began: pass it as `before` to go on.
+    pub last: Option<(RunId, Timestamp)>,
+    /// Older runs match the filter and weren't looked at.
+    pub more: bool,
 }
 
 /// How many of a deployment's runs are still open.
@@ -206,6 +242,11 @@ impl SessionKey {
     }
 }
 
+impl Reach {
+    /// Everything, however long that takes.
+    pub const ALL: Reach = Reach { runs_max: u64::MAX, bytes_max: u64::MAX, run_bytes_max: u64::MAX };
+}
+
 impl OpenRuns {
     /// All of them.
     #[must_use]
@@ -259,6 +300,17 @@ pub trait Journal: Send + Sync {
         before: Option<RunId>,
         limit: usize,
     ) -> Result<Vec<Run>, StoreError>;
+
+    /// Up to `limit` runs that say a text, newest id first, older than `before` if given, within the search's reach.
+    ///
+    /// Looks at the matching runs one by one, at their stamps and their events in order, and stops at the limit or at
+    /// the end of its reach, whichever comes first. Which bytes a store counts is its own affair; what it finds isn't.
+    async fn run_search(
+        &self,
+        search: &Search,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Found, StoreError>;
 
     /// A deployment's open runs, exactly.
     async fn run_open(&self, deployment: DeploymentId) -> Result<OpenRuns, StoreError>;

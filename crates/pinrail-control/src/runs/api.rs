@@ -318,18 +318,11 @@ impl Runs {
     pub async fn list(
         &self,
         tenants: &Tenants,
-        mut filter: RunFilter,
+        filter: RunFilter,
         before: Option<RunId>,
         limit: usize,
     ) -> Result<Vec<Run>, StoreError> {
-        filter.tenants = match (tenants, filter.tenants) {
-            (Tenants::All, asked) => asked,
-            (Tenants::Only(own), None) => Some(own.iter().cloned().collect()),
-            (Tenants::Only(own), Some(asked)) => {
-                Some(asked.into_iter().filter(|t| own.contains(t)).collect())
-            }
-        };
-        self.parts.store.run_list(&filter, before, limit).await
+        self.parts.store.run_list(&of_tenants(tenants, filter), before, limit).await
     }
 
     /// Changes whenever something was journaled: what followers of a run wait for.
@@ -454,6 +447,16 @@ impl Runs {
             at: self.parts.clock.now(),
         }
     }
+}
+
+/// The filter as far as the caller may see (I11).
+pub(super) fn of_tenants(tenants: &Tenants, mut filter: RunFilter) -> RunFilter {
+    filter.tenants = match (tenants, filter.tenants) {
+        (Tenants::All, asked) => asked,
+        (Tenants::Only(own), None) => Some(own.iter().cloned().collect()),
+        (Tenants::Only(own), Some(asked)) => Some(asked.into_iter().filter(|t| own.contains(t)).collect()),
+    };
+    filter
 }
 
 fn check_callers(events: &[Event]) -> Result<(), AppendRefused> {

@@ -22,7 +22,9 @@ use pinrail_domain::release::Manifest;
 use pinrail_domain::share::Share;
 use pinrail_domain::tier::Tier;
 use pinrail_domain::time::{Clock, Entropy, Ticks, Timestamp};
-use pinrail_store::journal::{OpenRuns, Run, RunFilter, SessionKey, Write, WriteError, Written};
+use pinrail_store::journal::{
+    Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
+};
 use pinrail_store::memory::{Memory, Strike};
 use pinrail_store::{Answer, AnswerKey, Answers, Artifacts, Journal, Ledger, StoreError, ledger};
 use serde_json::json;
@@ -219,6 +221,15 @@ impl Journal for Gated {
         limit: usize,
     ) -> Result<Vec<Run>, StoreError> {
         self.memory.run_list(filter, before, limit).await
+    }
+
+    async fn run_search(
+        &self,
+        search: &Search,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Found, StoreError> {
+        self.memory.run_search(search, before, limit).await
     }
 
     async fn run_open(&self, deployment: DeploymentId) -> Result<OpenRuns, StoreError> {

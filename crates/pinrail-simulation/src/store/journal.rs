@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
 use pinrail_domain::journal::Recorded;
-use pinrail_store::journal::{OpenRuns, Run, RunFilter, SessionKey, Write, WriteError, Written};
+use pinrail_store::journal::{
+    Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
+};
 use pinrail_store::{Journal, StoreError};
 
 use super::{Breaking, away, full, now};
@@ -51,6 +53,15 @@ impl Journal for Breaking {
         limit: usize,
     ) -> Result<Vec<Run>, StoreError> {
         self.through(Call::read("run_list"), || now(self.memory.run_list(filter, before, limit))).await
+    }
+
+    async fn run_search(
+        &self,
+        search: &Search,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Found, StoreError> {
+        self.through(Call::read("run_search"), || now(self.memory.run_search(search, before, limit))).await
     }
 
     async fn run_open(&self, deployment: DeploymentId) -> Result<OpenRuns, StoreError> {

@@ -117,12 +117,13 @@ pub(super) fn bindings(db: &Connection, limit: usize) -> Result<Vec<(SessionKey,
 ///
 /// Walks runs newest first along the index of the agent, the deployment, the session or the one tenant; open runs are few
 /// (their number has a limit) and are sorted. Everything else is looked at run by run.
-fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>) {
+pub(super) fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>) {
     let RunFilter {
         agent,
         release,
         deployment,
         status,
+        outcome,
         session,
         tenants,
         single,
@@ -138,13 +139,14 @@ fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>)
         ("release = ?", release.map(|release| Value::Blob(release.0.as_bytes().to_vec()))),
         ("deployment = ?", deployment.map(|deployment| number(deployment.0))),
         ("status = ?", status.map(|status| Value::Integer(status as i64))),
+        ("summary ->> '$.outcome' = ?", outcome.map(|outcome| text(outcome.word()))),
         ("session = ?", session.as_ref().map(|session| text(session.as_str()))),
         ("single = ?", single.map(|single| Value::Integer(i64::from(single)))),
         ("started_at >= ?", since.map(|since| number(since.0))),
         ("started_at < ?", until.map(|until| number(until.0))),
         ("id < ?", before.map(|before| Value::Blob(before.0.to_be_bytes().to_vec()))),
     ];
-    let mut sql = "SELECT id, stamp, summary FROM runs".to_owned();
+    let mut sql = "SELECT id, stamp, summary, number FROM runs".to_owned();
     sql.push_str(match status {
         Some(status) if status.is_open() => " INDEXED BY runs_open WHERE status <> 4",
         Some(_) | None => " WHERE TRUE",
@@ -183,7 +185,7 @@ fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, Vec<Value>)
     (sql, values)
 }
 
-fn run_of(row: &Row<'_>) -> Result<Run, Failure> {
+pub(super) fn run_of(row: &Row<'_>) -> Result<Run, Failure> {
     let id = RunId(u128::from_be_bytes(row.get(0)?));
     let stamp: Stamp = parse(row, 1, id)?;
     Ok(Run { stamp, summary: parse(row, 2, id)? })

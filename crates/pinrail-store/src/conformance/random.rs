@@ -4,12 +4,12 @@
 use std::fmt::Debug;
 
 use pinrail_domain::id::{DeploymentId, EventSeq, LedgerSeq};
-use pinrail_domain::journal::{Event, RunStatus};
+use pinrail_domain::journal::{Event, Outcome, RunStatus};
 use pinrail_domain::time::Timestamp;
 
 use super::Subject;
 use super::sample::{agent, answer, entries, finished, note, one_call, release, run, session, stamp, tenant};
-use crate::journal::{Append, Bind, RunFilter, SessionKey, Start, Write};
+use crate::journal::{Append, Bind, Reach, RunFilter, Search, SessionKey, Start, Write};
 use crate::{Answer, Memory, Store, ledger};
 
 mod state;
@@ -123,6 +123,13 @@ impl Step<'_> {
         let expected = theirs.run_list(&filter, before, limit).await.unwrap();
         self.equal(&format!("run_list of {filter:?}"), &read, &expected);
 
+        let text = draw.of(&["n", "GOLD", "messages", "ü", "s1", "nothing"]).parse().unwrap();
+        let reach = Reach { runs_max: draw.below(RUNS), ..Reach::ALL };
+        let search = Search { filter, text, reach };
+        let read = ours.run_search(&search, before, limit).await.unwrap();
+        let expected = theirs.run_search(&search, before, limit).await.unwrap();
+        self.equal(&format!("run_search of {search:?}"), &read, &expected);
+
         let deployment = draw.deployment();
         let read = ours.run_open(deployment).await.unwrap();
         self.equal("run_open", &read, &theirs.run_open(deployment).await.unwrap());
@@ -232,6 +239,7 @@ impl Draw {
             release: self.one_in(4).then(|| release(self.of(&RELEASES))),
             deployment: self.one_in(4).then(|| self.deployment()),
             status: self.one_in(4).then(|| RunStatus::ALL[self.index(RunStatus::ALL.len())]),
+            outcome: self.one_in(4).then(|| Outcome::ALL[self.index(Outcome::ALL.len())]),
             session: self.one_in(4).then(|| session(self.of(&SESSIONS))),
             tenants: self.one_in(3).then(|| {
                 let count = self.index(3);

@@ -1,7 +1,7 @@
 //! What the journal promises of its lists and counts.
 
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
-use pinrail_domain::journal::{Event, RunStatus, Stamp};
+use pinrail_domain::journal::{Event, Outcome, RunStatus, Stamp};
 use pinrail_domain::time::Timestamp;
 
 use super::Subject;
@@ -65,6 +65,7 @@ pub async fn every_filter_filters(subject: Subject) {
         change(&mut varied);
         Write::Start(Box::new(varied))
     };
+    let ended = |outcome| (Timestamp(1_001), Event::Finished { outcome, why: None });
     let batch = vec![
         varied(1, &|_| {}),
         varied(2, &|s| s.stamp.agent = agent("sales")),
@@ -76,6 +77,8 @@ pub async fn every_filter_filters(subject: Subject) {
         varied(8, &|s| s.stamp.single = true),
         varied(9, &|s| s.at = Timestamp(5_000)),
         varied(10, &|s| s.stamp.shadow = Some(run(9))),
+        varied(11, &|s| s.events = vec![ended(Outcome::Error)]),
+        varied(12, &|s| s.events = vec![ended(Outcome::Cancelled)]),
     ];
     assert!(store.journal_write(batch.into()).await.iter().all(Result::is_ok));
     let any = RunFilter::default;
@@ -85,6 +88,12 @@ pub async fn every_filter_filters(subject: Subject) {
     check(RunFilter { release: Some(release("two")), ..any() }, &[3]).await;
     check(RunFilter { deployment: Some(DeploymentId(2)), ..any() }, &[4]).await;
     check(RunFilter { status: Some(RunStatus::Queued), ..any() }, &[5]).await;
+    check(RunFilter { status: Some(RunStatus::Finished), ..any() }, &[12, 11]).await;
+    check(RunFilter { outcome: Some(Outcome::Ok), ..any() }, &[]).await;
+    check(RunFilter { outcome: Some(Outcome::Error), ..any() }, &[11]).await;
+    check(RunFilter { outcome: Some(Outcome::Cancelled), ..any() }, &[12]).await;
+    let ended_open = RunFilter { outcome: Some(Outcome::Error), status: Some(RunStatus::Running), ..any() };
+    check(ended_open, &[]).await;
     check(RunFilter { session: Some(session("s")), ..any() }, &[6]).await;
     check(RunFilter { tenants: Some(vec![tenant("umbrella")]), ..any() }, &[7]).await;
     check(RunFilter { single: Some(true), ..any() }, &[8]).await;
@@ -96,7 +105,7 @@ pub async fn every_filter_filters(subject: Subject) {
     check(RunFilter { since: Some(Timestamp(1_001)), ..any() }, &[9]).await;
     check(RunFilter { until: Some(Timestamp(1_000)), ..any() }, &[]).await;
     check(RunFilter { since: Some(Timestamp(u64::MAX)), ..any() }, &[]).await;
-    check(RunFilter { until: Some(Timestamp(5_000)), ..any() }, &[10, 8, 7, 6, 5, 4, 3, 2, 1]).await;
+    check(RunFilter { until: Some(Timestamp(5_000)), ..any() }, &[12, 11, 10, 8, 7, 6, 5, 4, 3, 2, 1]).await;
     check(RunFilter { until: Some(Timestamp(u64::MAX)), status: Some(RunStatus::Queued), ..any() }, &[5])
         .await;
     check(RunFilter { agent: Some(agent("support")), deployment: Some(DeploymentId(2)), ..any() }, &[4])

@@ -9,7 +9,7 @@ use pinrail_domain::time::Timestamp;
 
 use super::{Kept, Memory};
 use crate::journal::{
-    Append, Follow, OpenRuns, Run, RunFilter, SessionKey, Start, Write, WriteError, Written,
+    Append, Follow, Found, OpenRuns, Run, RunFilter, Search, SessionKey, Start, Write, WriteError, Written,
 };
 use crate::{Journal, StoreError};
 
@@ -23,6 +23,14 @@ pub(super) struct Binding {
     deployment: DeploymentId,
     /// Rises with every binding written.
     written: u64,
+}
+
+/// What looking at a run's journal came to.
+enum Said {
+    Yes,
+    No,
+    /// Not in what was read of it.
+    NotSoFar,
 }
 
 impl Kept {
@@ -81,6 +89,7 @@ impl StoredRun {
             release,
             deployment,
             status,
+            outcome,
             session,
             tenants,
             single,
@@ -94,6 +103,7 @@ impl StoredRun {
             && release.is_none_or(|release| stamp.release == release)
             && deployment.is_none_or(|deployment| stamp.deployment == deployment)
             && status.is_none_or(|status| summary.status == status)
+            && outcome.is_none_or(|outcome| summary.outcome == Some(outcome))
             && session.as_ref().is_none_or(|session| stamp.session.as_ref() == Some(session))
             && tenants.as_ref().is_none_or(|tenants| tenants.contains(&stamp.tenant))
             && single.is_none_or(|single| stamp.single == single)
@@ -101,6 +111,27 @@ impl StoredRun {
             && gate.is_none_or(|gate| (stamp.deployment == DeploymentId(0)) == gate)
             && since.is_none_or(|since| summary.started_at >= since)
             && until.is_none_or(|until| summary.started_at < until)
+    }
+
+    /// Whether the run says the text; adds what it takes to find out to `bytes`.
+    fn says(&self, search: &Search, bytes: &mut u64) -> Said {
+        let mut own = 0;
+        for Recorded { seq, at: _, event } in &self.events {
+            if own > search.reach.run_bytes_max {
+                return Said::NotSoFar;
+            }
+            // The stamp is no journal to read: every list has it.
+            let length = match seq.0 {
+                0 => 0,
+                _ => serde_json::to_string(event).expect("an event is plain data").len() as u64,
+            };
+            own += length;
+            *bytes += length;
+            if search.text.is_in_event(event) {
+                return Said::Yes;
+            }
+        }
+        Said::No
     }
 
     fn run(&self) -> Run {
@@ -163,6 +194,34 @@ impl Journal for Memory {
         let older = newest_first.filter(|(id, _)| before.is_none_or(|before| **id < before));
         let matching = older.filter(|(_, run)| run.matches(filter));
         Ok(matching.take(limit).map(|(_, run)| run.run()).collect())
+    }
+
+    async fn run_search(
+        &self,
+        search: &Search,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Found, StoreError> {
+        let kept = self.lock();
+        let newest_first = kept.runs.iter().rev();
+        let older = newest_first.filter(|(id, _)| before.is_none_or(|before| **id < before));
+        let mut found = Found::default();
+        let mut bytes = 0;
+        for (id, run) in older.filter(|(_, run)| run.matches(&search.filter)) {
+            let far = found.looked_at >= search.reach.runs_max || bytes >= search.reach.bytes_max;
+            if found.runs.len() >= limit || (far && found.looked_at > 0) {
+                found.more = true;
+                break;
+            }
+            found.looked_at += 1;
+            found.last = Some((*id, run.summary.started_at));
+            match run.says(search, &mut bytes) {
+                Said::Yes => found.runs.push(run.run()),
+                Said::No => {}
+                Said::NotSoFar => found.in_part += 1,
+            }
+        }
+        Ok(found)
     }
 
     async fn run_open(&self, deployment: DeploymentId) -> Result<OpenRuns, StoreError> {

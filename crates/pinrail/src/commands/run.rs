@@ -1,6 +1,5 @@
 //! `pinrail run`: lists, shows and follows runs, and speaks for a worker by hand.
 
-use pinrail_api::Page;
 use pinrail_api::runs::{
     CreateRun, Events, FinishRun, NewScore, Run, RunChanged, RunCreated, RunResumed, ScoreRun,
 };
@@ -10,20 +9,20 @@ use pinrail_domain::routes::Via;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::paging::with_next;
 use crate::cli::Context;
 use crate::client::Query;
-use crate::exit::Usage;
-use crate::output::table::{or_dash, pairs, table};
+use crate::output::table::{or_dash, pairs};
 use crate::output::{event, money, time};
 
+mod list;
 mod tail;
 
 /// List, show and follow runs
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail run list --agent support --status running
-  pinrail run list --release 4f1c22 --since 2h
+  pinrail run list --release 4f1c22 --since 2h --outcome error
+  pinrail run list --text 'where is my order' --since 7d   looks through what runs say, newest first
   pinrail run show run_01j…
   pinrail run tail run_01j…                           follows one run to its end
   pinrail run tail --agent support                    follows the newest runs
@@ -38,7 +37,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     /// List runs, newest first
-    List(List),
+    List(list::List),
     /// Show a run's stamp, totals and events
     Show { id: RunId },
     /// Follow one run's events to its end, or the newest runs
@@ -81,6 +80,9 @@ pub struct Filter {
     /// queued, running, paused, parked or finished
     #[arg(long)]
     status: Option<RunStatus>,
+    /// Only runs that ended so: ok, error or cancelled
+    #[arg(long, value_parser = parse_outcome)]
+    outcome: Option<Outcome>,
     #[arg(long)]
     tenant: Option<TenantId>,
     #[arg(long)]
@@ -91,23 +93,6 @@ pub struct Filter {
     /// Only runs in which gates ask, which else are left out
     #[arg(long)]
     gate: bool,
-}
-
-#[derive(Debug, clap::Args)]
-struct List {
-    #[command(flatten)]
-    filter: Filter,
-    /// Started at or after: 2h, 7d, 2026-11-20 or RFC 3339
-    #[arg(long, value_name = "TIME")]
-    since: Option<String>,
-    /// Started before
-    #[arg(long, value_name = "TIME")]
-    until: Option<String>,
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-    /// Only runs older than this one: the next page
-    #[arg(long, value_name = "RUN")]
-    before: Option<RunId>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -132,7 +117,7 @@ const PATH: &str = "/api/v1/runs";
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     match args.what {
-        What::List(list) => list_runs(&list, context),
+        What::List(list) => list.show(context),
         What::Show { id } => show(id, context),
         What::Tail(tail) => tail.follow(context),
         What::Create(create) => create_run(create, context),
@@ -156,26 +141,12 @@ impl Filter {
             .add("release", self.release.as_ref())
             .add("deployment", self.deployment)
             .add("status", self.status)
+            .add("outcome", self.outcome.map(Outcome::word))
             .add("tenant", self.tenant.as_ref())
             .add("session", self.session.as_ref())
             .add("shadow", self.shadow.then_some("true"))
             .add("gate", self.gate.then_some("true"))
     }
-}
-
-fn list_runs(list: &List, context: &Context) -> anyhow::Result<()> {
-    let at = |text: &Option<String>| {
-        let parsed = text.as_ref().map(|text| time::parse(text, context.now)).transpose();
-        parsed.map(|at| at.map(|at| at.0)).map_err(Usage)
-    };
-    let query = list.filter.query().add("since", at(&list.since)?).add("until", at(&list.until)?);
-    let path = query.add("limit", list.limit).add("before", list.before).on(PATH);
-    let reply = context.client.get::<Page<Run>>(&path)?;
-    context.out.reply(&reply, |page| {
-        let rows = page.items.iter().map(|run| row(run, context)).collect();
-        with_next(table(&HEADER, rows, "no runs"), "--before", page.next.as_ref())
-    })?;
-    Ok(())
 }
 
 const HEADER: [&str; 9] =
@@ -328,18 +299,14 @@ fn via(via: Via) -> String {
 
 fn status(summary: &Summary) -> String {
     match summary.outcome {
-        Some(outcome) => format!("{} ({})", summary.status, format!("{outcome:?}").to_lowercase()),
+        Some(outcome) => format!("{} ({})", summary.status, outcome.word()),
         None => summary.status.to_string(),
     }
 }
 
 fn parse_outcome(text: &str) -> Result<Outcome, String> {
-    match text {
-        "ok" => Ok(Outcome::Ok),
-        "error" => Ok(Outcome::Error),
-        "cancelled" => Ok(Outcome::Cancelled),
-        _ => Err("expected ok, error or cancelled".to_owned()),
-    }
+    let found = Outcome::ALL.into_iter().find(|outcome| outcome.word() == text);
+    found.ok_or_else(|| "expected ok, error or cancelled".to_owned())
 }
 
 fn parse_score(text: &str) -> Result<(String, f64), String> {

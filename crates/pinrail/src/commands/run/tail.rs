@@ -17,7 +17,7 @@ use crate::output::event;
 #[derive(Debug, clap::Args)]
 pub struct Tail {
     /// The run to follow; none follows the newest runs
-    #[arg(conflicts_with_all = ["agent", "release", "deployment", "status", "tenant", "session"])]
+    #[arg(conflicts_with_all = ["agent", "release", "deployment", "status", "outcome", "tenant", "session"])]
     id: Option<RunId>,
     #[command(flatten)]
     filter: Filter,
