@@ -7,9 +7,9 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 
 use crate::client::{Client, ClientError};
 use crate::commands::{
-    agent, apply, approval, bench, catalogue, completions, context, deploy, deployment, dial, doctor, drift,
-    erase, gate, gc, hold, init, key, ledger, member, memory, model, pointers, provider, readiness, release,
-    run, scan, sim, state, tools, up, vectors, warm, watch, webhook,
+    agent, apply, approval, bench, catalogue, completions, context, demo, deploy, deployment, dial, doctor,
+    drift, erase, gate, gc, hold, init, key, ledger, member, memory, model, pointers, provider, readiness,
+    release, run, scan, sim, state, tools, up, vectors, warm, watch, webhook,
 };
 use crate::config;
 use crate::exit;
@@ -20,6 +20,7 @@ use crate::system::SystemClock;
 #[derive(Debug, Parser)]
 #[command(name = "pinrail", version, max_term_width = 110, subcommand_required = true)]
 #[command(after_help = "Examples:
+  pinrail demo                                   the whole story, in two minutes
   pinrail up                                     a server, the simulated provider and an example agent
   pinrail init && pinrail apply                  the same from files of your own
   pinrail deploy support=4f1c22                  a rollout, step by step
@@ -71,6 +72,7 @@ pub struct Context {
 enum Command {
     Up(up::Args),
     Init(init::Args),
+    Demo(demo::Args),
     Sim(sim::Args),
     Scan(scan::Args),
     Apply(apply::Args),
@@ -115,6 +117,7 @@ impl Cli {
         match command {
             Command::Up(args) => up::run(args),
             Command::Bench(args) => bench::run(args, globals.output()),
+            Command::Demo(args) => demo::run(&args, globals.output()),
             Command::Init(args) => done(init::run(&args, globals.output())),
             Command::Sim(args) => done(sim::run(&args, globals.output())),
             Command::Scan(args) => scan::run(&args, globals.output(), now()),

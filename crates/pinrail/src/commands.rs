@@ -7,6 +7,7 @@ pub mod bench;
 pub mod catalogue;
 pub mod completions;
 pub mod context;
+pub mod demo;
 pub mod deploy;
 pub mod deployment;
 pub mod dial;

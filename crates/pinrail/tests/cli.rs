@@ -5,6 +5,8 @@
 
 #[path = "cli/apply.rs"]
 mod apply;
+#[path = "cli/demo.rs"]
+mod demo;
 #[path = "cli/gates.rs"]
 mod gates;
 #[path = "cli/rollouts.rs"]

@@ -84,25 +84,22 @@ struct Apply<'c> {
     steps: Vec<Step>,
     /// What looks wrong about suites, and about rollout plans that were changed.
     doubts: Vec<String>,
+    /// Whether steps are shown as they are done.
+    shows: bool,
 }
 
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let mut project = Project::read(&args.dir)?;
-    fallbacks::resolve(context, &mut project)?;
-    let there = There::ask(context, &project)?;
-    check_models(&project, &there)?;
-    check_webhooks(&project, &there)?;
-    suites::check_judges(&project, &there)?;
-    let doubts = suites::doubts(&project);
-    let mut apply = Apply { context, args, project, there, steps: Vec::new(), doubts };
-    let result = apply
-        .providers()
-        .and_then(|()| apply.mcp_servers())
-        .and_then(|()| apply.agents())
-        .and_then(|()| apply.webhooks());
-    let result = result.and_then(|()| apply.releases()).and_then(|()| apply.extras());
+    let mut apply = Apply::prepare(args, context)?;
+    let result = apply.all();
     apply.report(result.is_ok())?;
     result
+}
+
+/// Makes the server equal to the files in `dir` and shows nothing: for whoever tells it in words of his own.
+pub fn quietly(dir: &Path, reason: &str, context: &Context) -> anyhow::Result<()> {
+    let args = Args { dir: dir.to_owned(), prune: false, reason: reason.to_owned(), dry_run: false };
+    let mut apply = Apply { shows: false, ..Apply::prepare(&args, context)? };
+    apply.all()
 }
 
 impl There {
@@ -174,7 +171,28 @@ fn check_webhooks(project: &Project, there: &There) -> Result<(), BadFiles> {
     if faults.is_empty() { Ok(()) } else { Err(BadFiles(faults)) }
 }
 
-impl Apply<'_> {
+impl<'c> Apply<'c> {
+    /// Reads the files and asks the server what it has; nothing is changed yet.
+    fn prepare(args: &'c Args, context: &'c Context) -> anyhow::Result<Apply<'c>> {
+        let mut project = Project::read(&args.dir)?;
+        fallbacks::resolve(context, &mut project)?;
+        let there = There::ask(context, &project)?;
+        check_models(&project, &there)?;
+        check_webhooks(&project, &there)?;
+        suites::check_judges(&project, &there)?;
+        let doubts = suites::doubts(&project);
+        Ok(Apply { context, args, project, there, steps: Vec::new(), doubts, shows: true })
+    }
+
+    fn all(&mut self) -> anyhow::Result<()> {
+        self.providers()?;
+        self.mcp_servers()?;
+        self.agents()?;
+        self.webhooks()?;
+        self.releases()?;
+        self.extras()
+    }
+
     fn providers(&mut self) -> anyhow::Result<()> {
         let all = self.project.providers.clone();
         // A failover must be there before it is named, and two may name each other: those that are new and named come
@@ -299,7 +317,7 @@ impl Apply<'_> {
 
     /// Keeps a step, and shows it at once: what was done stays told when a later step fails.
     fn note(&mut self, kind: &'static str, name: String, change: String) -> anyhow::Result<()> {
-        if !self.context.out.is_json() {
+        if self.shows && !self.context.out.is_json() {
             let note = if change == "extra" { "  (not in the files; --prune removes it)" } else { "" };
             self.context.out.data(&clean(&format!("{change:9}  {kind:8}  {name}{note}")))?;
         }

@@ -58,14 +58,14 @@ pub struct Args {
 }
 
 /// Where `up` listens unless told otherwise.
-const LISTEN_DEFAULT: &str = "127.0.0.1:7070";
+pub const LISTEN_DEFAULT: &str = "127.0.0.1:7070";
 
 /// Names the variable with what the dashboard's sessions are signed with.
 const SESSION_SECRET: &str = "PINRAIL_SESSION_SECRET";
 
 /// Runs the server until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    start_logging(args.log_json);
+    start_logging("info", args.log_json);
     let settings = config::server(&args.dir)?;
     let listen = args.listen.or(settings.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
     let lock = data::lock(&args.dir)?;
@@ -73,18 +73,23 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build()?;
     runtime.block_on(async {
-        let up = Up::open(&lock, &settings, capacity).await?;
+        let up = Up::open(&lock, &settings, capacity, Script::builtin()).await?;
         let example = !settings.has_file && up.control.snapshot().world.agents.is_empty();
         first::register_simulator(&up.control).await?;
         if example {
             first::make_example(&up.control).await?;
         }
-        up.serve(&listen, lock.folder()).await
+        let listener = up.listen(&listen).await?;
+        // Before anyone is told that the server is up: whoever starts it may stop it at once.
+        let stop = stop_asked();
+        up.welcome(listener.local_addr()?, lock.folder());
+        up.serve(listener, stop).await?;
+        Ok(ExitCode::SUCCESS)
     })
 }
 
 /// How much is taken on at once. Says so when the process may open fewer files than that takes.
-fn capacity(settings: &Settings) -> Capacity {
+pub fn capacity(settings: &Settings) -> Capacity {
     let descriptors = capacity::raise_descriptors();
     let capacity = settings.limits.settle(descriptors);
     let Capacity { calls_max, connections_max, short_of } = capacity;
@@ -103,12 +108,12 @@ fn capacity(settings: &Settings) -> Capacity {
 
 /// Threads that answer requests: one core less than there are, which the store's writer needs. A request that stays on
 /// one thread also costs less than one that is handed to and fro (docs/bench.md).
-fn workers() -> usize {
+pub fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
 }
 
-/// The assembled parts.
-struct Up {
+/// The assembled parts: the whole server, ready to serve.
+pub struct Up {
     control: Control,
     gateway: Gateway,
     gates: Gates,
@@ -122,7 +127,14 @@ struct Up {
 }
 
 impl Up {
-    async fn open(lock: &Lock, settings: &Settings, capacity: Capacity) -> anyhow::Result<Up> {
+    /// Opens the store in the locked folder, recovers what a crash left, and puts the parts together. `script` is what
+    /// the simulated provider does.
+    pub async fn open(
+        lock: &Lock,
+        settings: &Settings,
+        capacity: Capacity,
+        script: Script,
+    ) -> anyhow::Result<Up> {
         let Data { control, clock, recovered } = Data::open(lock, settings).await?;
         if recovered.entries > 0 {
             tracing::info!(
@@ -131,7 +143,7 @@ impl Up {
                 "opened the store of an earlier run"
             );
         }
-        let sim = start_simulator(&clock).await?;
+        let sim = start_simulator(&clock, script).await?;
         control.conduct_rollouts();
         control.ask_metrics(Arc::new(pinrail_server::Prometheus::new(Arc::new(EnvSecrets))));
         let net = Arc::new(Net::behind(config::proxies()));
@@ -191,7 +203,8 @@ impl Up {
         Ok(Up { control, gateway, gates, warm, drift, mcp, clock, lists: providers, capacity, half_close })
     }
 
-    async fn serve(self, listen: &str, data: &Path) -> anyhow::Result<ExitCode> {
+    /// Takes an address: one of this machine, or any other once there are keys.
+    pub async fn listen(&self, listen: &str) -> anyhow::Result<TcpListener> {
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host(listen)
             .await
             .map_err(|error| Failed {
@@ -207,10 +220,15 @@ impl Up {
         }
         let listener =
             TcpListener::bind(&addresses[..]).await.map_err(|error| cannot_listen(listen, error))?;
-        let address = listener.local_addr()?;
-        // Before anyone is told that the server is up: whoever starts it may stop it at once.
-        let stop = stop_asked();
-        self.welcome(address, data);
+        Ok(listener)
+    }
+
+    /// Serves until `stop` ends, and then until what is in flight is through.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
         let control = self.control.clone();
         let gateway = self.gateway.clone();
         let gates = self.gates.clone();
@@ -246,7 +264,7 @@ impl Up {
         webhooks.stop().await;
         control.drain().await;
         tracing::info!("stopped");
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
     fn into_server(self, outbound: Arc<dyn Outbound>) -> Server {
@@ -376,11 +394,11 @@ fn cannot_listen(listen: &str, error: std::io::Error) -> Failed {
 }
 
 /// The simulated provider on a loopback port of its own. Returns its base URL.
-async fn start_simulator(clock: &Arc<SystemClock>) -> anyhow::Result<http::Uri> {
+async fn start_simulator(clock: &Arc<SystemClock>, script: Script) -> anyhow::Result<http::Uri> {
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
     let base = format!("http://{}/v1", listener.local_addr()?).parse()?;
     let clock = Arc::clone(clock);
-    let sim = Sim::new(Script::builtin(), SEED_DEFAULT, Arc::new(move || clock.now().0 / 1_000));
+    let sim = Sim::new(script, SEED_DEFAULT, Arc::new(move || clock.now().0 / 1_000));
     // It ends with the process: what it still had to say concerns nobody then.
     tokio::spawn(async move { axum::serve(listener, sim.router()).await });
     Ok(base)
@@ -417,8 +435,9 @@ fn missing_keys(control: Control) -> MissingKeys {
     })
 }
 
-fn start_logging(json: bool) {
-    let level = config::variable("PINRAIL_LOG").unwrap_or_else(|| "info".to_owned());
+/// Tells on stderr what happens, at `level` unless `PINRAIL_LOG` says otherwise.
+pub fn start_logging(level: &str, json: bool) {
+    let level = config::variable("PINRAIL_LOG").unwrap_or_else(|| level.to_owned());
     let filter = tracing_subscriber::EnvFilter::new(level);
     let colours = std::io::stderr().is_terminal() && !config::no_colour();
     let logs = tracing_subscriber::fmt()
@@ -432,7 +451,7 @@ fn start_logging(json: bool) {
 }
 
 /// Ends with the first SIGTERM or ctrl-c after this call.
-fn stop_asked() -> impl Future<Output = ()> + Send + 'static {
+pub fn stop_asked() -> impl Future<Output = ()> + Send + 'static {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).expect("a handler for SIGTERM can be installed");
     let mut interrupt = signal(SignalKind::interrupt()).expect("a handler for SIGINT can be installed");

@@ -100,7 +100,7 @@ impl Apply<'_> {
         (cases, cases_before): (Option<usize>, Option<usize>),
     ) -> anyhow::Result<()> {
         let name = format!("{agent}/{suite}");
-        if !self.context.out.is_json() {
+        if self.shows && !self.context.out.is_json() {
             let told = match (cases, cases_before) {
                 (Some(cases), Some(before)) => format!(": {} (was {before})", counted(cases)),
                 (Some(cases), None) => format!(": {}", counted(cases)),
