@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use crate::cli::Context;
 use crate::client::Client;
 use crate::commands::up::{self, LISTEN_DEFAULT, Up};
+use crate::exit::Failed;
 use crate::output::{Output, talk};
 use crate::system::SystemClock;
 use crate::{config, data};
@@ -84,6 +85,8 @@ pub fn run(args: &Args, out: Output) -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(up::workers()).enable_all().build()?;
     let played = runtime.block_on(play(args, out, dir));
+    // Nothing writes into the folder any more when it is removed.
+    drop(runtime);
     let halted = played.as_ref().is_err_and(anyhow::Error::is::<Halted>);
     let over = played.is_ok();
     let kept = if args.stay && over { folder.kept() } else { folder };
@@ -102,19 +105,19 @@ pub fn run(args: &Args, out: Output) -> anyhow::Result<ExitCode> {
 
 /// Starts the server, has the story told, and stops the server.
 async fn play(args: &Args, out: Output, dir: PathBuf) -> anyhow::Result<()> {
-    project::write(&dir, Agent { tier: "standard", snapshot: "sim-1-2026-01-15", prompt: Prompt::Careful })?;
-    let settings = config::server(&dir)?;
-    let lock = data::lock(&dir)?;
-    let script = Script::from_toml(SCRIPT).context("the demo's script is a script")?;
-    let up = Up::open(&lock, &settings, up::capacity(&settings), script).await?;
-    let listener = listen(args, &up).await?;
-    let url = format!("http://{}", listener.local_addr()?);
     let halt = Halt::default();
     let (asked, told) = (up::stop_asked(), halt.clone());
     tokio::spawn(async move {
         asked.await;
         told.halt();
     });
+    let listener = listen(args).await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    project::write(&dir, Agent { tier: "standard", snapshot: "sim-1-2026-01-15", prompt: Prompt::Careful })?;
+    let settings = config::server(&dir)?;
+    let lock = data::lock(&dir)?;
+    let script = Script::from_toml(SCRIPT).context("the demo's script is a script")?;
+    let up = Up::open(&lock, &settings, up::capacity(&settings), script).await?;
     if !args.no_open && !out.is_json() && std::io::stdout().is_terminal() {
         browser::open(&url);
     }
@@ -154,13 +157,24 @@ fn stage(args: &Args, out: Output, dir: PathBuf, url: &str, halt: &Halt) -> anyh
     })
 }
 
-/// The address that was asked for; without one the usual, or any that is free.
-async fn listen(args: &Args, up: &Up) -> anyhow::Result<TcpListener> {
-    if let Some(listen) = &args.listen {
-        return up.listen(listen).await;
+/// The address that was asked for; without one the usual, or any that is free. It is one of this machine: nobody has keys.
+async fn listen(args: &Args) -> anyhow::Result<TcpListener> {
+    let Some(asked) = &args.listen else {
+        return match TcpListener::bind(LISTEN_DEFAULT).await {
+            Ok(listener) => Ok(listener),
+            Err(_) => up::listen(ANY_PORT, true).await,
+        };
+    };
+    let listener = up::listen(asked, true).await?;
+    if !listener.local_addr()?.ip().is_loopback() {
+        anyhow::bail!(Failed {
+            code: "no_keys",
+            what: format!(
+                "refusing to play on {asked}: the demo has no keys, and anyone who reaches it could do anything"
+            ),
+            next_step: format!("pass --listen with an address of this machine, such as {ANY_PORT}"),
+            source: None,
+        });
     }
-    match TcpListener::bind(LISTEN_DEFAULT).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => up.listen(ANY_PORT).await,
-    }
+    Ok(listener)
 }

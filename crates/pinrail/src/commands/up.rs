@@ -79,7 +79,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         if example {
             first::make_example(&up.control).await?;
         }
-        let listener = up.listen(&listen).await?;
+        let listener = self::listen(&listen, up.control.is_keyed()).await?;
         // Before anyone is told that the server is up: whoever starts it may stop it at once.
         let stop = stop_asked();
         up.welcome(listener.local_addr()?, lock.folder());
@@ -201,26 +201,6 @@ impl Up {
         });
         let half_close = settings.half_close;
         Ok(Up { control, gateway, gates, warm, drift, mcp, clock, lists: providers, capacity, half_close })
-    }
-
-    /// Takes an address: one of this machine, or any other once there are keys.
-    pub async fn listen(&self, listen: &str) -> anyhow::Result<TcpListener> {
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host(listen)
-            .await
-            .map_err(|error| Failed {
-                code: "cannot_listen",
-                what: format!("cannot resolve {listen}"),
-                next_step: "pass --listen with an address and a port, such as 127.0.0.1:7070".to_owned(),
-                source: Some(Box::new(error)),
-            })?
-            .collect();
-        let beyond_loopback = addresses.iter().any(|address| !address.ip().is_loopback());
-        if beyond_loopback && !self.control.is_keyed() {
-            anyhow::bail!(no_keys(listen));
-        }
-        let listener =
-            TcpListener::bind(&addresses[..]).await.map_err(|error| cannot_listen(listen, error))?;
-        Ok(listener)
     }
 
     /// Serves until `stop` ends, and then until what is in flight is through.
@@ -354,6 +334,25 @@ impl Up {
             (format!("pinrail run tail{server}"), "runs as they happen"),
         ])
     }
+}
+
+/// Takes an address: one of this machine, or any other once there are keys.
+pub async fn listen(listen: &str, is_keyed: bool) -> anyhow::Result<TcpListener> {
+    let addresses: Vec<SocketAddr> = tokio::net::lookup_host(listen)
+        .await
+        .map_err(|error| Failed {
+            code: "cannot_listen",
+            what: format!("cannot resolve {listen}"),
+            next_step: "pass --listen with an address and a port, such as 127.0.0.1:7070".to_owned(),
+            source: Some(Box::new(error)),
+        })?
+        .collect();
+    let beyond_loopback = addresses.iter().any(|address| !address.ip().is_loopback());
+    if beyond_loopback && !is_keyed {
+        anyhow::bail!(no_keys(listen));
+    }
+    let listener = TcpListener::bind(&addresses[..]).await.map_err(|error| cannot_listen(listen, error))?;
+    Ok(listener)
 }
 
 /// Commands, and behind them, aligned, what each is for.

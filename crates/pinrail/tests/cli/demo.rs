@@ -112,6 +112,10 @@ fn a_demo_that_cannot_begin_says_why_and_leaves_things_alone() {
         command(NOBODY, &["demo", "--listen", &address]).env("TMPDIR", home.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("error[cannot_listen]"), "{}", text(&output.stderr));
+    let output =
+        command(NOBODY, &["demo", "--listen", "0.0.0.0:0"]).env("TMPDIR", home.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("error[no_keys]"), "{}", text(&output.stderr));
     assert!(is_empty(&home));
 }
 
