@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod back;
 pub mod blast;
+pub mod history;
 pub mod pairs;
 pub mod proof;
 pub mod rollout;

@@ -35,6 +35,7 @@ pub mod runs;
 pub mod spaces;
 pub mod state;
 pub mod status;
+pub mod traffic;
 pub mod vectors;
 pub mod warm;
 pub mod webhooks;

@@ -48,6 +48,7 @@ pub mod rollouts;
 pub mod runs;
 pub mod state;
 mod tasks;
+pub mod traffic;
 pub mod warm;
 pub mod webhooks;
 
@@ -104,6 +105,7 @@ struct Inner {
     collector: state::collect::Collector,
     drills: drill::Drills,
     observer: Arc<observe::Observer>,
+    traffic: Arc<traffic::Traffic>,
     rollouts: rollouts::Rollouts,
     webhooks: webhooks::Webhooks,
     /// Counts the calls that were asked about for the first time, and the decisions.

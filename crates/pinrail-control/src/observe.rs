@@ -1,13 +1,13 @@
 //! What is observed of rollouts under way: the journal, folded as it is written.
 //!
-//! The journal's writer hands over each batch after the store took it, by a queue that it never waits for (I13); without a
-//! rollout under way it does not even that. A task of the observer folds batches into [`Observed`], one per rollout. What
+//! The journal's writer hands over each batch after the store took it, by a queue that it never waits for (I13), where a
+//! rollout is under way. A task of the observer folds batches into [`Observed`], one per rollout. What
 //! isn't in the batches is read from the store in the background ([`mend`]): everything after a start or when a rollout
 //! begins to be followed, single runs when a write's outcome was unknown, and everything again when the queue overflowed.
 //! Until that is done, facts aren't complete, and the controller moves nothing forward on them. Both ways may bring the same
 //! event: each has its place, and the fold takes each place once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,9 +15,9 @@ use arc_swap::ArcSwap;
 use pinrail_domain::deployment::{Deployment, Status};
 use pinrail_domain::id::{DeploymentId, EventSeq, ReleaseId, RunId};
 use pinrail_domain::journal::{Event, Stamp};
-use pinrail_domain::rollout::Facts;
 use pinrail_domain::rollout::observed::{Observed, Sourced, Taken, Tools};
-use pinrail_domain::time::Timestamp;
+use pinrail_domain::rollout::{Facts, History};
+use pinrail_domain::time::{Clock, Timestamp};
 use pinrail_domain::world::World;
 use pinrail_store::Store;
 use pinrail_store::journal::{Write, WriteError, Written};
@@ -27,6 +27,7 @@ use crate::contracts::{ContractError, Contracts};
 use crate::{Snapshot, errors, publish, tasks};
 
 mod ask;
+mod history;
 mod mend;
 
 pub use ask::MetricsSource;
@@ -36,10 +37,13 @@ pub struct Observer {
     store: Arc<dyn Store>,
     contracts: Arc<Contracts>,
     snapshot: Arc<ArcSwap<Snapshot>>,
+    clock: Arc<dyn Clock>,
     followed: Mutex<BTreeMap<DeploymentId, Followed>>,
+    /// What guardrails showed of the rollouts that ended last, the newest last.
+    over: Mutex<VecDeque<(DeploymentId, History)>>,
     /// Whether any rollout is followed.
     follows: AtomicBool,
-    batches: mpsc::Sender<Batch>,
+    batches: mpsc::Sender<Arc<Batch>>,
     /// A batch found no room in the queue.
     overflowed: AtomicBool,
     /// The tools of releases that runs of followed rollouts have.
@@ -49,8 +53,8 @@ pub struct Observer {
 
 /// Writes that the store took, or may have taken, in its order.
 pub(crate) struct Batch {
-    writes: Arc<Vec<Write>>,
-    places: Vec<Place>,
+    pub writes: Arc<Vec<Write>>,
+    pub places: Vec<Place>,
 }
 
 /// Where in its run's journal a write's first event is.
@@ -74,6 +78,9 @@ struct Followed {
     /// Somebody reads them.
     mending: bool,
     sourced: BTreeMap<usize, Sourced>,
+    /// What guardrails showed, look by look.
+    history: History,
+    replay: history::Replay,
     /// Rises with whatever changes the facts.
     version: u64,
     /// The facts of a version: a look costs more than it changes when nothing happens.
@@ -92,13 +99,16 @@ impl Observer {
         store: Arc<dyn Store>,
         contracts: Arc<Contracts>,
         snapshot: Arc<ArcSwap<Snapshot>>,
+        clock: Arc<dyn Clock>,
     ) -> Arc<Observer> {
         let (batches, queued) = mpsc::channel(BATCHES_MAX);
         let observer = Arc::new(Observer {
             store,
             contracts,
             snapshot,
+            clock,
             followed: Mutex::default(),
+            over: Mutex::default(),
             follows: AtomicBool::new(false),
             batches,
             overflowed: AtomicBool::new(false),
@@ -129,6 +139,9 @@ impl Observer {
             && followed.facts.as_ref().is_none_or(|(kept, _)| *kept < version)
         {
             followed.facts = Some((version, facts.clone()));
+            if complete {
+                followed.history.saw(self.clock.now(), &facts.findings);
+            }
         }
         Facts { complete, ..facts }
     }
@@ -150,7 +163,7 @@ impl Observer {
         let under_way: BTreeMap<DeploymentId, &Deployment> =
             under_way(world).map(|deployment| (deployment.id, deployment)).collect();
         let mut followed = self.lock();
-        followed.retain(|id, _| under_way.contains_key(id));
+        self.keep_history(followed.extract_if(.., |id, _| !under_way.contains_key(id)));
         for (id, deployment) in under_way {
             match followed.get_mut(&id) {
                 Some(followed) => followed.moved(deployment),
@@ -172,17 +185,17 @@ impl Observer {
     }
 
     /// Takes in a batch; the journal's writer never waits here (I13).
-    pub(crate) fn written(&self, writes: Arc<Vec<Write>>, places: Vec<Place>) {
-        if self.batches.try_send(Batch { writes, places }).is_err() {
+    pub(crate) fn written(&self, batch: Arc<Batch>) {
+        if self.batches.try_send(batch).is_err() {
             self.overflowed.store(true, Ordering::SeqCst);
         }
     }
 
-    async fn take(self: &Arc<Self>, batch: Batch) {
+    async fn take(self: &Arc<Self>, batch: &Batch) {
         let overflowed = self.overflowed.swap(false, Ordering::SeqCst);
         // Stamps in the batch were made on this world or an older one.
         self.follow(&self.snapshot.load_full().world);
-        let tools = self.tools_of_starts(&batch).await;
+        let tools = self.tools_of_starts(batch).await;
         let mut followed = self.lock();
         let mut changed = false;
         for followed in followed.values_mut() {
@@ -271,8 +284,11 @@ impl Place {
 
 impl Followed {
     fn new(deployment: &Deployment) -> Option<Followed> {
+        let observed = Observed::new(deployment)?;
         Some(Followed {
-            observed: Observed::new(deployment)?,
+            history: History::new(&observed.rollout().plan),
+            replay: history::Replay::default(),
+            observed,
             opened_at: deployment.opened_at,
             listed: false,
             missing: BTreeSet::new(),
@@ -340,7 +356,8 @@ impl Followed {
     }
 
     fn events(&mut self, run: RunId, first: EventSeq, events: &[(Timestamp, Event)]) {
-        for (place, (_, event)) in (first.0..).zip(events) {
+        for (place, (at, event)) in (first.0..).zip(events) {
+            self.replay.reached(*at);
             match self.observed.take(run, EventSeq(place), event) {
                 Taken::New => self.version += 1,
                 Taken::Gap(_) => return self.lacks(run),
@@ -359,10 +376,10 @@ impl Followed {
 }
 
 /// Ends with the journal's writer, or with the control plane.
-async fn listen(observer: std::sync::Weak<Observer>, mut batches: mpsc::Receiver<Batch>) {
+async fn listen(observer: std::sync::Weak<Observer>, mut batches: mpsc::Receiver<Arc<Batch>>) {
     while let Some(batch) = batches.recv().await {
         let Some(observer) = observer.upgrade() else { return };
-        observer.take(batch).await;
+        observer.take(&batch).await;
     }
 }
 

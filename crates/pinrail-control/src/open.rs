@@ -24,6 +24,7 @@ use crate::members::{EPOCHS_KEPT, Members};
 use crate::observe::Observer;
 use crate::runs::{QUEUE_MAX, Runs};
 use crate::state::States;
+use crate::traffic::Traffic;
 use crate::warm::Probes;
 use crate::{Control, Inner, Options, Snapshot, tasks};
 
@@ -75,16 +76,17 @@ impl Control {
         let CutOff { closed, left } = close_cut_off_calls(&*store, &*clock).await?;
 
         let catalogue = Known::open(&*store, catalogue, &world).await;
-        let probes = Probes::read(seen(&*store, SightingKind::Probe).await);
-        let lists = Lists::read(seen(&*store, SightingKind::List).await);
+        let (probes, lists) = seen_before(&*store).await;
         let (epoch, _) = watch::channel(world.epoch);
         let (heads, _) = watch::channel(world.head.seq);
         let members = Members::open(Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
         let snapshot = Arc::new(ArcSwap::from_pointee(unrecorded.lock().shown(Snapshot::of(world))));
         let contracts = Arc::new(Contracts::new(Arc::clone(&store), Arc::clone(&snapshot)));
-        let observer = Observer::start(Arc::clone(&store), Arc::clone(&contracts), Arc::clone(&snapshot));
+        let observer = observer(&store, &contracts, &snapshot, &clock);
+        let traffic = Traffic::start(&*clock);
         let runs = Runs::open(crate::runs::Parts {
             observer: Arc::clone(&observer),
+            traffic: Arc::clone(&traffic),
             store: Arc::clone(&store),
             snapshot: Arc::clone(&snapshot),
             contracts: Arc::clone(&contracts),
@@ -125,6 +127,7 @@ impl Control {
                 collector: crate::state::collect::Collector::default(),
                 drills: crate::drill::Drills::default(),
                 observer,
+                traffic,
                 rollouts: crate::rollouts::Rollouts::default(),
                 webhooks: crate::webhooks::Webhooks::default(),
                 approvals: watch::Sender::new(0),
@@ -133,9 +136,7 @@ impl Control {
             }
         });
         go_on(&inner);
-        for run in left {
-            inner.runs.record(run, vec![(inner.clock.now(), cut_off())]).await;
-        }
+        close_later(&inner, left).await;
         Ok((Control { inner }, Recovered { entries, calls_closed: closed }))
     }
 }
@@ -151,7 +152,29 @@ fn go_on(inner: &Arc<Inner>) {
     tasks::spawn(crate::proof::manifests::keep(Arc::downgrade(inner)));
 }
 
-/// What an earlier process saw. What can't be read is looked at again.
+fn observer(
+    store: &Arc<dyn Store>,
+    contracts: &Arc<Contracts>,
+    snapshot: &Arc<ArcSwap<Snapshot>>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Observer> {
+    Observer::start(Arc::clone(store), Arc::clone(contracts), Arc::clone(snapshot), Arc::clone(clock))
+}
+
+/// Queues the ends of calls that couldn't be closed yet.
+async fn close_later(inner: &Inner, left: Vec<RunId>) {
+    for run in left {
+        inner.runs.record(run, vec![(inner.clock.now(), cut_off())]).await;
+    }
+}
+
+/// What an earlier process saw of providers.
+async fn seen_before(store: &dyn Store) -> (Probes, Lists) {
+    let probes = Probes::read(seen(store, SightingKind::Probe).await);
+    (probes, Lists::read(seen(store, SightingKind::List).await))
+}
+
+/// What an earlier process saw of one kind. What can't be read is looked at again.
 async fn seen(store: &dyn Store, kind: SightingKind) -> Vec<Sighting> {
     store.sighting_list(kind).await.unwrap_or_else(|error| {
         tracing::warn!(%error, ?kind, "what was seen of providers cannot be read; it is looked at again");

@@ -26,8 +26,11 @@ use tokio::sync::watch;
 use crate::deploy::{Flipped, flipped};
 use crate::{By, CommitError, Committed, Control, Inner, errors, observe, tasks};
 
+mod history;
+mod outline;
 mod timeline;
-mod traffic;
+
+pub use history::Watched;
 
 /// The shortest time between two looks: a breach is acted on in well under a second.
 const PAUSE: Duration = Duration::from_millis(100);

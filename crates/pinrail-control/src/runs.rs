@@ -24,6 +24,7 @@ use pinrail_store::{Answer, Store, StoreError};
 use crate::Snapshot;
 use crate::contracts::Contracts;
 use crate::observe::Observer;
+use crate::traffic::Traffic;
 
 mod api;
 mod gate;
@@ -67,6 +68,7 @@ pub(crate) struct Parts {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub observer: Arc<Observer>,
+    pub traffic: Arc<Traffic>,
 }
 
 /// Who wants a run.
@@ -109,6 +111,7 @@ impl Runs {
             live: Arc::clone(&live),
             sessions: Arc::clone(&sessions),
             observer: Arc::clone(&parts.observer),
+            traffic: Arc::clone(&parts.traffic),
         };
         let recorder = Recorder::start(Arc::clone(&parts.store), listeners);
         Ok(Runs { parts, sessions, live, recorder, shadows: Shadows::default() })

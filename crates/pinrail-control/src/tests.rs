@@ -21,5 +21,6 @@ mod sessions;
 mod shadow;
 mod stamps;
 mod state;
+mod traffic;
 mod vectors;
 mod webhooks;

@@ -35,6 +35,7 @@ pub mod state;
 pub mod stats;
 pub mod tier;
 pub mod time;
+pub mod traffic;
 pub mod warm;
 pub mod webhook;
 pub mod world;

@@ -31,6 +31,7 @@ pub mod releases;
 pub mod runs;
 pub mod state;
 pub mod status;
+pub mod traffic;
 pub mod vectors;
 pub mod warm;
 pub mod watch;

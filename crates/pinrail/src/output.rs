@@ -11,6 +11,7 @@ pub mod diff;
 pub mod event;
 pub mod money;
 pub mod progress;
+pub mod spark;
 pub mod table;
 pub mod time;
 

@@ -84,6 +84,7 @@ impl Observer {
                 }
                 return Err(error);
             }
+            self.replayed(id);
         }
         Ok(false)
     }
@@ -135,6 +136,7 @@ impl Observer {
         }
         if let Some(followed) = self.lock().get_mut(&id) {
             followed.listed = true;
+            followed.begin_replay();
         }
         Ok(())
     }

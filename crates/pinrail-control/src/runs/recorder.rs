@@ -22,6 +22,7 @@ use super::live::LiveRuns;
 use super::sessions::Sessions;
 use crate::observe::Observer;
 use crate::tasks;
+use crate::traffic::Traffic;
 
 mod batch;
 mod writer;
@@ -40,6 +41,7 @@ pub(super) struct Listeners {
     pub live: Arc<LiveRuns>,
     pub sessions: Arc<Sessions>,
     pub observer: Arc<Observer>,
+    pub traffic: Arc<Traffic>,
 }
 
 /// Ends a run of one call when it is dropped before somebody took the run: the caller went away, or the call

@@ -5,6 +5,7 @@ use pinrail_domain::deploy::{Open, Traffic};
 use pinrail_domain::id::{DeploymentId, RunId};
 use pinrail_domain::journal::{Ending, Event, ModelResponse, Outcome};
 use pinrail_domain::rollout::Facts;
+use pinrail_domain::rollout::history::Point;
 use pinrail_domain::stats::{Arms, Verdict};
 use pinrail_domain::tier::Tier;
 use pinrail_store::memory::Strike;
@@ -111,6 +112,40 @@ async fn what_is_followed_live_is_what_the_journal_says() {
     let (again, _) = bench.another().await;
     assert!(!again.control.inner.observer.facts(id).complete);
     assert_eq!(again.observed(id).await, scored);
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_guardrails_moved_is_known_after_a_restart_and_after_the_end() {
+    let (bench, id) = rolling().await;
+    bench.observed(id).await;
+    for n in 0..60 {
+        bench.called(Some(&format!("s{n}")), id).await;
+        bench.observed(id).await;
+        bench.clock.0.fetch_add(1_000, std::sync::atomic::Ordering::SeqCst);
+    }
+    let errors = |watched: &crate::rollouts::Watched| -> Vec<Point> {
+        watched.history.courses().next().unwrap().1.to_vec()
+    };
+    let live = bench.control.history(id).await.unwrap().unwrap();
+    assert!(live.complete && !live.from_ledger);
+    assert_eq!(errors(&live).len(), 60);
+    bench.control.drain().await;
+    let (again, _) = bench.another().await;
+    again.observed(id).await;
+    let replayed = again.control.history(id).await.unwrap().unwrap();
+    let (before, after) = (errors(&live), errors(&replayed));
+    assert!(replayed.complete && after.len() > 50, "{}", after.len());
+    assert_eq!(before.last().map(|point| point.judged), after.last().map(|point| point.judged));
+    assert!(after.is_sorted_by_key(|point| point.at));
+    assert_eq!(after[10].judged, before[10].judged, "read in the journal's order");
+    // The history of a rollout that is over stays, and of one that nobody saw the ledger keeps the ends of steps.
+    again.roll_back(id).await;
+    assert_eq!(errors(&again.control.history(id).await.unwrap().unwrap()), after);
+    let (later, _) = again.another().await;
+    let kept = later.control.history(id).await.unwrap().unwrap();
+    assert!(kept.from_ledger && kept.complete);
+    assert_eq!(errors(&kept).last().map(|point| point.judged), after.last().map(|point| point.judged));
+    assert!(later.control.history(DeploymentId(1)).await.unwrap().is_none(), "no rollout");
 }
 
 #[tokio::test(start_paused = true)]

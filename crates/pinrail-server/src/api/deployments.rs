@@ -21,6 +21,7 @@ pub mod compensate;
 pub mod freeze;
 pub mod gate;
 pub mod get;
+pub mod history;
 pub mod list;
 pub mod manifest;
 pub mod override_gate;

@@ -92,6 +92,7 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/deployments/{deployment}/rollback", DEPLOY, Takes::Json("RollBack"), [] => "Flip", api::deployments::rollback::roll_back, "Takes a deployment back, or says what that would do"),
     route!(POST "/api/v1/deployments/{deployment}/weight", DEPLOY, Takes::Json("SetWeight"), [] => "Flip", api::deployments::weight::set, "Sets a candidate's share of traffic"),
     route!(GET "/api/v1/deployments/{deployment}/rollout", READ, Takes::Nothing, [("seen", "the generation that the caller knows: wait for another one"), ("wait_ms", "how long to wait, at most 30000")] => "Rollout", api::deployments::rollout::show, "Says where a rollout stands, what it waits for and why"),
+    route!(GET "/api/v1/deployments/{deployment}/history", READ, Takes::Nothing, [] => "History", api::deployments::history::show, "Says how a rollout's guardrails moved: both arms, the bounds and the margin"),
     route!(GET "/api/v1/deployments/{deployment}/timeline", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Happened", api::deployments::timeline::show, "Tells what happened to a deployment, with the numbers that it rests on"),
     route!(POST "/api/v1/deployments/{deployment}/freeze", DEPLOY, Takes::JsonOrNothing("Because"), [] => "Flip", api::deployments::freeze::freeze, "Stops a rollout: nothing widens by itself any more"),
     route!(POST "/api/v1/deployments/{deployment}/resume", DEPLOY, Takes::JsonOrNothing("Because"), [] => "Flip", api::deployments::resume::resume, "Lets a stopped rollout go on, or ends a pause"),
@@ -108,6 +109,7 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/deployments/{deployment}/compensate", DEPLOY, Takes::JsonOrNothing("Compensate"), [] => "Compensated", api::deployments::compensate::compensate, "Reports the calls that a rollback can't take back"),
     route!(POST "/api/v1/holds/lift", DEPLOY, Takes::Json("LiftHold"), [] => "HoldLifted", api::holds::lift, "Lifts the hold that a rollback set"),
     route!(GET "/api/v1/pointers", READ, Takes::Nothing, [] => "Pointers", api::pointers::show, "Says what every agent and segment serves"),
+    route!(GET "/api/v1/traffic", READ, Takes::Nothing, [("agent", "only this agent's")] => "Traffic", api::traffic::show, "Counts what every agent and segment served in the last hour"),
 
     route!(POST "/api/v1/runs", RUN, Takes::Json("CreateRun"), [] => "RunCreated", api::runs::post::create, "Creates a run and stamps it"),
     route!(POST "/api/v1/gates", DEPLOY, Takes::Json("StartGate"), [] => "StartedGates", api::gates::post::start, "Has candidates judged, or says what that would take"),

@@ -21,6 +21,7 @@ use crate::output::{one_line, time};
 
 mod back;
 mod blast;
+mod history;
 mod pairs;
 mod proof;
 pub mod rollout;
@@ -35,6 +36,7 @@ mod wait;
   pinrail deployment show 3                       where it stands, and what still runs on it
   pinrail deployment wait 3                       until it is promoted, taken back, or asks
   pinrail deployment timeline 3                   what happened, with samples and bounds
+  pinrail deployment history 3                    how its guardrails moved
   pinrail deployment freeze 3 --reason 'a fair is on'
   pinrail deployment resume 3
   pinrail deployment weight 3 20%
@@ -118,6 +120,8 @@ enum What {
     Approve(rollout::Change),
     /// Tell what happened to a deployment, with the numbers that it rests on
     Timeline(timeline::Args),
+    /// Show how a rollout's guardrails moved: both arms and the bounds, against the margin
+    History(history::Args),
     /// Wait until a rollout is promoted, taken back, or stops and asks
     Wait(wait::Args),
     /// Write a rollout's state as Markdown, for a step summary
@@ -162,6 +166,7 @@ pub fn run(args: Args, context: &Context) -> anyhow::Result<ExitCode> {
         What::Resume(change) => change.run("resume", context),
         What::Approve(change) => change.run("approve", context),
         What::Timeline(args) => timeline::run(&args, context),
+        What::History(args) => history::run(&args, context),
         What::Wait(args) => return wait::run(&args, context),
         What::Summary(args) => summary::run(&args, context),
         What::Pairs(args) => pairs::run(args, context),

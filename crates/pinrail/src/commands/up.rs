@@ -145,6 +145,7 @@ impl Up {
         }
         let sim = start_simulator(&clock, script).await?;
         control.conduct_rollouts();
+        control.recall_traffic();
         control.ask_metrics(Arc::new(pinrail_server::Prometheus::new(Arc::new(EnvSecrets))));
         let net = Arc::new(Net::behind(config::proxies()));
         let direct = Direct::new(

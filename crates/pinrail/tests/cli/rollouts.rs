@@ -141,3 +141,32 @@ fn a_timeline_shows_the_numbers_below_what_happened() {
         at most 2.00 points worse\n";
     assert_eq!(text(&output.stdout), expected, "{}", text(&output.stderr));
 }
+
+#[test]
+fn a_history_shows_each_guardrails_course() {
+    let history = r#"{"deployment":3,"complete":true,"source":"observed","guardrails":[{"guardrail":"error_rate","agent":"support",
+        "metric":"error_rate","unit":"share","direction":"lower","margin":"2%","harm":"difference","slack":5.0,"points":[
+        {"at":1795190400000,"verdict":"undecided","candidate":0.0,"incumbent":0.02,"harm":-0.02,"harm_low":-0.5,"harm_high":0.4,
+         "samples":{"candidate":4,"incumbent":90},"log_e":0.1},
+        {"at":1795194000000,"verdict":"not_worse","candidate":0.01,"incumbent":0.011,"harm":-0.001,"harm_low":-0.04,"harm_high":0.02,
+         "samples":{"candidate":131,"incumbent":1420},"log_e":-1.0}]},
+        {"guardrail":"latency","agent":"support","metric":"latency","unit":"ms","direction":"lower","quantile":0.5,"margin":"20%",
+         "harm":"ratio","slack":5.0,"points":[]}]}"#;
+    let stub = Stub::new(move |_| Some(Reply::ok(history)));
+    let output = pinrail(&stub.url, &["deployment", "history", "3"]);
+    let shown = text(&output.stdout);
+    let expected = "error_rate of support: margin 2.00 points, to prove: at most 10.00 points worse\n  at most worse  █▁\n";
+    assert!(shown.starts_with(expected), "{shown}{}", text(&output.stderr));
+    let last =
+        "2026-11-20 17:00:00Z  1.00%      1.10%      -4.00 points to 2.00 points    131 and 1420  not worse";
+    assert!(shown.contains(last), "{shown}");
+    let unseen =
+        "latency of support: margin 20.0%, to prove: at most 100.0% worse\n  nothing was observed yet";
+    assert!(shown.contains(unseen), "{shown}");
+    let json = pinrail(&stub.url, &["deployment", "history", "3", "--json"]);
+    assert_eq!(
+        serde_json::from_str::<Value>(text(&json.stdout)).unwrap(),
+        serde_json::from_str::<Value>(history).unwrap()
+    );
+    assert_eq!(stub.requests()[0].path(), "/api/v1/deployments/3/history");
+}

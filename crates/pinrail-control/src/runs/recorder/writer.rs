@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::batch::Batch;
 use super::{Job, Listeners, SOON_MS, Shared, Waiter, run_of};
-use crate::observe::Place;
+use crate::observe::{self, Place};
 
 /// Takes the queue's jobs to the store, batch by batch.
 pub(super) struct Writer {
@@ -136,12 +136,13 @@ impl Writer {
         let Batch { writes, waiters, .. } = batch;
         let writes = Arc::new(writes);
         let results = self.store.journal_write(Arc::clone(&writes)).await;
+        let places = writes.iter().zip(&results).map(|(write, result)| Place::of(write, result)).collect();
+        let told = Arc::new(observe::Batch { writes: Arc::clone(&writes), places });
         // Asked after the store took them: who begins to follow later reads them there.
-        let observer = &self.listeners.observer;
-        if observer.is_wanted() {
-            let places = writes.iter().zip(&results).map(|(write, result)| Place::of(write, result));
-            observer.written(Arc::clone(&writes), places.collect());
+        if self.listeners.observer.is_wanted() {
+            self.listeners.observer.written(Arc::clone(&told));
         }
+        self.listeners.traffic.written(told);
         let mut settled = Settled::default();
         for ((write, waiter), result) in writes.iter().zip(waiters).zip(results) {
             self.settle(write, waiter, result, &mut settled);
