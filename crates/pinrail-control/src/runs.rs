@@ -33,6 +33,7 @@ mod recorder;
 mod search;
 mod sessions;
 mod shadow;
+mod touched;
 
 pub use api::{
     ATTRIBUTES_BYTES_MAX, AppendRefused, Create, CreateRefused, Created, EVENT_BYTES_MAX,
@@ -42,6 +43,7 @@ pub use gate::GateRunRefused;
 pub use recorder::QUEUE_MAX;
 pub use search::REACH;
 pub use shadow::ShadowCounts;
+pub use touched::{RunRead, Touched};
 
 #[cfg(test)]
 pub(crate) use live::OPEN_MAX;

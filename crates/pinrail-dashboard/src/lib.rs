@@ -9,11 +9,15 @@
 //! inline script and no `style` attribute: the Content-Security-Policy forbids both.
 
 pub mod assets;
+pub mod compare;
 pub mod confirm;
 pub mod keys;
 pub mod login;
 pub mod page;
 pub mod problem;
+pub mod run;
+pub mod runs;
+pub mod search;
 mod shell;
 pub mod ui;
 

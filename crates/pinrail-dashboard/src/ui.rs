@@ -106,6 +106,14 @@ pub fn block(text: &str) -> Html {
     Html(html)
 }
 
+/// Text of unknown origin with its lines, for a place that keeps them.
+#[must_use]
+pub fn lines(text: &str) -> Html {
+    let mut html = String::with_capacity(text.len() + 16);
+    push(&mut html, text, true);
+    Html(html)
+}
+
 /// Escapes a character into what a browser can only read as text; `lines` keeps line breaks and tabs.
 fn push(html: &mut String, text: &str, lines: bool) {
     for character in text.chars() {

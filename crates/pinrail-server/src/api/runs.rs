@@ -25,7 +25,8 @@ fn id(call: &Call) -> Result<RunId, Problem> {
     call.param("run")
 }
 
-fn shown(run: pinrail_store::journal::Run) -> pinrail_api::runs::Run {
+/// A run as the API shows it.
+pub fn shown(run: pinrail_store::journal::Run) -> pinrail_api::runs::Run {
     pinrail_api::runs::Run { run: run.stamp.run, stamp: run.stamp, summary: run.summary }
 }
 

@@ -3,7 +3,7 @@
 use http::Method;
 use pinrail_domain::key::Scope;
 
-use super::{assets, keys, login, serve, theme};
+use super::{assets, keys, login, run, runs, search, serve, theme};
 use crate::routes::{Access, Handler};
 
 /// One method of one page's address.
@@ -58,6 +58,12 @@ pub static PAGES: &[PageRoute] = &[
     act!(POST "/login", Access::Public, login::sign_in),
     act!(POST "/logout", ANYONE, login::sign_out),
     act!(POST "/theme", Access::Public, theme::set),
+
+    page!("/runs", SEE_RUNS, runs::list),
+    act!(GET "/runs/compare", SEE_RUNS, runs::compare),
+    page!("/runs/{run}", SEE_RUNS, run::show),
+    page!("/runs/{run}/compare/{other}", SEE_RUNS, run::compare),
+    act!(GET "/search", SEE_RUNS, search::search),
 
     page!("/keys", ADMIN, keys::list),
     page!("/keys/{key}/revoke", ADMIN, keys::confirm_revoke),
