@@ -101,7 +101,9 @@ pub fn plain(value: &Value) -> String {
     }
     let Some(text) = value.as_str() else { return pretty(value) };
     let inner = serde_json::from_str::<Value>(text).ok();
-    inner.filter(|inner| inner.is_object() || inner.is_array()).map_or_else(|| text.to_owned(), |inner| pretty(&inner))
+    inner
+        .filter(|inner| inner.is_object() || inner.is_array())
+        .map_or_else(|| text.to_owned(), |inner| pretty(&inner))
 }
 
 fn pretty(value: &Value) -> String {

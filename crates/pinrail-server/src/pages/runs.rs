@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pinrail_api::problem::{Code, Problem};
 use pinrail_dashboard::page::Nav;
 use pinrail_dashboard::runs::{Asked, Row, Runs};
-use pinrail_domain::id::{EventSeq, RunId};
+use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
 use pinrail_domain::journal::Event;
 use pinrail_domain::time::Timestamp;
 
@@ -76,7 +76,7 @@ fn to_query(asked: &Asked, now: Timestamp) -> Result<Query, Problem> {
     Ok(Query {
         agent: parsed("agent", &asked.agent)?,
         release: asked.release.as_deref().map(|text| text.trim().to_owned()),
-        deployment: parsed("deployment", &asked.deployment)?,
+        deployment: parsed("deployment", &asked.deployment)?.map(DeploymentId),
         status: parsed("status", &asked.status)?,
         outcome: word("outcome", &asked.outcome)?,
         session: parsed("session", &asked.session)?,

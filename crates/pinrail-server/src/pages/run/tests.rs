@@ -95,11 +95,27 @@ async fn long_journals_come_in_pages() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_shows_the_state_that_it_touched_and_what_misled_it() {
-    let (bench, candidate, canary, incumbent) = Bench::with_canary(json!({ "memory": {} })).await;
-    let write = json!({ "turns": [{ "role": "assistant", "content": "poison" }], "run": canary });
-    let _ = (candidate, incumbent, write);
-    let page = open(&bench, &format!("/runs/{canary}")).await;
-    assert!(page.contains("Nothing of the state was read"), "{page}");
+    let (bench, two, good, bad) = Bench::with_canary(json!({})).await;
+    let session = bench.get(&format!("/api/v1/runs/{good}")).await.ok()["stamp"]["session"].clone();
+    let memory = format!("/api/v1/memory/support/{}", session.as_str().unwrap());
+    let turns = json!([{ "role": "assistant", "content": "poison" }]);
+    bench.post(&memory, json!({ "run": bad, "turns": turns })).await.ok();
+    bench.post(&format!("/api/v1/deployments/{two}/promote"), json!({})).await.ok();
+    bench.get(&format!("{memory}?run={good}")).await.ok();
+    let page = open(&bench, &format!("/runs/{good}")).await;
+    assert!(page.contains("all that was visible") && !page.contains("It may be misled"), "{page}");
+    bench.roll_back(two).await.ok();
+    let page = open(&bench, &format!("/runs/{good}")).await;
+    assert!(page.contains("It may be misled") && page.contains("of rolled back deployment 2"), "{page}");
+    let page = open(&bench, &format!("/runs/{bad}")).await;
+    assert!(page.contains("Its deployment was rolled back") && !page.contains("It may be misled"), "{page}");
+    let twin = bench.get(&format!("/runs/{bad}.json")).await.ok();
+    assert_eq!(
+        (&twin["state"]["writes"][0]["deployment"], &twin["state"]["cut"]),
+        (&json!(two), &json!(false))
+    );
+    let twin = bench.get(&format!("/runs/{good}.json")).await.ok();
+    assert_eq!(twin["state"]["reads"][0]["tainted"], json!([two]));
 }
 
 #[tokio::test(start_paused = true)]
