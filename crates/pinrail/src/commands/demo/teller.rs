@@ -143,9 +143,11 @@ impl Teller {
             return Ok(());
         }
         let width = rows.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+        let room = self.columns.saturating_sub(width + 6);
         let mut text = String::from("\n");
         for (command, what) in rows {
             let pad = " ".repeat(width - command.chars().count());
+            let what = one_line(what, room);
             text.push_str(&format!("    {}{pad}  {what}\n", self.paint(BOLD, command)));
         }
         self.print(&text)

@@ -132,7 +132,7 @@ fn poison(story: &mut Story, two: &Two) -> anyhow::Result<()> {
         "poisoned",
         &format!(
             "In the canary, {inside}'s session is on the candidate and {outside}'s isn't. Both complain about a late order. The \
-             candidate calls `issue_refund`, promises the moon, and keeps its promise in the knowledge base:"
+             candidate calls `issue_refund`, promises too much, and keeps that in the knowledge base:"
         ),
         json!({ "inside": two.inside, "outside": two.outside, "called": { "candidate": mine.called, "incumbent": theirs.called } }),
     )?;

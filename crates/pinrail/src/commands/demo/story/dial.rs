@@ -73,7 +73,7 @@ fn off(story: &mut Story, members: u64) -> anyhow::Result<()> {
     story.teller.proven(
         "off",
         &format!(
-            "One customer of yours wants it off: `pinrail dial set {AGENT} off --tenant {OTHER}`, known to all in {}. {OTHER} gets 503 \
+            "One of your tenants wants it off: `pinrail dial set {AGENT} off --tenant {OTHER}`, known to all in {}. {OTHER} gets 503 \
              and `Retry-After: {retry}`, everybody else an answer. Back to `full`, and {OTHER} is served again.",
             took(&epoch["took"]["max_us"])
         ),

@@ -133,7 +133,7 @@ fn told_by_pinrail(story: &mut Story) -> anyhow::Result<()> {
     let (finding, what) = (&second["finding"], text(&second["what"]));
     let sentence = format!(
         "Pinrail compares who answered with what the release names, on every call. Drift finding {finding}: {what} (until now it was \
-         `{}`). It is in the ledger, and webhooks tell it to whoever should know.",
+         `{}`). It is an entry of the ledger, and goes out by webhook where one is set.",
         text(&first["sign"]["served"])
     );
     let facts = json!({ "finding": finding, "what": what, "served_before": BEFORE, "served_now": AFTER });

@@ -24,6 +24,7 @@ pub fn tell(story: &mut Story) -> anyhow::Result<()> {
         ),
         json!({ "whole": true, "entries": ledger["entries"], "head": ledger["head"] }),
     )?;
+    story.teller.look("/ledger")?;
     story.teller.say(
         "what_you_saw",
         "A model that moved was found by the answers that it gave. A good candidate went live on evidence. A bad one was taken back with \

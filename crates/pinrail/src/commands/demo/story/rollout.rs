@@ -1,12 +1,16 @@
 //! Watching a rollout: what moves is drawn, and it is asked for until something is as wanted.
 
-use pinrail_api::deployments::rollout::{Rollout, Standing, Watched};
+use pinrail_api::deployments::rollout::{Rollout, Standing, StepStanding, Watched};
 use pinrail_domain::rollout::Step;
+use pinrail_domain::rollout::told::Says;
 use serde_json::Value;
 
 use super::super::chart;
 use super::super::load::{Counts, Load};
 use super::{Story, claim};
+
+/// How long the last picture stays: it shows what decided.
+const LAST_PICTURE_MS: u64 = 2_000;
 
 /// Follows a rollout, with its customers if there are any, until `done` holds of it; gives it as it is then.
 pub fn follow(
@@ -22,6 +26,11 @@ pub fn follow(
     loop {
         let rollout = client.get::<Rollout>(url)?.value;
         if done(&rollout) {
+            if rollout.ended.is_some() && story.teller.is_live() {
+                let lines = picture(&rollout, load.map(Load::counts).as_ref(), story.teller.columns());
+                story.teller.show(&lines);
+                story.teller.wait(LAST_PICTURE_MS)?;
+            }
             story.teller.hide();
             return Ok(rollout);
         }
@@ -58,7 +67,8 @@ pub fn timeline(story: &Story, deployment: u64) -> anyhow::Result<Vec<Value>> {
 }
 
 fn picture(rollout: &Rollout, counts: Option<&Counts>, columns: usize) -> Vec<String> {
-    let now = rollout.steps.iter().find(|step| step.standing == Standing::Now);
+    let at = |step: &&StepStanding| matches!(step.standing, Standing::Now | Standing::Ended);
+    let now = rollout.steps.iter().find(at);
     let marks: String =
         rollout.steps.iter().map(|step| if step.standing == Standing::Done { '■' } else { '□' }).collect();
     let what = now.map_or("over", |step| step.what.as_str());
@@ -67,7 +77,7 @@ fn picture(rollout: &Rollout, counts: Option<&Counts>, columns: usize) -> Vec<St
         let line = chart::spark(&counts.seconds, 20);
         lines.push(format!("  customers  {line} {}/s, {} so far", counts.per_second(), counts.visits));
     }
-    match step(rollout) {
+    match now.map(|step| &step.plan) {
         Some(Step::Shadow { min_runs, .. }) => {
             let share = share(rollout.pairs.compared, *min_runs);
             lines.push(format!(
@@ -84,7 +94,7 @@ fn picture(rollout: &Rollout, counts: Option<&Counts>, columns: usize) -> Vec<St
                 chart::bar(weight, 20),
                 percent.0
             ));
-            let width = columns.saturating_sub(46).min(40);
+            let width = columns.saturating_sub(62).min(34);
             lines.extend(rollout.guardrails.iter().map(|watched| bounds(watched, width)));
             lines.push("  worse by: ├─┤ what the evidence leaves open, 0 nothing, ┊ the margin".to_owned());
         }
@@ -103,7 +113,14 @@ fn bounds(watched: &Watched, width: usize) -> String {
     let judged = judged.expect("it has a candidate's value");
     let (low, high) = (judged.harm_low.unwrap_or(-1.0), judged.harm_high.unwrap_or(1.0));
     let line = chart::interval(low, high, watched.guardrail.margin.0, width);
-    format!("  {name:<16} {:>5.1} % against {:>4.1} %  {line}", ours * 100.0, theirs * 100.0)
+    let says = match watched.says {
+        Says::Worse => "worse",
+        Says::NotWorse if high < watched.guardrail.margin.0 => "not worse",
+        // By the margin times the step's slack.
+        Says::NotWorse => "enough for this step",
+        Says::Undecided | Says::TooFewSamples | Says::NoSource => "",
+    };
+    format!("  {name:<15} {:>5.1} % against {:>4.1} %  {line} {says}", ours * 100.0, theirs * 100.0)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "tens of pairs")]

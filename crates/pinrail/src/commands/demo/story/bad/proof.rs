@@ -18,14 +18,17 @@ pub fn tell(story: &mut Story, two: &Two, before: &[Value], members: u64) -> any
 fn flipped(story: &mut Story, report: &Value, members: u64) -> anyhow::Result<()> {
     let epoch = story.acknowledged(&report["acknowledged"]["epoch"], members)?;
     claim(report["flip_us"].is_u64(), "the time to the flip is known", report)?;
+    let change = &epoch["change"];
+    claim(change["kind"] == "deployment_rolled_back", "one ledger entry rolled it back", change)?;
     story.teller.proven(
         "flip",
         &format!(
-            "One ledger entry did it: {} from the call to the flip, and {} later the last of {members} workers had acknowledged it.",
+            "Ledger entry {} did all of it: {} from the call to the flip, and {} later the last of {members} workers had acknowledged it.",
+            change["seq"],
             took(&report["flip_us"]),
             took(&epoch["took"]["max_us"])
         ),
-        json!({ "flip_us": report["flip_us"], "acknowledged": epoch["acknowledged"], "acknowledged_us": epoch["took"]["max_us"] }),
+        json!({ "entry": change["seq"], "flip_us": report["flip_us"], "acknowledged": epoch["acknowledged"], "acknowledged_us": epoch["took"]["max_us"] }),
     )
 }
 
@@ -41,6 +44,9 @@ fn hidden(story: &mut Story, report: &Value, two: &Two) -> anyhow::Result<()> {
     let bad = turns.iter().filter(|turn| turn["deployment"] == BAD).count();
     let own = turns.iter().filter(|turn| turn["role"] == "user").count();
     claim(bad == 0 && own > 0, "the bad turns are gone and the customer's own are there", json!(turns))?;
+    let kept = memory(story, &two.inside, "&history=true")?;
+    let kept = kept.iter().filter(|turn| turn["hidden"]["why"] == "aborted" && turn["content"].is_string()).count();
+    claim(kept > 0, "the bad turns are kept for the record", kept)?;
     story.teller.proven(
         "hidden",
         &format!(
@@ -51,7 +57,7 @@ fn hidden(story: &mut Story, report: &Value, two: &Two) -> anyhow::Result<()> {
             records(vectors, "vector"),
             capital(&two.inside)
         ),
-        json!({ "layers": report["layers"], "session": two.inside, "turns_of_the_customer": own, "turns_of_the_candidate": bad }),
+        json!({ "layers": report["layers"], "session": two.inside, "turns_of_the_customer": own, "turns_of_the_candidate": bad, "turns_kept": kept }),
     )
 }
 
