@@ -45,7 +45,8 @@ fn hidden(story: &mut Story, report: &Value, two: &Two) -> anyhow::Result<()> {
     let own = turns.iter().filter(|turn| turn["role"] == "user").count();
     claim(bad == 0 && own > 0, "the bad turns are gone and the customer's own are there", json!(turns))?;
     let kept = memory(story, &two.inside, "&history=true")?;
-    let kept = kept.iter().filter(|turn| turn["hidden"]["why"] == "aborted" && turn["content"].is_string()).count();
+    let kept =
+        kept.iter().filter(|turn| turn["hidden"]["why"] == "aborted" && turn["content"].is_string()).count();
     claim(kept > 0, "the bad turns are kept for the record", kept)?;
     story.teller.proven(
         "hidden",
