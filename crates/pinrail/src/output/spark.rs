@@ -34,7 +34,7 @@ mod tests {
         check(&[], 10, "");
         check(&[Some(3.0)], 10, "▁");
         check(&[Some(0.0), None, Some(7.0), Some(3.0)], 10, "▁·█▄");
-        check(&[Some(0.0), Some(1.0), Some(2.0), Some(3.0)], 2, "▁█");
+        check(&[Some(0.0), Some(1.0), Some(2.0), Some(3.0)], 2, "▃█");
         check(&[Some(f64::NAN), Some(-1.0), Some(1.0)], 10, "·▁█");
     }
 }
