@@ -11,15 +11,20 @@
 pub mod assets;
 pub mod compare;
 pub mod confirm;
+pub mod dial;
+pub mod drift;
 pub mod keys;
+pub mod ledger;
 pub mod login;
 pub mod page;
 pub mod problem;
+pub mod readiness;
 pub mod run;
 pub mod runs;
 pub mod search;
 mod shell;
 pub mod ui;
+pub mod webhooks;
 
 pub use page::{Page, Part};
 pub use shell::{Done, Shell, Theme, Who};

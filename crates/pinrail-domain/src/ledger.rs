@@ -34,6 +34,7 @@ use crate::time::Timestamp;
 use crate::webhook::WebhookSpec;
 
 mod kinds;
+mod words;
 
 /// One change. Stored: never rename a field. A field that is added, anywhere in an entry, must be left out of the
 /// JSON where it has its default, or the hashes of the entries before it change. A field that isn't known is refused when an entry is read, as the

@@ -11,12 +11,17 @@
 //! depends on JavaScript. The API doesn't know the cookie: no other site's page can use it there.
 
 mod answer;
+mod approvals;
 mod assets;
+mod dial;
+mod drift;
 mod form;
 mod keys;
+mod ledger;
 mod links;
 mod live;
 mod login;
+mod readiness;
 mod run;
 mod runs;
 mod search;
@@ -24,6 +29,7 @@ mod serve;
 mod session;
 mod table;
 mod theme;
+mod webhooks;
 
 pub use answer::{answer, wrong};
 pub use form::typed;

@@ -168,13 +168,13 @@ fn overridden_words(kinds: &[SuiteKind]) -> String {
     format!("gate overridden for {} suites", kinds.join(", "))
 }
 
-fn judged_words(judgement: &Judgement) -> String {
+pub(crate) fn judged_words(judgement: &Judgement) -> String {
     let suites: Vec<String> =
         judgement.suites.iter().map(|suite| format!("{} {}", suite.name, suite.verdict.as_str())).collect();
     format!("gate ended {}: {}", judgement.verdict.as_str(), suites.join(", "))
 }
 
-fn gate_words(gate: &Gate) -> String {
+pub(crate) fn gate_words(gate: &Gate) -> String {
     let verdict = match gate.verdict {
         GateVerdict::Pass => "pass",
         GateVerdict::Fail => "fail",

@@ -3,6 +3,7 @@
 
 use pinrail_api::approvals::{Approval, Decide};
 use pinrail_api::problem::{Code, Problem};
+use pinrail_control::Committed;
 use pinrail_control::approvals::DecideRefused;
 use pinrail_domain::id::ApprovalId;
 use pinrail_domain::time::Timestamp;
@@ -41,11 +42,18 @@ fn shown(approval: pinrail_domain::approval::Approval, now: Timestamp) -> Approv
 }
 
 async fn decide(call: Call, approved: bool) -> Answer {
-    let id: ApprovalId = call.param("approval")?;
     let Decide { reason } = call.json_or_default()?;
+    let done = run(&call, approved, reason).await?;
+    reply::changed(done.replayed, &done.value)
+}
+
+/// Decides the call that the path names.
+pub async fn run(call: &Call, approved: bool, reason: String) -> Result<Committed<Approval>, Problem> {
+    let id: ApprovalId = call.param("approval")?;
     let (by, tenants) = (call.by(reason)?, call.tenants()?);
     let done = call.control().decide_approval(by, id, &tenants, approved).await.map_err(refused)?;
-    reply::changed(done.replayed, &shown(done.value, call.state.clock.now()))
+    let Committed { value, replayed, seq, took_us } = done;
+    Ok(Committed { value: shown(value, call.state.clock.now()), replayed, seq, took_us })
 }
 
 fn no_approval(id: ApprovalId) -> Problem {

@@ -43,7 +43,8 @@ pub fn in_force(dialled: Option<&Dialled>, tool: Option<&ToolName>) -> InForce {
     }
 }
 
-fn shown(place: &Place, setting: &Setting, recorded: bool) -> DialSetting {
+/// A setting as the API shows it.
+pub fn shown(place: &Place, setting: &Setting, recorded: bool) -> DialSetting {
     DialSetting {
         place: place.clone(),
         position: setting.position,

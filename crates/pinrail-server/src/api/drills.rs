@@ -11,22 +11,32 @@ use crate::reply::{self, Answer};
 
 /// The last drill.
 pub async fn show(call: Call) -> Answer {
-    let last = call.control().last_drill().await.map_err(|error| problem::store(&error))?;
     let none = || {
         problem::not_found(
             "drill yet",
             "hold one: `pinrail readiness --drill` (POST /api/v1/readiness/drill)",
         )
     };
-    reply::json(&shown(last.ok_or_else(none)?))
+    reply::json(&last(&call).await?.ok_or_else(none)?)
+}
+
+/// The last drill, if one was ever held.
+pub async fn last(call: &Call) -> Result<Option<Shown>, Problem> {
+    let last = call.control().last_drill().await.map_err(|error| problem::store(&error))?;
+    Ok(last.map(shown))
 }
 
 /// Holds one. A repetition under the same idempotency key is another drill: it changes nothing that lasts.
 pub async fn hold(call: Call) -> Answer {
     let HoldDrill { reason } = call.json_or_default()?;
+    reply::json(&run(&call, reason).await?)
+}
+
+/// Holds a drill.
+pub async fn run(call: &Call, reason: String) -> Result<Shown, Problem> {
     let reason = if reason.is_empty() { "a drill".to_owned() } else { reason };
     let drill = call.control().drill(&call.by(reason)?).await.map_err(failed)?;
-    reply::json(&shown(drill))
+    Ok(shown(drill))
 }
 
 fn failed(error: DrillError) -> Problem {

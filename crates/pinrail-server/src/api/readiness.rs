@@ -8,16 +8,21 @@ use crate::call::Call;
 use crate::reply::{self, Answer};
 
 pub async fn show(call: Call) -> Answer {
+    reply::json(&value(&call).await)
+}
+
+/// Every indicator, as it is now.
+pub async fn value(call: &Call) -> Readiness {
     let called = super::providers::health::called(&call.state);
     let around = Surroundings { called, ..call.surroundings() };
     let indicators = call.control().readiness(&around).await;
     let missed = |indicator: &readiness::Indicator| indicator.seen.met == readiness::Met::No;
-    reply::json(&Readiness {
+    Readiness {
         ready: !indicators.iter().any(missed),
         epoch: call.control().snapshot().world.epoch,
         indicators: indicators.into_iter().map(shown).collect(),
         warm: call.control().warm_set(&around, None).into_iter().map(warm::shown).collect(),
-    })
+    }
 }
 
 fn shown(indicator: readiness::Indicator) -> Indicator {

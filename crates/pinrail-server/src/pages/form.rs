@@ -4,9 +4,18 @@ use axum::extract::Query;
 use http::HeaderValue;
 use http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use pinrail_api::problem::{Code, Problem};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::call::{Call, IDEMPOTENCY_KEY};
+
+/// A form that asks for a reason alone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Because {
+    #[serde(default)]
+    pub reason: String,
+}
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// What every form sends along, and what a page's address may say beside what it searches for.
@@ -94,8 +103,6 @@ fn same_site(headers: &HeaderMap) -> Result<(), Problem> {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, PartialEq, Deserialize)]

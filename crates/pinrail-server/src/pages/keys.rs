@@ -5,20 +5,13 @@ use pinrail_dashboard::confirm::Confirm;
 use pinrail_dashboard::keys::Keys;
 use pinrail_dashboard::page::Nav;
 use pinrail_domain::key::KeyId;
-use serde::Deserialize;
 
+use super::form::Because;
 use super::{done, typed};
 use crate::api;
 use crate::call::Call;
 use crate::problem;
 use crate::reply::Answer;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Because {
-    #[serde(default)]
-    reason: String,
-}
 
 pub async fn list(call: Call) -> Result<Keys, Problem> {
     let snapshot = call.control().snapshot();

@@ -139,15 +139,8 @@ async fn just_done(call: &Call) -> Option<Done> {
     let seq = query.split('&').find_map(|pair| pair.strip_prefix("entry="))?.parse().ok()?;
     let entries = call.control().ledger_read(LedgerSeq(u64::saturating_sub(seq, 1)), 1).await.ok()?;
     let entry = entries.into_iter().find(|entry| entry.seq == LedgerSeq(seq))?;
-    Some(Done { seq: entry.seq, what: kind_in_words(&entry.body), reason: entry.reason })
-}
-
-/// The kind of an entry, as its name in the ledger reads: `deployment rolled back`.
-fn kind_in_words(body: &pinrail_domain::ledger::Body) -> String {
-    let kind = serde_json::to_value(body).ok();
-    let kind =
-        kind.as_ref().and_then(|value| value.get("type").or(value.get("kind"))?.as_str().map(str::to_owned));
-    kind.unwrap_or_default().replace('_', " ")
+    let what = entry.body.in_words(&call.control().snapshot().world);
+    Some(Done { seq: entry.seq, what, reason: entry.reason })
 }
 
 #[cfg(test)]

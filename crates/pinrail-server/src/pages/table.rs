@@ -3,7 +3,9 @@
 use http::Method;
 use pinrail_domain::key::Scope;
 
-use super::{assets, keys, login, run, runs, search, serve, theme};
+use super::{
+    approvals, assets, dial, drift, keys, ledger, login, readiness, run, runs, search, serve, theme, webhooks,
+};
 use crate::routes::{Access, Handler};
 
 /// One method of one page's address.
@@ -25,6 +27,9 @@ const ADMIN: Access = Access::Key { scopes: &[Scope::Admin], by_tenant: false };
 const SEE_RUNS: Access = Access::Key { scopes: &[Scope::Run, Scope::Read], by_tenant: true };
 /// Everyone who is let in.
 const ANYONE: Access = Access::Key { scopes: &[Scope::Read, Scope::Run, Scope::Deploy], by_tenant: true };
+
+/// Deciding what is asked for in the name of one's tenants.
+const DEPLOY_OWN: Access = Access::Key { scopes: &[Scope::Deploy], by_tenant: true };
 
 /// A page that is looked at: its value is gathered by a function, and has a `.json` twin and live parts.
 macro_rules! page {
@@ -65,6 +70,35 @@ pub static PAGES: &[PageRoute] = &[
     page!("/runs/{run}/compare/{other}", SEE_RUNS, run::compare),
     act!(GET "/search", SEE_RUNS, search::search),
 
+    page!("/dial", READ, dial::show),
+    page!("/dial/turn", DEPLOY, dial::confirm_turn),
+    act!(POST "/dial/turn", DEPLOY, dial::turn),
+    page!("/approvals/{approval}", SEE_RUNS, approvals::show),
+    page!("/approvals/{approval}/approve", DEPLOY_OWN, approvals::confirm_approve),
+    act!(POST "/approvals/{approval}/approve", DEPLOY_OWN, approvals::approve),
+    page!("/approvals/{approval}/deny", DEPLOY_OWN, approvals::confirm_deny),
+    act!(POST "/approvals/{approval}/deny", DEPLOY_OWN, approvals::deny),
+    page!("/readiness", READ, readiness::show),
+    page!("/readiness/drill", DEPLOY, readiness::confirm_drill),
+    act!(POST "/readiness/drill", DEPLOY, readiness::drill),
+    page!("/readiness/probe", DEPLOY, readiness::confirm_probe),
+    act!(POST "/readiness/probe", DEPLOY, readiness::probe),
+    page!("/drift", READ, drift::list),
+    page!("/drift/look", DEPLOY, drift::confirm_look),
+    act!(POST "/drift/look", DEPLOY, drift::look),
+    page!("/drift/models/{provider}/{snapshot}", READ, drift::model),
+    page!("/drift/{finding}", READ, drift::finding),
+    page!("/drift/{finding}/clear", DEPLOY, drift::confirm_clear),
+    act!(POST "/drift/{finding}/clear", DEPLOY, drift::clear),
+    page!("/webhooks", READ, webhooks::list),
+    page!("/webhooks/{webhook}", READ, webhooks::show),
+    act!(POST "/webhooks/{webhook}/test", DEPLOY, webhooks::test),
+    act!(POST "/webhooks/{webhook}/retry", DEPLOY, webhooks::resend_all),
+    act!(POST "/webhooks/{webhook}/dead-letters/{seq}/retry", DEPLOY, webhooks::resend),
+    page!("/webhooks/{webhook}/remove", DEPLOY, webhooks::confirm_remove),
+    act!(POST "/webhooks/{webhook}/remove", DEPLOY, webhooks::remove),
+    page!("/ledger", READ, ledger::list),
+    page!("/ledger/{seq}", READ, ledger::show),
     page!("/keys", ADMIN, keys::list),
     page!("/keys/{key}/revoke", ADMIN, keys::confirm_revoke),
     act!(POST "/keys/{key}/revoke", ADMIN, keys::revoke),

@@ -10,17 +10,24 @@ use super::{in_force, shown};
 use crate::call::Call;
 use crate::reply::{self, Answer};
 
-#[derive(Deserialize)]
+/// Who is asked about.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Query {
-    agent: Option<AgentName>,
-    segment: Option<SegmentName>,
-    tenant: Option<TenantId>,
-    tool: Option<ToolName>,
+pub struct Query {
+    pub agent: Option<AgentName>,
+    pub segment: Option<SegmentName>,
+    pub tenant: Option<TenantId>,
+    pub tool: Option<ToolName>,
 }
 
 pub async fn show(call: Call) -> Answer {
-    let Query { agent, segment, tenant, tool } = call.query()?;
+    let query = call.query()?;
+    reply::json(&value(&call, query)?)
+}
+
+/// Every setting, the most restrictive first, and what is in force for the caller that is asked about.
+pub fn value(call: &Call, asked: Query) -> Result<Dial, Problem> {
+    let Query { agent, segment, tenant, tool } = asked;
     let snapshot = call.control().snapshot();
     let unrecorded = call.control().dials_unrecorded();
     let mut settings: Vec<_> = snapshot
@@ -44,7 +51,7 @@ pub async fn show(call: Call) -> Answer {
         }
         None => None,
     };
-    reply::json(&Dial { epoch: snapshot.world.epoch, seq: snapshot.world.head.seq, settings, in_force })
+    Ok(Dial { epoch: snapshot.world.epoch, seq: snapshot.world.head.seq, settings, in_force })
 }
 
 #[cfg(test)]

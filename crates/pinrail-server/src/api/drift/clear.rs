@@ -2,6 +2,8 @@
 
 use pinrail_api::deployments::Because;
 use pinrail_api::drift::DriftCleared;
+use pinrail_api::problem::Problem;
+use pinrail_control::Committed;
 use pinrail_domain::drift::DriftRefused;
 
 use super::{no_finding, seq};
@@ -10,8 +12,14 @@ use crate::problem;
 use crate::reply::{self, Answer};
 
 pub async fn clear(call: Call) -> Answer {
-    let finding = seq(&call)?;
     let Because { reason } = call.json_or_default()?;
+    let done = run(&call, reason).await?;
+    reply::changed(done.replayed, &done.value)
+}
+
+/// Clears the finding that the path names.
+pub async fn run(call: &Call, reason: String) -> Result<Committed<DriftCleared>, Problem> {
+    let finding = seq(call)?;
     let subject = call.control().snapshot().world.findings.get(&finding).map(|known| known.subject.clone());
     let cleared = call.control().clear_drift(call.by(reason)?, finding).await;
     let cleared = cleared.map_err(|error| {
@@ -19,5 +27,6 @@ pub async fn clear(call: Call) -> Answer {
             DriftRefused::NoFinding(_) | DriftRefused::TooMany(_) => no_finding(finding),
         })
     })?;
-    reply::changed(cleared.replayed, &DriftCleared { finding, seq: cleared.value, subject })
+    let Committed { value, replayed, seq, took_us } = cleared;
+    Ok(Committed { value: DriftCleared { finding, seq: value, subject }, replayed, seq, took_us })
 }

@@ -1,6 +1,7 @@
 //! `GET /api/v1/drift`: what is watched, and the open findings.
 
 use pinrail_api::drift::{Drift, DriftSettings};
+use pinrail_api::problem::Problem;
 
 use super::{found, shown};
 use crate::call::Call;
@@ -11,15 +12,20 @@ use crate::reply::{self, Answer};
 const DAYS: usize = 14;
 
 pub async fn list(call: Call) -> Answer {
+    reply::json(&value(&call).await?)
+}
+
+/// What is watched, and the open findings.
+pub async fn value(call: &Call) -> Result<Drift, Problem> {
     let drift = &call.state.drift;
     let models = drift.list().await.map_err(|error| problem::store(&error))?;
     let snapshot = call.control().snapshot();
     let findings = snapshot.world.findings.values().map(|finding| found(&snapshot.world, finding)).collect();
     let settings = drift.settings();
     let rules = settings.rules.sane();
-    reply::json(&Drift {
+    Ok(Drift {
         findings,
-        models: models.iter().map(|model| shown(&call, model, DAYS)).collect(),
+        models: models.iter().map(|model| shown(call, model, DAYS)).collect(),
         settings: DriftSettings {
             enabled: settings.enabled,
             tokens_per_day: settings.tokens_per_day,

@@ -10,7 +10,13 @@ use crate::problem;
 use crate::reply::{self, Answer};
 
 pub async fn run(call: Call) -> Answer {
-    let RunDrift { provider, snapshot } = call.json_or_default()?;
+    let wish = call.json_or_default()?;
+    reply::json(&value(&call, wish).await?)
+}
+
+/// Looks now.
+pub async fn value(call: &Call, wish: RunDrift) -> Result<DriftRun, Problem> {
+    let RunDrift { provider, snapshot } = wish;
     // Looking twice asks nothing twice: what today has it has.
     call.idempotency()?;
     let only = match (provider, snapshot) {
@@ -39,7 +45,7 @@ pub async fn run(call: Call) -> Answer {
             finding: looked.finding,
         });
     }
-    reply::json(&answer)
+    Ok(answer)
 }
 
 fn refused(failed: RunFailed) -> Problem {

@@ -1,6 +1,7 @@
 //! `GET /api/v1/ledger/verify`.
 
 use pinrail_api::ledger::{BrokenAt, Verification};
+use pinrail_api::problem::Problem;
 use pinrail_control::ledger::Verdict;
 use pinrail_domain::id::LedgerSeq;
 
@@ -9,6 +10,11 @@ use crate::problem;
 use crate::reply::{self, Answer};
 
 pub async fn verify(call: Call) -> Answer {
+    reply::json(&value(&call).await?)
+}
+
+/// Checks the whole chain as it is stored.
+pub async fn value(call: &Call) -> Result<Verification, Problem> {
     let verdict = call.control().ledger_verify().await.map_err(|error| problem::store(&error))?;
     let broken = |entries: LedgerSeq, what: String| Verification {
         whole: false,
@@ -16,7 +22,7 @@ pub async fn verify(call: Call) -> Answer {
         head: None,
         broken: Some(BrokenAt { seq: entries.next(), what }),
     };
-    reply::json(&match verdict {
+    Ok(match verdict {
         Verdict::Whole { head } => {
             Verification { whole: true, entries: head.seq, head: Some(head.hash), broken: None }
         }

@@ -2,13 +2,20 @@
 
 use pinrail_api::Page;
 use pinrail_api::agents::Provider;
+use pinrail_api::problem::Problem;
 
 use super::{After, health};
 use crate::call::Call;
 use crate::reply::{self, Answer};
 
 pub async fn list(call: Call) -> Answer {
-    let After { after, limit } = call.query()?;
+    let wish = call.query()?;
+    reply::json(&value(&call, wish)?)
+}
+
+/// The providers by name.
+pub fn value(call: &Call, wish: After) -> Result<Page<Provider>, Problem> {
+    let After { after, limit } = wish;
     let limit = call.page(limit)?;
     let snapshot = call.control().snapshot();
     let mut health = health::all(&call.state);
@@ -19,7 +26,7 @@ pub async fn list(call: Call) -> Answer {
         let health = health.remove(provider);
         Provider { provider: provider.clone(), spec: (**spec).clone(), health }
     });
-    reply::json(&Page::cut(providers.collect(), limit, |provider| provider.provider.to_string()))
+    Ok(Page::cut(providers.collect(), limit, |provider: &Provider| provider.provider.to_string()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `GET /api/v1/webhooks/{webhook}/dead-letters?after=&limit=`.
 
 use pinrail_api::Page;
+use pinrail_api::problem::Problem;
 use pinrail_api::webhooks::DeadLetter;
 use pinrail_domain::id::{LedgerSeq, WebhookName};
 use pinrail_store::deliveries;
@@ -11,17 +12,24 @@ use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
 
-#[derive(Deserialize)]
+/// Which of them.
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Query {
+pub struct Query {
     #[serde(default)]
-    after: u64,
-    limit: Option<usize>,
+    pub after: u64,
+    pub limit: Option<usize>,
 }
 
 pub async fn list(call: Call) -> Answer {
+    let wish = call.query()?;
+    reply::json(&value(&call, wish).await?)
+}
+
+/// Dead letters of the webhook that the path names, oldest first.
+pub async fn value(call: &Call, wish: Query) -> Result<Page<DeadLetter>, Problem> {
     let webhook: WebhookName = call.param("webhook")?;
-    let Query { after, limit } = call.query()?;
+    let Query { after, limit } = wish;
     let limit = call.page(limit)?;
     let letters = call.control().dead_letters(&webhook, LedgerSeq(after), limit + 1).await;
     let letters = letters.map_err(|error| problem::store(&error))?.ok_or_else(|| no_webhook(&webhook))?;
@@ -29,5 +37,5 @@ pub async fn list(call: Call) -> Answer {
         let deliveries::DeadLetter { seq, attempts, why, at } = letter;
         DeadLetter { seq, attempts, why, at }
     });
-    reply::json(&Page::cut(shown.collect(), limit, |letter| letter.seq.to_string()))
+    Ok(Page::cut(shown.collect(), limit, |letter: &DeadLetter| letter.seq.to_string()))
 }

@@ -1,6 +1,9 @@
 //! `DELETE /api/v1/webhooks/{webhook}?reason=`.
 
 use pinrail_api::agents::Changed;
+use pinrail_api::problem::Problem;
+use pinrail_control::Committed;
+use pinrail_control::agents::Change;
 use pinrail_domain::id::WebhookName;
 
 use super::refused;
@@ -9,10 +12,15 @@ use crate::call::Call;
 use crate::reply::{self, Answer};
 
 pub async fn remove(call: Call) -> Answer {
-    let webhook: WebhookName = call.param("webhook")?;
     let Reason { reason } = call.query()?;
-    let done = call.control().webhook_remove(call.by(reason)?, &webhook).await.map_err(refused)?;
+    let done = run(&call, reason).await?;
     reply::changed(done.replayed, &Changed::of(word(done.value)))
+}
+
+/// Removes the webhook that the path names.
+pub async fn run(call: &Call, reason: String) -> Result<Committed<Change>, Problem> {
+    let webhook: WebhookName = call.param("webhook")?;
+    call.control().webhook_remove(call.by(reason)?, &webhook).await.map_err(refused)
 }
 
 #[cfg(test)]

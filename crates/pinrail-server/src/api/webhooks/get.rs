@@ -1,5 +1,7 @@
 //! `GET /api/v1/webhooks/{webhook}`.
 
+use pinrail_api::problem::Problem;
+use pinrail_api::webhooks::Webhook;
 use pinrail_domain::id::WebhookName;
 
 use super::{no_webhook, shown};
@@ -8,9 +10,14 @@ use crate::problem;
 use crate::reply::{self, Answer};
 
 pub async fn show(call: Call) -> Answer {
+    reply::json(&value(&call).await?)
+}
+
+/// The webhook that the path names.
+pub async fn value(call: &Call) -> Result<Webhook, Problem> {
     let webhook: WebhookName = call.param("webhook")?;
     let status = call.control().webhook(&webhook).await.map_err(|error| problem::store(&error))?;
-    reply::json(&shown(status.ok_or_else(|| no_webhook(&webhook))?))
+    Ok(shown(status.ok_or_else(|| no_webhook(&webhook))?))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! `GET /api/v1/webhooks?after=&limit=`.
 
 use pinrail_api::Page;
+use pinrail_api::problem::Problem;
+use pinrail_api::webhooks::Webhook;
 use pinrail_domain::id::WebhookName;
 
 use super::shown;
@@ -10,7 +12,13 @@ use crate::problem;
 use crate::reply::{self, Answer};
 
 pub async fn list(call: Call) -> Answer {
-    let After { after, limit } = call.query()?;
+    let wish = call.query()?;
+    reply::json(&value(&call, wish).await?)
+}
+
+/// The webhooks by name.
+pub async fn value(call: &Call, wish: After) -> Result<Page<Webhook>, Problem> {
+    let After { after, limit } = wish;
     let limit = call.page(limit)?;
     let snapshot = call.control().snapshot();
     let names = snapshot.world.webhooks.keys();
@@ -22,7 +30,7 @@ pub async fn list(call: Call) -> Answer {
         let status = call.control().webhook(name).await.map_err(|error| problem::store(&error))?;
         webhooks.extend(status.map(shown));
     }
-    reply::json(&Page::cut(webhooks, limit, |webhook| webhook.webhook.to_string()))
+    Ok(Page::cut(webhooks, limit, |webhook: &Webhook| webhook.webhook.to_string()))
 }
 
 #[cfg(test)]
