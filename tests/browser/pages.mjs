@@ -5,6 +5,13 @@
 export function pages(it) {
   const short = (release) => release.slice(7, 19);
   return [
+    { path: "/runs", seen: ["Runs", "Compare the two ticked", "helpful 0.80"] },
+    { path: "/runs?text=PARCEL&outcome=error&since=2h", seen: ["Runs", "Looked through"] },
+    { path: "/runs?agent=nobody", seen: ["No run matches"] },
+    { path: `/runs/${it.openRun}`, seen: ["Timeline", "tool look_up answered", "score helpful: 0.80 of 1", "Written"], hostile: true },
+    { path: `/runs/${it.run}`, seen: ["Timeline", "model call 1", "first byte after"], hostile: true },
+    { path: `/runs/${it.incumbentRun}/compare/${it.run}`, seen: ["Two runs side by side", "Events, aligned"], hostile: true },
+    { path: "/search?q=orders", seen: ["Search"] },
     { path: "/keys", seen: ["Keys", "pinrail key create"] },
   ];
 }
