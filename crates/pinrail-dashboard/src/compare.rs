@@ -156,9 +156,12 @@ impl Compare {
     }
 }
 
+/// What no two runs share: that it differs says nothing.
+const EACH_ITS_OWN: [&str; 4] = ["Started", "Took", "Tokens in → out", "Cost"];
+
 impl Fact {
     fn differs(&self) -> bool {
-        self.a != self.b
+        self.a != self.b && !EACH_ITS_OWN.contains(&self.label)
     }
 }
 
@@ -226,8 +229,8 @@ fn says(event: &Event) -> String {
 }
 
 fn told(recorded: &Recorded, side: &Side) -> Told {
-    let after = recorded.at.0.saturating_sub(side.run.summary.started_at.0).saturating_mul(1_000);
-    let mut facts = vec![format!("+{}", ui::took_us(after))];
+    let after = recorded.at.0.saturating_sub(side.run.summary.started_at.0);
+    let mut facts = vec![format!("+{}", runs::span(after))];
     if let Event::ModelResponse(answer) = &recorded.event {
         let ModelResponse { first_byte_us, last_byte_us, usage, cost_nano_usd, finish_reason, .. } =
             &**answer;

@@ -270,10 +270,18 @@ pub fn state(run: &Run) -> Html {
     }
 }
 
-/// How long a run took, or has taken so far.
+/// How long a run took, or, where it is open, how long until its last event.
 #[must_use]
 pub fn took(run: &Run) -> String {
-    ui::took_us(run.summary.last_at.0.saturating_sub(run.summary.started_at.0).saturating_mul(1_000))
+    match run.summary.last_at.0.saturating_sub(run.summary.started_at.0) {
+        0 if run.summary.status.is_open() => "–".to_owned(),
+        ms => span(ms),
+    }
+}
+
+/// A span that the journal knows to the millisecond.
+pub(crate) fn span(ms: u64) -> String {
+    if ms < 1_000 { format!("{ms} ms") } else { ui::took_us(ms.saturating_mul(1_000)) }
 }
 
 /// A run's release, with the way there for who may go.

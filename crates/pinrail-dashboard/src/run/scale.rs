@@ -45,8 +45,13 @@ impl Scale {
     }
 
     /// How long after the page's first event it was.
-    pub(super) fn offset_us(&self, at: Timestamp) -> u64 {
+    fn offset_us(&self, at: Timestamp) -> u64 {
         at.0.saturating_sub(self.start.0).saturating_mul(1_000)
+    }
+
+    /// How long after the page's first event it was, in words.
+    pub(super) fn offset(&self, at: Timestamp) -> String {
+        format!("+{}", crate::runs::span(at.0.saturating_sub(self.start.0)))
     }
 
     /// The bar of an event; a mark where it took no time.

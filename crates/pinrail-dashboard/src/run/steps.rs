@@ -42,7 +42,7 @@ pub(super) fn step(recorded: &Recorded, all: &[Recorded], scale: &Scale) -> Step
     let Told { tone, title, facts, texts, stretches } = told(recorded, all);
     Step {
         seq: recorded.seq.0,
-        offset: format!("+{}", ui::took_us(scale.offset_us(recorded.at))),
+        offset: scale.offset(recorded.at),
         at: ui::absolute(recorded.at),
         bar: scale.bar(recorded.at, &stretches),
         tone: tone.unwrap_or(Tone::Plain),
@@ -189,8 +189,9 @@ fn tool(recorded: &Recorded, all: &[Recorded]) -> Told {
         let mut told = told(format!("tool {name}")).with_value("arguments", arguments);
         told.facts.extend(id.as_ref().map(|id| fact("call", id)));
         if let Some(until) = result_of(recorded, name, id.as_deref(), all) {
-            let until_us = until.at.0.saturating_sub(recorded.at.0).saturating_mul(1_000);
-            told.facts.push(fact("took", &ui::took_us(until_us)));
+            let ms = until.at.0.saturating_sub(recorded.at.0);
+            told.facts.push(fact("took", &crate::runs::span(ms)));
+            let until_us = ms.saturating_mul(1_000);
             told.stretches.push(Stretch { class: "tool", from_us: 0, until_us });
         }
         return told;

@@ -47,6 +47,8 @@ fn a_run_is_told_event_by_event() {
         "<rect class=\"wait\" x=\"142\"",
         "<rect class=\"work\" x=\"428\"",
         "+1.40 s",
+        "+0 ms",
+        "<span class=\"dim\">took</span> 100 ms",
     ] {
         assert!(html.contains(expected), "{expected} in {html}");
     }

@@ -4,7 +4,7 @@
 use pinrail_api::problem::Problem;
 use pinrail_dashboard::page::Nav;
 use pinrail_dashboard::search::{Hit, Search, Session};
-use pinrail_domain::id::{AgentName, DeploymentId, RunId};
+use pinrail_domain::id::{AgentName, ApprovalId, DeploymentId, GateId, RunId};
 use pinrail_domain::journal::Needle;
 use serde::Deserialize;
 
@@ -82,10 +82,17 @@ async fn exact(call: &Call, q: &str) -> Result<Vec<Hit>, Problem> {
     }
     let world = &call.control().snapshot().world;
     let mut hits = Vec::new();
-    if q.starts_with("gate_") && opens(call, Nav::Gates) {
+    if let Ok(id) = q.parse::<GateId>()
+        && opens(call, Nav::Gates)
+    {
+        let found = call.state.gates.look(id).await.map_err(|error| problem::store(&error))?;
+        hits.extend(found.map(|_| hit(format!("gate {id}"), format!("/gates/{id}"))));
+    }
+    if let Ok(id) = q.parse::<ApprovalId>() {
+        let found = call.control().approval(id, &call.tenants()?).await;
+        let found = found.map_err(|error| problem::store(&error))?;
         hits.extend(
-            q.parse::<pinrail_domain::id::GateId>()
-                .map(|id| hit(format!("gate {id}"), format!("/gates/{id}"))),
+            found.map(|found| hit(format!("the run that asks for {id}"), format!("/runs/{}", found.run))),
         );
     }
     if let Some(seq) = q.strip_prefix("ledger ").and_then(|seq| seq.trim().parse::<u64>().ok())
