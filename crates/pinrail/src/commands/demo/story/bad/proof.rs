@@ -127,10 +127,11 @@ fn same_as_before(story: &mut Story, two: &Two, before: &[Value]) -> anyhow::Res
         json!({ "searches_same": same, "says": again.said, "hold": holds }),
     )?;
     story.teller.lines(&[("asked", HOW_LONG.to_owned()), (&capital(&two.inside), again.said)])?;
-    let reason = text(&holds["reason"]);
+    let why = text(&holds["why"]);
+    claim(why.contains("tool_error_rate"), "the hold says why", &holds)?;
     story.teller.say(
         "held",
         "A hold keeps the same candidate from being tried again by accident, until a person lifts it.",
-        json!({ "reason": reason }),
+        json!({ "why": why }),
     )
 }
