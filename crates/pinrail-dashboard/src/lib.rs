@@ -9,15 +9,21 @@
 //! inline script and no `style` attribute: the Content-Security-Policy forbids both.
 
 pub mod assets;
+pub mod back;
 pub mod compare;
 pub mod confirm;
+pub mod deployment;
+pub mod deployments;
 pub mod dial;
 pub mod drift;
 pub mod keys;
 pub mod ledger;
 pub mod login;
 pub mod page;
+pub mod pairs;
 pub mod problem;
+pub mod proof;
+pub mod rail;
 pub mod readiness;
 pub mod run;
 pub mod runs;

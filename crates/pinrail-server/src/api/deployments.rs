@@ -145,7 +145,7 @@ pub fn roll_back_command(id: DeploymentId) -> String {
     format!("`pinrail deployment rollback {id} --reason …` (POST /api/v1/deployments/{id}/rollback)")
 }
 
-pub(super) fn no_deployment(id: DeploymentId) -> Problem {
+pub fn no_deployment(id: DeploymentId) -> Problem {
     problem::not_found(
         format!("deployment {id}"),
         "list them: `pinrail deployment list` (GET /api/v1/deployments)",

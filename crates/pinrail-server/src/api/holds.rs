@@ -2,7 +2,7 @@
 
 use pinrail_api::deployments::{HoldLifted, LiftHold};
 use pinrail_api::problem::{Code, Problem};
-use pinrail_domain::id::SegmentName;
+use pinrail_domain::id::{AgentName, SegmentName};
 
 use crate::call::Call;
 use crate::problem;
@@ -10,6 +10,17 @@ use crate::reply::{self, Answer};
 
 pub async fn lift(call: Call) -> Answer {
     let LiftHold { agent, segment, reason } = call.json()?;
+    let (lifted, replayed) = lifted(&call, agent, segment, reason).await?;
+    reply::changed(replayed, &lifted)
+}
+
+/// Lifts a hold; and says whether that was done before, by the same request.
+pub async fn lifted(
+    call: &Call,
+    agent: AgentName,
+    segment: Option<SegmentName>,
+    reason: String,
+) -> Result<(HoldLifted, bool), Problem> {
     let segment = segment.unwrap_or_else(SegmentName::default_segment);
     let done = call.control().lift_hold(call.by(reason)?, &agent, &segment).await;
     let done = done.map_err(|error| {
@@ -20,7 +31,7 @@ pub async fn lift(call: Call) -> Answer {
             )
         })
     })?;
-    reply::changed(done.replayed, &HoldLifted { agent, segment, seq: done.value })
+    Ok((HoldLifted { agent, segment, seq: done.value }, done.replayed))
 }
 
 #[cfg(test)]

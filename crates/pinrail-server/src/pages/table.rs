@@ -3,9 +3,7 @@
 use http::Method;
 use pinrail_domain::key::Scope;
 
-use super::{
-    approvals, assets, dial, drift, keys, ledger, login, readiness, run, runs, search, serve, theme, webhooks,
-};
+use super::{, approvals, assets, deployments, dial, drift, keys, ledger, login, rail, readiness, run, runs, search, serve, theme, webhooks};
 use crate::routes::{Access, Handler};
 
 /// One method of one page's address.
@@ -69,6 +67,29 @@ pub static PAGES: &[PageRoute] = &[
     page!("/runs/{run}", SEE_RUNS, run::show),
     page!("/runs/{run}/compare/{other}", SEE_RUNS, run::compare),
     act!(GET "/search", SEE_RUNS, search::search),
+    page!("/", READ, rail::show),
+
+    page!("/deployments", READ, deployments::list),
+    page!("/deployments/{deployment}", READ, deployments::show),
+    page!("/deployments/{deployment}/pairs", SEE_RUNS, deployments::pairs),
+    page!("/deployments/{deployment}/pairs/{run}", SEE_RUNS, deployments::pair),
+    page!("/deployments/{deployment}/promote", DEPLOY, deployments::confirm::promote),
+    act!(POST "/deployments/{deployment}/promote", DEPLOY, deployments::acts::promote),
+    page!("/deployments/{deployment}/commit", DEPLOY, deployments::confirm::commit),
+    act!(POST "/deployments/{deployment}/commit", DEPLOY, deployments::acts::commit),
+    page!("/deployments/{deployment}/freeze", DEPLOY, deployments::confirm::freeze),
+    act!(POST "/deployments/{deployment}/freeze", DEPLOY, deployments::acts::freeze),
+    page!("/deployments/{deployment}/resume", DEPLOY, deployments::confirm::resume),
+    act!(POST "/deployments/{deployment}/resume", DEPLOY, deployments::acts::resume),
+    page!("/deployments/{deployment}/approve", DEPLOY, deployments::confirm::approve),
+    act!(POST "/deployments/{deployment}/approve", DEPLOY, deployments::acts::approve),
+    page!("/deployments/{deployment}/weight", DEPLOY, deployments::confirm::weight),
+    act!(POST "/deployments/{deployment}/weight", DEPLOY, deployments::acts::weight),
+    page!("/deployments/{deployment}/rollback", DEPLOY, deployments::confirm::rollback),
+    act!(POST "/deployments/{deployment}/rollback", DEPLOY, deployments::acts::roll_back),
+    page!("/deployments/{deployment}/lift", DEPLOY, deployments::confirm::lift),
+    act!(POST "/deployments/{deployment}/lift", DEPLOY, deployments::acts::lift),
+    page!("/deployments/{deployment}/verify", READ, deployments::verify),
 
     page!("/dial", READ, dial::show),
     page!("/dial/turn", DEPLOY, dial::confirm_turn),

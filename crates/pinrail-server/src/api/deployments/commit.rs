@@ -2,6 +2,9 @@
 
 use pinrail_api::deployments::Because;
 use pinrail_api::problem::{Code, Problem};
+use pinrail_control::Committed;
+use pinrail_control::deploy::Flipped;
+use pinrail_domain::id::DeploymentId;
 
 use super::promote::{is_ingest, refused};
 use super::{flip, id};
@@ -10,9 +13,14 @@ use crate::problem;
 use crate::reply::Answer;
 
 pub async fn commit(call: Call) -> Answer {
-    let id = id(&call)?;
-    let Because { reason } = call.json_or_default()?;
-    if call.control().snapshot().world.deployments.contains_key(&id) && !is_ingest(&call, id) {
+    let done = committed(&call, id(&call)?, call.json_or_default()?).await?;
+    flip(&call, done).await
+}
+
+/// Commits a data job.
+pub async fn committed(call: &Call, id: DeploymentId, why: Because) -> Result<Committed<Flipped>, Problem> {
+    let Because { reason } = why;
+    if call.control().snapshot().world.deployments.contains_key(&id) && !is_ingest(call, id) {
         return Err(Problem::new(Code::WrongKind, format!("deployment {id} holds releases: it is promoted"))
             .next_step(format!(
                 "promote it: `pinrail deployment promote {id}` (POST /api/v1/deployments/{id}/promote)"
@@ -20,8 +28,7 @@ pub async fn commit(call: Call) -> Answer {
             .fact("deployment", id.0));
     }
     let done = call.control().promote(call.by(reason)?, id, false).await;
-    let done = done.map_err(|error| problem::commit(error, refused))?;
-    flip(&call, done).await
+    done.map_err(|error| problem::commit(error, refused))
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! `POST /api/v1/deployments/{deployment}/freeze`: nothing widens by itself any more; guardrails go on watching.
 
 use pinrail_api::deployments::Because;
+use pinrail_api::problem::Problem;
+use pinrail_control::Committed;
+use pinrail_control::deploy::Flipped;
+use pinrail_domain::id::DeploymentId;
 
 use super::{flip, id, rollout};
 use crate::call::Call;
@@ -8,11 +12,14 @@ use crate::problem;
 use crate::reply::Answer;
 
 pub async fn freeze(call: Call) -> Answer {
-    let id = id(&call)?;
-    let Because { reason } = call.json_or_default()?;
-    let done = call.control().freeze(call.by(reason)?, id).await;
-    let done = done.map_err(|error| problem::commit(error, rollout::refused))?;
+    let done = frozen(&call, id(&call)?, call.json_or_default()?).await?;
     flip(&call, done).await
+}
+
+/// Stops a rollout.
+pub async fn frozen(call: &Call, id: DeploymentId, why: Because) -> Result<Committed<Flipped>, Problem> {
+    let done = call.control().freeze(call.by(why.reason)?, id).await;
+    done.map_err(|error| problem::commit(error, rollout::refused))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `GET /api/v1/deployments/{deployment}`: with what still runs on it.
 
-use pinrail_api::deployments::{Blocking, Drain};
+use pinrail_api::deployments::{Blocking, Deployment, Drain};
+use pinrail_api::problem::Problem;
 use pinrail_domain::deployment::Status;
 use pinrail_domain::id::DeploymentId;
 use pinrail_domain::journal::RunStatus;
@@ -14,12 +15,16 @@ use crate::problem;
 use crate::reply::{self, Answer};
 
 pub async fn show(call: Call) -> Answer {
-    let id = id(&call)?;
+    reply::json(&deployment(&call, id(&call)?).await?)
+}
+
+/// A deployment, with what still runs on it.
+pub async fn deployment(call: &Call, id: DeploymentId) -> Result<Deployment, Problem> {
     let snapshot = call.control().snapshot();
     let deployment = snapshot.world.deployments.get(&id).ok_or_else(|| no_deployment(id))?;
     let drain = call.control().drain_of(id).await.map_err(|error| problem::store(&error))?;
     let mut shown = shown(&snapshot.world, deployment);
-    shown.drain = Some(drained(&call, id, drain).await.map_err(|error| problem::store(&error))?);
+    shown.drain = Some(drained(call, id, drain).await.map_err(|error| problem::store(&error))?);
     if matches!(deployment.status, Status::Candidate { .. }) {
         let found = call.control().conflicts(id).await.map_err(|error| problem::store(&error))?;
         shown.conflicts = Some(in_conflict(found));
@@ -28,7 +33,7 @@ pub async fn show(call: Call) -> Answer {
     if let Some(standing) = call.control().standing(id) {
         shown.rollout = Some(rollout::short(&standing.rollout, Some(standing.sentence)));
     }
-    reply::json(&shown)
+    Ok(shown)
 }
 
 /// What still runs on a deployment, for its readers.

@@ -3,7 +3,9 @@
 use std::ops::Bound::{Excluded, Unbounded};
 
 use pinrail_api::Page;
+use pinrail_api::deployments::Deployment;
 use pinrail_domain::id::{AgentName, DeploymentId};
+use pinrail_domain::world::World;
 use serde::Deserialize;
 
 use super::shown;
@@ -21,14 +23,22 @@ struct Query {
 pub async fn list(call: Call) -> Answer {
     let Query { agent, before, limit } = call.query()?;
     let limit = call.page(limit)?;
-    let snapshot = call.control().snapshot();
-    let world = &snapshot.world;
+    reply::json(&page(&call.control().snapshot().world, agent.as_ref(), before, limit))
+}
+
+/// A page of the deployments, newest first.
+pub fn page(
+    world: &World,
+    agent: Option<&AgentName>,
+    before: Option<DeploymentId>,
+    limit: usize,
+) -> Page<Deployment> {
     let newest_first = world.deployments.range((Unbounded, before.map_or(Unbounded, Excluded))).rev();
     let wanted = newest_first
         .map(|(_, deployment)| deployment)
-        .filter(|deployment| agent.as_ref().is_none_or(|agent| deployment.releases.contains_key(agent)));
+        .filter(|deployment| agent.is_none_or(|agent| deployment.releases.contains_key(agent)));
     let items = wanted.take(limit + 1).map(|deployment| shown(world, deployment)).collect();
-    reply::json(&Page::cut(items, limit, |deployment| deployment.deployment.to_string()))
+    Page::cut(items, limit, |deployment: &Deployment| deployment.deployment.to_string())
 }
 
 #[cfg(test)]

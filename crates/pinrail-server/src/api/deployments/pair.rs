@@ -1,6 +1,8 @@
 //! `GET /api/v1/deployments/{deployment}/pairs/{run}`: one pair, both texts side by side.
 
-use pinrail_domain::id::RunId;
+use pinrail_api::deployments::pairs::Pair;
+use pinrail_api::problem::Problem;
+use pinrail_domain::id::{DeploymentId, RunId};
 
 use super::{id, pairs};
 use crate::call::Call;
@@ -11,11 +13,15 @@ use crate::reply::{self, Answer};
 const TEXT_BYTES_MAX: usize = 1 << 20;
 
 pub async fn show(call: Call) -> Answer {
-    let (id, run): (_, RunId) = (id(&call)?, call.param("run")?);
+    reply::json(&pair(&call, id(&call)?, call.param("run")?).await?)
+}
+
+/// One pair, with its texts.
+pub async fn pair(call: &Call, id: DeploymentId, run: RunId) -> Result<Pair, Problem> {
     let found = call.control().pair(id, run, &call.tenants()?).await;
     let found = found.map_err(|error| problem::store(&error))?.ok_or_else(|| {
         let list = format!("list them: `pinrail deployment pairs {id}` (GET /api/v1/deployments/{id}/pairs)");
         problem::not_found(format!("pair {run} of deployment {id}"), &list)
     })?;
-    reply::json(&pairs::shown(found, TEXT_BYTES_MAX))
+    Ok(pairs::shown(found, TEXT_BYTES_MAX))
 }

@@ -2,6 +2,7 @@
 
 use pinrail_api::Page;
 use pinrail_api::deployments::pairs::{Copies, Pair, Pairs, Side, ToolAsked};
+use pinrail_api::problem::Problem;
 use pinrail_control::Control;
 use pinrail_control::pairs::{Order, Pair as Found};
 use pinrail_control::runs::ShadowCounts;
@@ -30,9 +31,18 @@ struct Query {
 const LISTED_BYTES_MAX: usize = 500;
 
 pub async fn list(call: Call) -> Answer {
-    let id = id(&call)?;
     let Query { worst, before, limit } = call.query()?;
-    let limit = call.page(limit)?;
+    reply::json(&pairs(&call, id(&call)?, worst, before, call.page(limit)?).await?)
+}
+
+/// A page of the pairs: the worst, or the newest before one.
+pub async fn pairs(
+    call: &Call,
+    id: DeploymentId,
+    worst: bool,
+    before: Option<RunId>,
+    limit: usize,
+) -> Result<Pairs, Problem> {
     let control = call.control();
     if !control.snapshot().world.deployments.contains_key(&id) {
         return Err(no_deployment(id));
@@ -46,7 +56,7 @@ pub async fn list(call: Call) -> Answer {
     let found = found.map_err(|error| problem::store(&error))?;
     let items = found.into_iter().map(|pair| shown(pair, LISTED_BYTES_MAX)).collect();
     let Page { items, next } = Page::cut(items, limit, |pair: &Pair| pair.run.to_string());
-    reply::json(&Pairs { items, next, copies: copies(control, id) })
+    Ok(Pairs { items, next, copies: copies(control, id) })
 }
 
 /// A pair, with up to so many bytes of each text.

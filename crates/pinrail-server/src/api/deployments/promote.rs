@@ -2,6 +2,8 @@
 
 use pinrail_api::deployments::Promote;
 use pinrail_api::problem::{Code, Problem};
+use pinrail_control::Committed;
+use pinrail_control::deploy::Flipped;
 use pinrail_domain::deploy::{Grounds, PromoteRefused};
 use pinrail_domain::id::DeploymentId;
 
@@ -11,9 +13,14 @@ use crate::problem;
 use crate::reply::Answer;
 
 pub async fn promote(call: Call) -> Answer {
-    let id = id(&call)?;
-    let Promote { reason, lift_hold, overridden } = call.json_or_default()?;
-    if is_ingest(&call, id) {
+    let done = promoted(&call, id(&call)?, call.json_or_default()?).await?;
+    flip(&call, done).await
+}
+
+/// Promotes a candidate.
+pub async fn promoted(call: &Call, id: DeploymentId, wish: Promote) -> Result<Committed<Flipped>, Problem> {
+    let Promote { reason, lift_hold, overridden } = wish;
+    if is_ingest(call, id) {
         return Err(Problem::new(
             Code::WrongKind,
             format!("deployment {id} is a data job: it has no traffic to promote"),
@@ -32,8 +39,7 @@ pub async fn promote(call: Call) -> Answer {
     let seen = call.control().seen(id);
     let grounds = Grounds::Person { overridden, seen };
     let done = call.control().promote_on(call.by(reason)?, id, &grounds, lift_hold).await;
-    let done = done.map_err(|error| problem::commit(error, refused))?;
-    flip(&call, done).await
+    done.map_err(|error| problem::commit(error, refused))
 }
 
 pub(super) fn is_ingest(call: &Call, id: DeploymentId) -> bool {

@@ -1,8 +1,10 @@
 //! `GET /api/v1/deployments/{deployment}/report?verify=`: what a deployment came to, and how its rollback went.
 
 use pinrail_api::deployments::blast::Report;
+use pinrail_api::problem::Problem;
 use pinrail_control::deploy::report::DeploymentReport;
 use pinrail_domain::dial;
+use pinrail_domain::id::DeploymentId;
 use serde::Deserialize;
 
 use super::blast_radius::{effects, reach};
@@ -23,8 +25,12 @@ struct Query {
 }
 
 pub async fn show(call: Call) -> Answer {
-    let id = id(&call)?;
     let Query { verify } = call.query()?;
+    reply::json(&report(&call, id(&call)?, verify).await?)
+}
+
+/// What a deployment came to.
+pub async fn report(call: &Call, id: DeploymentId, verify: bool) -> Result<Report, Problem> {
     let control = call.control();
     let report = control.report(id).await.map_err(|error| problem::store(&error))?;
     let DeploymentReport { drain, flip_us, layers, hidden, touched, counts, effects: done, cut } =
@@ -35,7 +41,7 @@ pub async fn show(call: Call) -> Answer {
     let snapshot = control.snapshot();
     let deployment = snapshot.world.deployments.get(&id).ok_or_else(|| no_deployment(id))?;
     let shown = shown(&snapshot.world, deployment);
-    reply::json(&Report {
+    Ok(Report {
         deployment: id,
         kind: shown.kind,
         state: shown.state,
@@ -44,7 +50,7 @@ pub async fn show(call: Call) -> Answer {
         rolled_back: shown.rolled_back,
         flip_us,
         acknowledged: acknowledged.map(epochs::shown),
-        drain: drained(&call, id, drain).await.map_err(|error| problem::store(&error))?,
+        drain: drained(call, id, drain).await.map_err(|error| problem::store(&error))?,
         hidden,
         layers: layers.into_iter().map(|(layer, of)| (layer, hides(of))).collect(),
         derived: touched.into_iter().map(|(layer, touched)| (layer, touched.derived)).collect(),

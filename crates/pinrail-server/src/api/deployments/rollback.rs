@@ -2,6 +2,8 @@
 
 use pinrail_api::deployments::back::{Hides, Plan, RollBack};
 use pinrail_api::problem::{Code, Problem};
+use pinrail_control::Committed;
+use pinrail_control::deploy::Flipped;
 use pinrail_control::deploy::take_back::{self, Extent, PlanRefused};
 use pinrail_domain::deploy::{self, RollBackRefused};
 use pinrail_domain::dial;
@@ -15,15 +17,26 @@ use crate::reply::{self, Answer};
 
 pub async fn roll_back(call: Call) -> Answer {
     let id = id(&call)?;
-    let RollBack { reason, keep_state, cascade, callable, dry_run } = call.json()?;
-    if keep_state && cascade {
-        return Err(Problem::new(Code::BadRequest, "what stays cannot take anything along")
-            .next_step("leave out `keep_state` (--keep-state) or `cascade` (--cascade)"));
+    let wish: RollBack = call.json()?;
+    if wish.dry_run {
+        return reply::json(&plan(&call, id, &wish).await?);
     }
-    let extent = Extent { keep_state, cascade };
-    if dry_run {
-        return plan(&call, id, extent, callable).await;
-    }
+    let cascade = wish.cascade;
+    let (done, taken_along) = taken_back(&call, id, wish).await?;
+    let replayed = done.replayed;
+    let mut flip = flipped(&call, done).await;
+    flip.taken_along = (cascade && !replayed).then_some(taken_along);
+    reply::changed(replayed, &flip)
+}
+
+/// Takes a deployment back; gives how many records of others went with it.
+pub async fn taken_back(
+    call: &Call,
+    id: DeploymentId,
+    wish: RollBack,
+) -> Result<(Committed<Flipped>, u64), Problem> {
+    let extent = extent(&wish)?;
+    let RollBack { reason, callable, .. } = wish;
     if reason.trim().is_empty() {
         return Err(Problem::new(
             Code::BadRequest,
@@ -45,22 +58,19 @@ pub async fn roll_back(call: Call) -> Answer {
     } else {
         call.control().roll_back(by, id, what).await
     };
-    let done = done.map_err(|error| problem::commit(error, refused))?;
-    let replayed = done.replayed;
-    let mut flip = flipped(&call, done).await;
-    flip.taken_along = (cascade && !replayed).then_some(taken_along);
-    reply::changed(replayed, &flip)
+    Ok((done.map_err(|error| problem::commit(error, refused))?, taken_along))
 }
 
-async fn plan(call: &Call, id: DeploymentId, extent: Extent, callable: bool) -> Answer {
-    let control = call.control();
-    let around = callable.then(|| call.surroundings());
+/// Says what a rollback would do.
+pub async fn plan(call: &Call, id: DeploymentId, wish: &RollBack) -> Result<Plan, Problem> {
+    let (control, extent) = (call.control(), extent(wish)?);
+    let around = wish.callable.then(|| call.surroundings());
     let plan = control.plan_back(id, extent, around.as_ref()).await.map_err(cannot_plan)?;
     let report = control.report(id).await.map_err(|error| problem::store(&error))?;
     let report = report.ok_or_else(|| no_deployment(id))?;
     let snapshot = control.snapshot();
     let deployment = snapshot.world.deployments.get(&id).ok_or_else(|| no_deployment(id))?;
-    reply::json(&Plan {
+    Ok(Plan {
         deployment: id,
         state: deploy::state(&snapshot.world, deployment).to_owned(),
         keep_state: extent.keep_state,
@@ -76,6 +86,15 @@ async fn plan(call: &Call, id: DeploymentId, extent: Extent, callable: bool) -> 
         stranded: dial::stranded(&snapshot.world, deployment),
         cut: report.cut,
     })
+}
+
+fn extent(wish: &RollBack) -> Result<Extent, Problem> {
+    let RollBack { keep_state, cascade, .. } = *wish;
+    if keep_state && cascade {
+        return Err(Problem::new(Code::BadRequest, "what stays cannot take anything along")
+            .next_step("leave out `keep_state` (--keep-state) or `cascade` (--cascade)"));
+    }
+    Ok(Extent { keep_state, cascade })
 }
 
 pub(super) fn hides(of: take_back::Hides) -> Hides {

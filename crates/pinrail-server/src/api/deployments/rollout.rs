@@ -73,7 +73,8 @@ pub async fn show(call: Call) -> Answer {
     reply::json(&shown)
 }
 
-fn look(call: &Call, id: DeploymentId) -> Result<Shown, Problem> {
+/// Where a rollout stands, or how it ended.
+pub fn look(call: &Call, id: DeploymentId) -> Result<Shown, Problem> {
     let standing = call.control().standing(id);
     let snapshot = call.control().snapshot();
     let deployment = snapshot.world.deployments.get(&id).ok_or_else(|| no_deployment(id))?;

@@ -2,7 +2,8 @@
 
 use pinrail_api::Page;
 use pinrail_api::deployments::rollout::Happened;
-use pinrail_domain::id::LedgerSeq;
+use pinrail_api::problem::Problem;
+use pinrail_domain::id::{DeploymentId, LedgerSeq};
 use pinrail_domain::ledger::Entry;
 use pinrail_domain::rollout::told::tell;
 use serde::Deserialize;
@@ -21,9 +22,17 @@ struct Query {
 }
 
 pub async fn show(call: Call) -> Answer {
-    let id = id(&call)?;
     let Query { after, limit } = call.query()?;
-    let limit = call.page(limit)?;
+    reply::json(&timeline(&call, id(&call)?, after, call.page(limit)?).await?)
+}
+
+/// A page of what happened to a deployment, oldest first.
+pub async fn timeline(
+    call: &Call,
+    id: DeploymentId,
+    after: LedgerSeq,
+    limit: usize,
+) -> Result<Page<Happened>, Problem> {
     let found = call.control().timeline(id, after, limit).await.map_err(|error| problem::store(&error))?;
     let (entries, next) = found.ok_or_else(|| no_deployment(id))?;
     let snapshot = call.control().snapshot();
@@ -35,7 +44,7 @@ pub async fn show(call: Call) -> Answer {
         Some(Happened { at, seq, actor, what, reason, evidence })
     };
     let items = entries.into_iter().filter_map(happened).collect();
-    reply::json(&Page { items, next: next.map(|next| next.to_string()) })
+    Ok(Page { items, next: next.map(|next| next.to_string()) })
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub async fn verify(call: Call) -> Answer {
 }
 
 /// The whole proof.
-pub(super) async fn proof(control: &Control, id: DeploymentId) -> Result<Proof, Problem> {
+pub async fn proof(control: &Control, id: DeploymentId) -> Result<Proof, Problem> {
     let mut begun = begin(control, id).await?;
     let mut spaces = Vec::new();
     while let Some(checked) = begun.verification.next().await.map_err(|error| problem::store(&error))? {

@@ -2,7 +2,10 @@
 
 use pinrail_api::deployments::SetWeight;
 use pinrail_api::problem::{Code, Problem};
+use pinrail_control::Committed;
+use pinrail_control::deploy::Flipped;
 use pinrail_domain::deploy::WeightRefused;
+use pinrail_domain::id::DeploymentId;
 
 use super::{flip, id, no_deployment, not_a_candidate};
 use crate::call::Call;
@@ -10,11 +13,15 @@ use crate::problem;
 use crate::reply::Answer;
 
 pub async fn set(call: Call) -> Answer {
-    let id = id(&call)?;
-    let SetWeight { weight, reason } = call.json()?;
-    let done = call.control().set_weight(call.by(reason)?, id, weight).await;
-    let done = done.map_err(|error| problem::commit(error, refused))?;
+    let done = weighted(&call, id(&call)?, call.json()?).await?;
     flip(&call, done).await
+}
+
+/// Sets a candidate's share.
+pub async fn weighted(call: &Call, id: DeploymentId, wish: SetWeight) -> Result<Committed<Flipped>, Problem> {
+    let SetWeight { weight, reason } = wish;
+    let done = call.control().set_weight(call.by(reason)?, id, weight).await;
+    done.map_err(|error| problem::commit(error, refused))
 }
 
 fn refused(refused: WeightRefused) -> Problem {
