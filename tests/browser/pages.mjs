@@ -12,6 +12,17 @@ export function pages(it) {
     { path: `/runs/${it.run}`, seen: ["Timeline", "model call 1", "first byte after"], hostile: true },
     { path: `/runs/${it.incumbentRun}/compare/${it.run}`, seen: ["Two runs side by side", "Events, aligned"], hostile: true },
     { path: "/search?q=orders", seen: ["Search"] },
+    { path: "/", seen: ["Rail", "support", "planner", "dial: read only"] },
+    { path: "/?q=planner&warn=true", seen: ["planner"] },
+    { path: "/deployments", seen: ["candidate", "rolled back", "price-list"], hostile: true },
+    { path: `/deployments/${it.candidate}`, seen: ["Steps", "Guardrails", "Runs in flight"], hostile: true },
+    { path: `/deployments/${it.taken}`, seen: ["is held", "How its rollback went", "What happened"], hostile: true },
+    { path: `/deployments/${it.ingest}`, seen: ["data job price-list", "Commit…"] },
+    { path: `/deployments/${it.candidate}/pairs`, seen: ["The worst first"], hostile: true },
+    { path: `/deployments/${it.taken}/verify`, seen: ["Proof of"] },
+    { path: `/deployments/${it.candidate}/rollback`, seen: ["What this would do now", "Reason, for the ledger"], form: true },
+    { path: `/deployments/${it.candidate}/promote`, seen: ["Promote"], form: true },
+    { path: `/deployments/${it.candidate}/freeze`, seen: ["Freeze"], form: true },
     { path: "/keys", seen: ["Keys", "pinrail key create"] },
   ];
 }

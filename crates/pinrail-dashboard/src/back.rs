@@ -58,7 +58,7 @@ impl Preview<'_> {
         format!("The fallback of {agent} ({}, {at}) would answer nobody any more.", release.short())
     }
 
-    fn count(&self, n: u64, one: &str, many: &str) -> String {
-        ui::count(n, one, many)
+    fn count(&self, n: impl std::borrow::Borrow<u64>, one: &str, many: &str) -> String {
+        ui::count(*n.borrow(), one, many)
     }
 }

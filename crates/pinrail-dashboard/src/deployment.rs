@@ -211,7 +211,7 @@ impl Deployed {
 }
 
 impl Main<'_> {
-    fn rail(&self, place: usize) -> String {
+    fn rail(&self, place: &usize) -> String {
         format!("d-g{place}")
     }
 }

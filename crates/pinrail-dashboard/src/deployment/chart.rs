@@ -40,7 +40,7 @@ pub fn of(course: &Course) -> Option<String> {
     let chart = json!({
         "unit": unit,
         "height": 200,
-        "x": points.iter().map(|point| json!(point.at.0 as f64 / 1_000.0)).collect::<Vec<_>>(),
+        "x": points.iter().map(|point| json!(point.at.0)).collect::<Vec<_>>(),
         "series": [
             { "label": "may be at least", "color": "--line", "width": 1, "values": line(&|point| bound(point, point.judged.harm_low)) },
             { "label": "may be at most", "color": "--line", "width": 1, "values": line(&|point| bound(point, point.judged.harm_high)) },

@@ -102,3 +102,6 @@ pub async fn verify(call: Call) -> Result<Proven, Problem> {
 fn id(call: &Call) -> Result<DeploymentId, Problem> {
     call.param("deployment").map(DeploymentId)
 }
+
+#[cfg(test)]
+mod tests;

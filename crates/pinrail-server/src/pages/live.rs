@@ -1,6 +1,6 @@
 //! The parts of a page that changed, as server-sent events.
 //!
-//! Nobody polls: a follower sleeps until the ledger, the journal or the approvals moved, looks again at most once a second, and
+//! Nobody polls: a follower sleeps until the ledger, the journal, the approvals or the counters of traffic moved, looks again at most once a second, and
 //! sends the parts whose markup is another one than it sent last. Parts carry their times as such, so a time that only grew
 //! older is no change. The first look is compared with what the page said that it shows. Where a page has other parts than
 //! before (a new agent, say), it is told to load itself anew.
@@ -40,6 +40,7 @@ struct Follower {
     heads: watch::Receiver<pinrail_domain::id::LedgerSeq>,
     journal: watch::Receiver<u64>,
     approvals: watch::Receiver<u64>,
+    traffic: watch::Receiver<u64>,
     draining: watch::Receiver<bool>,
     looked: tokio::time::Instant,
     first: Option<Vec<Part>>,
@@ -62,7 +63,8 @@ where
     let control = call.control().clone();
     // Subscribed before the first look, so that nothing falls between.
     let (heads, journal) = (control.heads(), control.runs().changes());
-    let (approvals, draining) = (control.approval_changes(), call.state.draining.subscribe());
+    let (approvals, traffic) = (control.approval_changes(), control.traffic_changed());
+    let draining = call.state.draining.subscribe();
     let asked = call.clone();
     let gather = Arc::new(gather);
     let look: Look = Box::new(move || {
@@ -81,8 +83,19 @@ where
         Some(_) | None => BTreeMap::new(),
     };
     let first = Some(first);
-    let follower =
-        Follower { call, look, sent, heads, journal, approvals, draining, looked, first, _place: place };
+    let follower = Follower {
+        call,
+        look,
+        sent,
+        heads,
+        journal,
+        approvals,
+        traffic,
+        draining,
+        looked,
+        first,
+        _place: place,
+    };
     let events = stream::unfold(follower, |mut follower| async move {
         let text = follower.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(text)), follower))
@@ -112,6 +125,7 @@ impl Follower {
                 moved = self.heads.changed() => moved.ok()?,
                 moved = self.journal.changed() => moved.ok()?,
                 moved = self.approvals.changed() => moved.ok()?,
+                moved = self.traffic.changed() => moved.ok()?,
                 _ = self.draining.wait_for(|draining| *draining) => return None,
                 () = tokio::time::sleep(self.call.state.limits.keep_alive) => quiet = true,
             }
@@ -125,6 +139,7 @@ impl Follower {
             self.heads.mark_unchanged();
             self.journal.mark_unchanged();
             self.approvals.mark_unchanged();
+            self.traffic.mark_unchanged();
             self.looked = tokio::time::Instant::now();
             match (self.look)().await {
                 Ok(parts) => {

@@ -4,15 +4,17 @@
 //! their names, so that nothing moves while somebody reads.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use pinrail_api::problem::Problem;
 use pinrail_api::traffic::{self, Errors};
-use pinrail_control::warm::WarmRelease;
+use pinrail_control::Control;
+use pinrail_control::readiness::Surroundings;
 use pinrail_dashboard::rail::{Candidate, Held, LINES_MAX, Line, Pinned, Rail, Totals, Turned, Warning};
 use pinrail_domain::deployment::{Deployment, Pointer, Status};
 use pinrail_domain::dial::{Caller, Position};
-use pinrail_domain::id::{AgentName, DeploymentId, SegmentName, TenantId};
-use pinrail_domain::model::RETIRING_SOON_DAYS;
+use pinrail_domain::id::{AgentName, DeploymentId, ReleaseId, SegmentName, TenantId};
+use pinrail_domain::model::{Catalogue, Lifecycle};
 use pinrail_domain::rollout::outlook::step_words;
 use pinrail_domain::time::Timestamp;
 use pinrail_domain::warm::Callable;
@@ -38,9 +40,11 @@ const DAY_MS: u64 = 86_400_000;
 
 /// What is read once for all lines.
 struct Gathered<'a> {
+    control: &'a Control,
     world: &'a World,
+    catalogue: Arc<Catalogue>,
+    around: Surroundings,
     traffic: HashMap<(AgentName, SegmentName), traffic::Line>,
-    warm: BTreeMap<(AgentName, SegmentName), Vec<WarmRelease>>,
     drifted: BTreeMap<AgentName, Vec<Warning>>,
     now: Timestamp,
 }
@@ -54,11 +58,15 @@ pub async fn show(call: Call) -> Result<Rail, Problem> {
     let totals_pace: f64 = counted.lines.iter().filter_map(|line| line.counts.runs_per_minute).sum();
     let complete = counted.complete;
     let by_place = counted.lines.into_iter().map(|line| ((line.agent.clone(), line.segment.clone()), line));
-    let mut warm: BTreeMap<_, Vec<WarmRelease>> = BTreeMap::new();
-    for release in control.warm_set(&call.surroundings(), None) {
-        warm.entry((release.agent.clone(), release.segment.clone())).or_default().push(release);
-    }
-    let gathered = Gathered { world, traffic: by_place.collect(), warm, drifted: drifted(world), now };
+    let gathered = Gathered {
+        control,
+        world,
+        catalogue: control.catalogue(),
+        around: call.surroundings(),
+        traffic: by_place.collect(),
+        drifted: drifted(world),
+        now,
+    };
     let dialled = |agent: &AgentName, segment: &SegmentName| {
         let tenant = TenantId::shared();
         let dialled = snapshot.routes.dialled(Caller { agent, segment, tenant: &tenant })?;
@@ -97,6 +105,7 @@ impl Gathered<'_> {
     fn line(&self, agent: &AgentName, segment: &SegmentName, dial: Option<Turned>) -> Line {
         let key = (agent.clone(), segment.clone());
         let pointer = self.world.pointers.get(&key).cloned().unwrap_or_default();
+        let troubles = self.troubles(agent, &pointer);
         let Pointer { active, candidate, weight, hold } = pointer;
         let deployment = |id: DeploymentId| self.world.deployments.get(&id).map(|found| &**found);
         let active = active.and_then(deployment).and_then(|on| self.pinned(agent, on));
@@ -109,7 +118,7 @@ impl Gathered<'_> {
         });
         let mut warnings = self.drifted.get(agent).cloned().unwrap_or_default();
         warnings.extend(candidate.and_then(deployment).and_then(stopped));
-        warnings.extend(self.warm.get(&key).into_iter().flatten().flat_map(|warm| self.trouble(warm)));
+        warnings.extend(troubles);
         let counts = self.traffic.get(&key).map(|line| line.counts.clone());
         Line {
             agent: agent.clone(),
@@ -137,39 +146,74 @@ impl Gathered<'_> {
         Some(Pinned { deployment: on.id, release, model, since })
     }
 
-    /// What is wrong with a release that serves, is proven, or is what the next rollback leads to.
-    fn trouble(&self, warm: &WarmRelease) -> Vec<Warning> {
-        let role = match warm.steps_back {
-            None => "the candidate",
-            Some(0) => "the active release",
-            Some(1) => "the release that a rollback leads to",
-            // Further back it is the readiness page's.
-            Some(_) => return Vec::new(),
-        };
-        let (mut found, href) = (Vec::new(), "/readiness".to_owned());
-        let why = |what: &str| match &warm.why {
-            Some(why) => format!("{role}: {why}"),
-            None => format!("{role}: {what}"),
-        };
-        let word = match warm.callable {
+    /// What is wrong with the releases that are proven, that serve, and that the next rollback leads to.
+    fn troubles(&self, agent: &AgentName, pointer: &Pointer) -> Vec<Warning> {
+        let deployment = |id: DeploymentId| self.world.deployments.get(&id).map(|found| &**found);
+        let active = pointer.active.and_then(deployment);
+        let back = active.and_then(|on| deployment(self.world.fallback(agent, on)?));
+        let places = [
+            (pointer.candidate.and_then(deployment), Role::Candidate),
+            (active, Role::Active),
+            (back, Role::Back),
+        ];
+        let releases = places.into_iter().filter_map(|(on, role)| Some((*on?.releases.get(agent)?, role)));
+        releases.flat_map(|(release, role)| self.trouble(release, role)).collect()
+    }
+
+    fn trouble(&self, release: ReleaseId, role: Role) -> Vec<Warning> {
+        let mut found = Vec::new();
+        let (callable, why) = self.control.callable(self.world, &self.around, release);
+        let word = match callable {
             Callable::Gone => Some("model gone"),
             Callable::Refused => Some("can’t be called"),
             Callable::Failing => Some("probe fails"),
             Callable::Yes | Callable::Unknown => None,
         };
+        let warning = |what: String, says: String, bad: bool| Warning {
+            what,
+            says: format!("{}: {says}", role.words()),
+            href: "/readiness".to_owned(),
+            bad,
+        };
         if let Some(word) = word {
-            let word = if warm.steps_back == Some(1) { format!("way back: {word}") } else { word.to_owned() };
-            let bad = warm.steps_back == Some(0);
-            found.push(Warning { says: why(&word), what: word, href: href.clone(), bad });
+            let what = if role == Role::Back { format!("way back: {word}") } else { word.to_owned() };
+            found.push(warning(what.clone(), why.unwrap_or(what), role == Role::Active));
         }
-        let soon = |at: &Timestamp| at.ms_since(self.now) <= RETIRING_SOON_DAYS * DAY_MS;
-        if let Some(at) = warm.retires.filter(soon).filter(|_| warm.callable != Callable::Gone) {
-            let days = at.ms_since(self.now).div_ceil(DAY_MS);
-            let what = if at <= self.now { "retired".to_owned() } else { format!("retires in {days} d") };
-            let says = format!("{role}: its provider ends {} on {}", warm.snapshot, &at.rfc3339()[..10]);
-            found.push(Warning { what, says, href, bad: at <= self.now });
-        }
+        let Some(pin) = self.world.releases.get(&release).map(|release| &release.manifest.model) else {
+            return found;
+        };
+        let Some(provider) = self.world.providers.get(&pin.provider) else { return found };
+        let at = match self.catalogue.lifecycle(&provider.catalogue, &pin.snapshot, self.now) {
+            Lifecycle::RetiringSoon { at, .. } => at,
+            // A model that was retired is gone, as said above.
+            Lifecycle::Retired { .. }
+            | Lifecycle::Deprecated { .. }
+            | Lifecycle::Active
+            | Lifecycle::Unlisted => return found,
+        };
+        let what = format!("retires in {} d", at.ms_since(self.now).div_ceil(DAY_MS));
+        let says = format!("its provider ends {} on {}", pin.snapshot, &at.rfc3339()[..10]);
+        found.push(warning(what, says, false));
         found
+    }
+}
+
+/// What a release is to its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Candidate,
+    Active,
+    /// What the next rollback leads to.
+    Back,
+}
+
+impl Role {
+    fn words(self) -> &'static str {
+        match self {
+            Role::Candidate => "the candidate",
+            Role::Active => "the active release",
+            Role::Back => "the release that a rollback leads to",
+        }
     }
 }
 
@@ -241,3 +285,6 @@ fn is_about(line: &Line, needle: &str) -> bool {
         || line.active.as_ref().is_some_and(pinned)
         || line.candidate.as_ref().is_some_and(|candidate| pinned(&candidate.pinned))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,10 @@
 use http::Method;
 use pinrail_domain::key::Scope;
 
-use super::{, approvals, assets, deployments, dial, drift, keys, ledger, login, rail, readiness, run, runs, search, serve, theme, webhooks};
+use super::{
+    approvals, assets, deployments, dial, drift, keys, ledger, login, rail, readiness, run, runs, search,
+    serve, theme, webhooks,
+};
 use crate::routes::{Access, Handler};
 
 /// One method of one page's address.

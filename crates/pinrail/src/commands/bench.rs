@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::output::table::table;
 use crate::output::{Output, talk};
 
+mod dashboard;
 mod dial;
 mod drift;
 mod gateway;
@@ -39,6 +40,7 @@ mod upstream;
   pinrail bench search --graph                searches in a view, with graphs too
   pinrail bench drift --models 200            how soon a swapped checkpoint is found, and false alarms
   pinrail bench dial --quick                  how soon a turn of the dial is everywhere, and its cost
+  pinrail bench dashboard                     the home of 500 agents over a million runs, and what following it costs
   pinrail bench stats --seeds 10000           how soon harm is found in a canary, how often a gate lets it pass
 
 The gateway's baseline is nginx (`proxy_pass`, 1 worker, keep-alive); without an nginx in PATH that column is left out.
@@ -99,10 +101,12 @@ enum Scenario {
     Drift,
     /// How soon a turn of the dial is everywhere, and what a dial costs each request
     Dial,
+    /// How long the dashboard's home takes with many agents and a long journal, and what following it costs
+    Dashboard,
 }
 
 /// In the order in which they are measured.
-const SCENARIOS: [Scenario; 12] = [
+const SCENARIOS: [Scenario; 13] = [
     Scenario::Resolve,
     Scenario::Journal,
     Scenario::Rollback,
@@ -115,6 +119,7 @@ const SCENARIOS: [Scenario; 12] = [
     Scenario::Stats,
     Scenario::Drift,
     Scenario::Dial,
+    Scenario::Dashboard,
 ];
 
 /// One line of the table.
@@ -197,6 +202,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::Stats => stats::measure(&bench, args.stats)?,
             Scenario::Drift => runtime.block_on(drift::measure(&bench, args.drift))?,
             Scenario::Dial => runtime.block_on(dial::measure(&bench))?,
+            Scenario::Dashboard => runtime.block_on(dashboard::measure(&bench))?,
         });
     }
     show(&rows, out)?;
