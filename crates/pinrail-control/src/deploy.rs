@@ -26,6 +26,7 @@ pub mod blast;
 pub mod compensate;
 pub mod conflicts;
 pub mod derived;
+pub mod flow;
 pub mod report;
 pub mod take_back;
 

@@ -23,6 +23,7 @@ use pinrail_domain::ledger::Entry;
 use pinrail_domain::member::{Change, MemberId, MemberKind};
 use pinrail_domain::time::{Clock, Entropy, Ticks, Timestamp};
 use pinrail_domain::world::World;
+use tokio::sync::watch;
 
 use crate::commit::Idempotency;
 use crate::keys::Caller;
@@ -41,6 +42,8 @@ pub struct Members {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     kept: Mutex<Kept>,
+    /// Rises whenever somebody enters, acknowledges or leaves.
+    moved: watch::Sender<u64>,
 }
 
 /// Members and flips change together, so that each acknowledgement finds its flip.
@@ -190,7 +193,7 @@ impl Members {
             idempotency: None,
         });
         let kept = Mutex::new(Kept { registry, flips: Flips::new(epoch, past) });
-        Members { clock, entropy, kept }
+        Members { clock, entropy, kept, moved: watch::Sender::new(0) }
     }
 
     /// Gives a lease. The member begins at the current epoch.
@@ -241,6 +244,7 @@ impl Members {
             registered_at: self.clock.now(),
             idempotency,
         });
+        self.moved.send_modify(|moves| *moves += 1);
         Ok(Registered { member: id, generation, epoch, lease_ms, replayed: false })
     }
 
@@ -264,6 +268,7 @@ impl Members {
         flips.acknowledged(member, epoch, now);
         member.acknowledged = member.acknowledged.max(epoch);
         let lease_ms = member.renew(now);
+        self.moved.send_modify(|moves| *moves += 1);
         Ok(Renewed { epoch: newest, lease_ms })
     }
 
@@ -284,7 +289,14 @@ impl Members {
         let may = caller.may(Scope::Admin);
         let member = registry.remove(id, |owner| may || owner == caller.id())?;
         flips.left(&member, now);
+        self.moved.send_modify(|moves| *moves += 1);
         Some(member.name)
+    }
+
+    /// Changes whenever somebody enters, acknowledges or leaves.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
     }
 
     /// All members, by name; those that lapsed for an hour.

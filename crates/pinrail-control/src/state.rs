@@ -32,6 +32,7 @@ use crate::commit::Idempotency;
 use crate::{Inner, Snapshot, append, tasks};
 
 pub mod collect;
+pub mod compare;
 pub mod context;
 pub mod erase;
 pub mod export;

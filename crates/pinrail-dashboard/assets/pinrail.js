@@ -83,6 +83,11 @@
     const output = event.target.id && $(`output[for="${CSS.escape(event.target.id)}"]`);
     if (output) output.textContent = event.target.value;
   });
+  // A slider that replaced a part of its page: the address says where it stands.
+  document.addEventListener("change", (event) => {
+    const form = event.target.matches("[hx-get]") && event.target.closest("form[data-address]");
+    if (form) history.replaceState(null, "", `${form.action}?${new URLSearchParams(new FormData(form))}`);
+  });
   // A form is sent once.
   document.addEventListener("submit", (event) => {
     if (event.target.method !== "post") return;

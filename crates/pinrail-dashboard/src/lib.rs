@@ -10,15 +10,20 @@
 
 pub mod assets;
 pub mod back;
+pub mod blast;
 pub mod compare;
+pub mod compensation;
 pub mod confirm;
 pub mod deployment;
 pub mod deployments;
 pub mod dial;
 pub mod drift;
+pub mod graph;
 pub mod keys;
 pub mod ledger;
 pub mod login;
+pub mod map;
+pub mod members;
 pub mod page;
 pub mod pairs;
 pub mod problem;
@@ -29,6 +34,8 @@ pub mod run;
 pub mod runs;
 pub mod search;
 mod shell;
+pub mod space;
+pub mod spaces;
 pub mod ui;
 pub mod webhooks;
 

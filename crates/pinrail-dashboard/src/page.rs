@@ -31,6 +31,11 @@ pub trait Page: Serialize + Send + Sync {
     fn is_live(&self) -> bool {
         false
     }
+
+    /// Whether it also follows what members acknowledge, which is many times a second.
+    fn follows_members(&self) -> bool {
+        false
+    }
 }
 
 /// A piece of a page that lives.

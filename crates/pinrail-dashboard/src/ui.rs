@@ -138,7 +138,7 @@ fn push(html: &mut String, text: &str, lines: bool) {
 
 /// Whether a character is invisible, or changes how others are read: control characters, bidirectional marks, zero-width ones,
 /// tags and what isn't a character.
-fn is_unseen(character: char) -> bool {
+pub(crate) fn is_unseen(character: char) -> bool {
     let special = matches!(character,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');

@@ -195,6 +195,9 @@ pub enum Event {
         event: EventSeq,
         /// What the receiver knows the report by.
         id: String,
+        /// Why somebody had it sent.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
     },
 }
 

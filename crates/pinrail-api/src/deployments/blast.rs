@@ -153,7 +153,7 @@ pub struct Report {
 }
 
 /// Report the calls that a rollback can't take back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Compensate {
     /// Send nothing, and say what would be sent.
@@ -162,6 +162,9 @@ pub struct Compensate {
     /// Send also what was delivered before.
     #[serde(default)]
     pub again: bool,
+    /// Why: receivers are told, and it is journaled with each report.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// What became of the reports.

@@ -15,7 +15,7 @@ use pinrail_domain::id::{
 };
 use pinrail_domain::journal::{Event, Recorded, RunStatus, Stamp};
 use pinrail_domain::state::Layer;
-use pinrail_domain::state::derive::{Cause, Derived, Misled};
+use pinrail_domain::state::derive::{Cause, Misled};
 use pinrail_domain::time::Timestamp;
 use pinrail_store::StoreError;
 use pinrail_store::journal::{Run, RunFilter};
@@ -35,7 +35,7 @@ pub struct Blast {
     pub counts: Counts,
     /// What the limits left out, in words; empty when nothing.
     pub cut: Vec<String>,
-    derived: Derived,
+    pub(super) found: Found,
 }
 
 /// Records of one layer.
@@ -133,10 +133,11 @@ impl Control {
         if !self.snapshot().world.deployments.contains_key(&id) {
             return Ok(None);
         }
-        let Found { derived, places, spaces, cut } = self.derived_from(id).await?;
+        let found = self.derived_from(id).await?;
+        let is_cut = found.cut;
         let mut layers: BTreeMap<Layer, Touched> = BTreeMap::new();
-        for (record, cause) in &derived.records {
-            let touched = layers.entry(spaces[places[record].space as usize].layer).or_default();
+        for (record, cause) in &found.derived.records {
+            let touched = layers.entry(found.space(*record).layer).or_default();
             if *cause == Cause::Seed {
                 touched.written += 1
             } else {
@@ -149,9 +150,9 @@ impl Control {
             runs: BTreeMap::new(),
             counts: Counts::default(),
             cut: Vec::new(),
-            derived,
+            found,
         };
-        if cut {
+        if is_cut {
             blast.cut.push(format!("only the first {TAINTED_MAX} tainted records were followed"));
         }
         self.add_own_runs(&mut blast).await?;
@@ -227,7 +228,7 @@ impl Control {
     }
 
     async fn add_misled_runs(&self, blast: &mut Blast) -> Result<(), StoreError> {
-        let misled = blast.derived.runs.clone();
+        let misled = blast.found.derived.runs.clone();
         let mut looked_at = 0;
         for (run, misled) in misled {
             if blast.runs.contains_key(&run) {
@@ -235,7 +236,7 @@ impl Control {
             }
             looked_at += 1;
             if looked_at > RUNS_MAX {
-                let all = blast.derived.runs.len();
+                let all = blast.found.derived.runs.len();
                 blast
                     .cut
                     .push(format!("only {RUNS_MAX} of {all} runs that read what is tainted were looked at"));
@@ -258,8 +259,9 @@ impl Control {
                 let page = self.inner.store.state_of_run(*run, after, PAGE).await?;
                 let Some((_, last)) = page.last() else { break };
                 after = last.seq;
-                let tainted =
-                    page.iter().filter(|(_, operation)| blast.derived.records.contains_key(&operation.seq));
+                let tainted = page
+                    .iter()
+                    .filter(|(_, operation)| blast.found.derived.records.contains_key(&operation.seq));
                 affected.wrote += tainted.count() as u64;
             }
         }
@@ -275,7 +277,7 @@ impl Blast {
         let mut steps: Vec<Step> = Vec::new();
         let mut next = Some(record);
         while let Some(record) = next.filter(|_| steps.len() < STEPS_MAX) {
-            let Some(cause) = self.derived.records.get(&record).copied() else { break };
+            let Some(cause) = self.found.derived.records.get(&record).copied() else { break };
             steps.push(Step { record, cause });
             next = match cause {
                 Cause::Seed => None,

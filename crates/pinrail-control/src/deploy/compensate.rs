@@ -20,12 +20,14 @@ use crate::Control;
 use crate::outbound::{Address, Message, Outbound};
 
 /// How calls are to be reported.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compensate {
     /// Only tell what would be sent.
     pub dry_run: bool,
     /// Also what was delivered before.
     pub again: bool,
+    /// Why: receivers are told, and it is journaled with each report.
+    pub reason: String,
 }
 
 /// What became of a call's report.
@@ -104,7 +106,7 @@ impl Control {
                     all.cut.push(format!("only the first {REPORTS_MAX} calls were looked at"));
                     return Ok(Some(all));
                 }
-                let outcome = self.report_one(&blast, &effect, outbound, how, &mut failures).await;
+                let outcome = self.report_one(&blast, &effect, outbound, &how, &mut failures).await;
                 let SideEffect { run, event, agent, tool, at, .. } = effect;
                 all.reports.push(Reported {
                     id: report_id(id, run, event),
@@ -125,7 +127,7 @@ impl Control {
         blast: &Blast,
         effect: &SideEffect,
         outbound: &dyn Outbound,
-        how: Compensate,
+        how: &Compensate,
         failures: &mut BTreeMap<AgentName, u32>,
     ) -> Outcome {
         if let Some(delivered_at) = effect.compensated_at.filter(|_| !how.again) {
@@ -141,7 +143,7 @@ impl Control {
             let why = format!("not tried: the {FAILURES_MAX} before it failed at the same address");
             return Outcome::Failed { attempts: 0, why };
         }
-        let mut report = self.report_of(blast, effect);
+        let mut report = self.report_of(blast, effect, &how.reason);
         let outcome = deliver(outbound, &*self.inner.clock, &Address::from(&to), &mut report).await;
         match &outcome {
             Err((_, _)) => *failures.entry(effect.agent.clone()).or_default() += 1,
@@ -152,22 +154,26 @@ impl Control {
         match outcome {
             Err((attempts, why)) => Outcome::Failed { attempts, why },
             Ok(attempts) => {
-                let note =
-                    Event::Compensated { deployment: blast.deployment, event: effect.event, id: report.id };
+                let note = Event::Compensated {
+                    deployment: blast.deployment,
+                    event: effect.event,
+                    id: report.id,
+                    reason: how.reason.clone(),
+                };
                 let noted = self.inner.runs.compensated(effect.run, note).await;
                 Outcome::Delivered { attempts, not_noted: noted.err().map(|error| error.to_string()) }
             }
         }
     }
 
-    fn report_of(&self, blast: &Blast, effect: &SideEffect) -> Message {
+    fn report_of(&self, blast: &Blast, effect: &SideEffect, reason: &str) -> Message {
         let SideEffect { run, event, agent, tenant, session, tool, at, call, full_arguments, result, .. } =
             effect;
         let id = report_id(blast.deployment, *run, *event);
         let snapshot = self.snapshot();
         let deployment = snapshot.world.deployments.get(&blast.deployment);
         let affected = blast.runs.get(run);
-        let body = json!({
+        let mut body = json!({
             "specversion": "1.0",
             "id": id,
             "source": format!("/pinrail/deployments/{}", blast.deployment),
@@ -184,6 +190,9 @@ impl Control {
                 "chain": affected.map(|affected| blast.chain(affected.why)),
             },
         });
+        if !reason.is_empty() {
+            body["data"]["reason"] = reason.into();
+        }
         Message { id, at: self.inner.clock.now(), body: body.to_string().into_bytes() }
     }
 }

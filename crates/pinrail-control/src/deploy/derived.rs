@@ -51,6 +51,13 @@ struct Search<'a> {
     cut: bool,
 }
 
+impl Found {
+    /// Where a tainted record is.
+    pub fn space(&self, record: StateSeq) -> &Space {
+        &self.spaces[self.places[&record].space as usize]
+    }
+}
+
 impl Control {
     /// Everything that was derived from what the deployment wrote, as of now. What runs read is in the store first.
     pub(crate) async fn derived_from(&self, id: DeploymentId) -> Result<Found, StoreError> {

@@ -20,6 +20,7 @@ use super::bench::*;
 use super::state::*;
 use crate::deploy::blast::Why;
 use crate::deploy::compensate::{ATTEMPTS_MAX, Compensate, Outcome};
+use crate::deploy::flow::Writer;
 use crate::outbound::{Address, Fault, Message, Outbound, Receipt, SendError};
 use crate::publish::Publish;
 use crate::state::{Reader, WriteAs};
@@ -137,6 +138,13 @@ async fn a_blast_radius_names_runs_reasons_and_calls() {
     let chain: Vec<_> = blast.chain(blast.runs[&second].why).into_iter().map(|step| step.cause).collect();
     let [Cause::Run { run, .. }, Cause::Seed] = chain[..] else { panic!("{chain:?}") };
     assert_eq!(run, misled);
+    let flow = blast.flow();
+    let writers: Vec<Vec<&Writer>> =
+        flow.waves.iter().map(|wave| wave.written.values().flat_map(|by| by.keys()).collect()).collect();
+    assert_eq!(writers, [vec![&Writer::Deployment], vec![&Writer::Run(misled)]]);
+    let readers: Vec<Vec<RunId>> =
+        flow.waves.iter().map(|wave| wave.readers.keys().copied().collect()).collect();
+    assert_eq!((readers, flow.beyond), (vec![vec![misled], vec![second]], 0));
 
     let done = bench.control.side_effects(&blast.runs[&own]).await.unwrap();
     let told: Vec<_> =

@@ -126,6 +126,13 @@ async fn a_conversation_goes_on_without_the_bad_turns() {
     let (_, history) = states.history(&space, &Reader::everybody(), StateSeq(0), 100).await.unwrap();
     let hidden: Vec<_> = history.into_iter().filter_map(|told| told.hidden).collect();
     assert_eq!(hidden, [Hidden::Retracted { deployment: two }]);
+    // Between its promotion and now, the one key is gone that the deployment wrote.
+    let compared = states.compare(&space, AsOf::Ledger(promoted), &Reader::everybody()).await.unwrap();
+    let changed: Vec<_> = compared.keys.values().map(|key| (key.before, key.after)).collect();
+    assert_eq!((changed, compared.same), (vec![(Some(StateSeq(4)), None)], 3));
+    let none = states.compare(&space, AsOf::Now, &Reader::everybody()).await.unwrap();
+    assert_eq!((none.keys.len(), none.same), (0, 3));
+    assert_eq!(states.moment(AsOf::Now).await.unwrap(), None);
     let (_, facts) = states.replay(&space, &Reader::everybody(), StateSeq(0), 100).await.unwrap();
     assert_eq!(texts(&facts), ["hello", "refund?"]);
 }

@@ -234,6 +234,7 @@ mod tests {
             deployment: crate::id::DeploymentId(2),
             event: crate::id::EventSeq(1),
             id: "2".into(),
+            reason: String::new(),
         };
         check(Finished, compensated(), Some(Finished));
         check(Paused, compensated(), Some(Paused));

@@ -16,7 +16,7 @@ pub mod spaces;
 pub mod verify;
 
 /// The space that a text names: `memory/support/s-1`.
-fn space(tenant: TenantId, text: &str) -> Result<Space, Problem> {
+pub fn space(tenant: TenantId, text: &str) -> Result<Space, Problem> {
     let bad = |why: String| {
         let shown = &text[..text.floor_char_boundary(100)];
         bad_name(format!(

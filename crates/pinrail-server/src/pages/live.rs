@@ -41,6 +41,8 @@ struct Follower {
     journal: watch::Receiver<u64>,
     approvals: watch::Receiver<u64>,
     traffic: watch::Receiver<u64>,
+    members: watch::Receiver<u64>,
+    follows_members: bool,
     draining: watch::Receiver<bool>,
     looked: tokio::time::Instant,
     first: Option<Vec<Part>>,
@@ -65,8 +67,10 @@ where
     let (heads, journal) = (control.heads(), control.runs().changes());
     let (approvals, traffic) = (control.approval_changes(), control.traffic_changed());
     let draining = call.state.draining.subscribe();
+    let members = control.members().changes();
     let asked = call.clone();
     let gather = Arc::new(gather);
+    let gather_first = gather(call.clone());
     let look: Look = Box::new(move || {
         let (call, gather) = (asked.clone(), Arc::clone(&gather));
         Box::pin(async move {
@@ -74,7 +78,9 @@ where
             Ok(page.parts(&serve::shell(&call.state, call.caller.as_ref(), &call.head)))
         })
     });
-    let first = look().await?;
+    let page = gather_first.await?;
+    let follows_members = page.follows_members();
+    let first = page.parts(&serve::shell(&call.state, call.caller.as_ref(), &call.head));
     let looked = tokio::time::Instant::now();
     let sent = match seen(&call) {
         Some(seen) if seen == pinrail_dashboard::page::seen(&first) => {
@@ -91,6 +97,8 @@ where
         journal,
         approvals,
         traffic,
+        members,
+        follows_members,
         draining,
         looked,
         first,
@@ -126,6 +134,7 @@ impl Follower {
                 moved = self.journal.changed() => moved.ok()?,
                 moved = self.approvals.changed() => moved.ok()?,
                 moved = self.traffic.changed() => moved.ok()?,
+                moved = self.members.changed(), if self.follows_members => moved.ok()?,
                 _ = self.draining.wait_for(|draining| *draining) => return None,
                 () = tokio::time::sleep(self.call.state.limits.keep_alive) => quiet = true,
             }
@@ -140,6 +149,7 @@ impl Follower {
             self.journal.mark_unchanged();
             self.approvals.mark_unchanged();
             self.traffic.mark_unchanged();
+            self.members.mark_unchanged();
             self.looked = tokio::time::Instant::now();
             match (self.look)().await {
                 Ok(parts) => {

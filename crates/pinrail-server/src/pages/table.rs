@@ -4,8 +4,8 @@ use http::Method;
 use pinrail_domain::key::Scope;
 
 use super::{
-    approvals, assets, deployments, dial, drift, keys, ledger, login, rail, readiness, run, runs, search,
-    serve, theme, webhooks,
+    approvals, assets, blast, deployments, dial, drift, keys, ledger, login, members, rail, readiness, run,
+    runs, search, serve, state, theme, webhooks,
 };
 use crate::routes::{Access, Handler};
 
@@ -123,6 +123,18 @@ pub static PAGES: &[PageRoute] = &[
     act!(POST "/webhooks/{webhook}/remove", DEPLOY, webhooks::remove),
     page!("/ledger", READ, ledger::list),
     page!("/ledger/{seq}", READ, ledger::show),
+
+    page!("/deployments/{deployment}/blast-radius", READ, blast::show),
+    act!(GET "/deployments/{deployment}/blast-radius.csv", READ, blast::export),
+    page!("/deployments/{deployment}/compensate", DEPLOY, blast::confirm_compensate),
+    act!(POST "/deployments/{deployment}/compensate", DEPLOY, blast::compensate),
+
+    page!("/state", READ, state::list),
+    page!("/state/space", READ, state::space::show),
+    page!("/state/map", READ, state::map),
+
+    page!("/members", READ, members::list),
+
     page!("/keys", ADMIN, keys::list),
     page!("/keys/{key}/revoke", ADMIN, keys::confirm_revoke),
     act!(POST "/keys/{key}/revoke", ADMIN, keys::revoke),

@@ -74,8 +74,9 @@ fn detail(event: &Event) -> String {
         Event::Compared(compared) => {
             format!("{:.3} from the live answer of {}", compared.divergence, compared.live)
         }
-        Event::Compensated { deployment, event, id } => {
-            format!("event {event} reported since deployment {deployment} is bad, as {id}")
+        Event::Compensated { deployment, event, id, reason } => {
+            let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            format!("event {event} reported since deployment {deployment} is bad, as {id}{reason}")
         }
         Event::Paused { why } | Event::Parked { why } => why.clone(),
         Event::Finished { outcome, why } => {

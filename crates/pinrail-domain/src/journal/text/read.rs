@@ -60,7 +60,7 @@ pub(super) fn event(event: &Event, look: &mut Look<'_>) -> bool {
             look(name) || comment.as_ref().is_some_and(|comment| look(comment))
         }
         Event::Finished { why, .. } => why.as_ref().is_some_and(|why| look(why)),
-        Event::Compensated { id, .. } => look(id),
+        Event::Compensated { id, reason, .. } => look(id) || look(reason),
     }
 }
 

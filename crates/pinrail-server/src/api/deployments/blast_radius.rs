@@ -3,10 +3,12 @@
 use std::ops::Bound::{Excluded, Unbounded};
 
 use pinrail_api::deployments::blast::{AffectedRun, BlastRadius, Effects, Reach, SideEffect, Step, Touched};
+use pinrail_api::problem::Problem;
+use pinrail_control::Control;
 use pinrail_control::deploy::blast::{self, Affected, Blast, Counts, Done, Why};
 use pinrail_control::deploy::report;
 use pinrail_domain::deploy;
-use pinrail_domain::id::RunId;
+use pinrail_domain::id::{DeploymentId, RunId};
 use serde::Deserialize;
 
 use super::{id, no_deployment};
@@ -25,15 +27,30 @@ pub async fn show(call: Call) -> Answer {
     let id = id(&call)?;
     let Query { after, limit } = call.query()?;
     let limit = call.page(limit)?;
-    let control = call.control();
-    let blast = control.blast(id).await.map_err(|error| problem::store(&error))?;
-    let blast = blast.ok_or_else(|| no_deployment(id))?;
+    let blast = of(&call, id).await?;
+    reply::json(&page(call.control(), &blast, after, limit).await?)
+}
+
+/// Everything that the deployment touched.
+pub(crate) async fn of(call: &Call, id: DeploymentId) -> Result<Blast, Problem> {
+    let blast = call.control().blast(id).await.map_err(|error| problem::store(&error))?;
+    blast.ok_or_else(|| no_deployment(id))
+}
+
+/// A page of it: the affected runs after this one.
+pub(crate) async fn page(
+    control: &Control,
+    blast: &Blast,
+    after: Option<RunId>,
+    limit: usize,
+) -> Result<BlastRadius, Problem> {
+    let id = blast.deployment;
     let mut runs = Vec::new();
     let mut next = None;
     let mut page = blast.runs.range((after.map_or(Unbounded, Excluded), Unbounded)).peekable();
     while let Some((run, affected)) = page.next() {
         let done = control.side_effects(affected).await.map_err(|error| problem::store(&error))?;
-        runs.push(affected_run(&blast, affected, done));
+        runs.push(affected_run(blast, affected, done));
         if runs.len() == limit {
             next = page.peek().map(|_| run.to_string());
             break;
@@ -41,13 +58,13 @@ pub async fn show(call: Call) -> Answer {
     }
     let snapshot = control.snapshot();
     let state = snapshot.world.deployments.get(&id).map(|known| deploy::state(&snapshot.world, known));
-    reply::json(&BlastRadius {
+    Ok(BlastRadius {
         deployment: id,
         state: state.unwrap_or_default().to_owned(),
         layers: blast.layers.iter().map(|(layer, touched)| (*layer, of_layer(*touched))).collect(),
         reach: reach(blast.counts),
         runs,
-        cut: blast.cut,
+        cut: blast.cut.clone(),
         next,
     })
 }
@@ -67,7 +84,7 @@ fn of_layer(touched: blast::Touched) -> Touched {
     Touched { written, derived }
 }
 
-fn affected_run(blast: &Blast, affected: &Affected, done: Done) -> AffectedRun {
+pub(crate) fn affected_run(blast: &Blast, affected: &Affected, done: Done) -> AffectedRun {
     let Affected { stamp, status, why, wrote } = affected;
     let steps = blast.chain(*why).into_iter().map(|blast::Step { record, cause }| Step { record, cause });
     AffectedRun {

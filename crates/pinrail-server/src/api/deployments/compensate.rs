@@ -1,7 +1,9 @@
 //! `POST /api/v1/deployments/{deployment}/compensate`: reports the calls that a rollback can't take back.
 
 use pinrail_api::deployments::blast::{CallReport, Compensate, Compensated};
+use pinrail_api::problem::Problem;
 use pinrail_control::deploy::compensate::{self, Outcome, Reported};
+use pinrail_domain::id::DeploymentId;
 
 use super::{id, no_deployment};
 use crate::call::Call;
@@ -10,8 +12,14 @@ use crate::reply::{self, Answer};
 
 pub async fn compensate(call: Call) -> Answer {
     let id = id(&call)?;
-    let Compensate { dry_run, again } = call.json_or_default()?;
-    let how = compensate::Compensate { dry_run, again };
+    let request = call.json_or_default()?;
+    reply::json(&run(&call, id, request).await?)
+}
+
+/// Reports them, or with `dry_run` only says which.
+pub async fn run(call: &Call, id: DeploymentId, request: Compensate) -> Result<Compensated, Problem> {
+    let Compensate { dry_run, again, reason } = request;
+    let how = compensate::Compensate { dry_run, again, reason };
     let done = call.control().compensate(id, &*call.state.outbound, how).await;
     let done = done.map_err(|error| problem::store(&error))?.ok_or_else(|| no_deployment(id))?;
     let mut all = Compensated {
@@ -29,7 +37,7 @@ pub async fn compensate(call: Call) -> Answer {
         let report = report(reported, &mut all);
         all.reports.push(report);
     }
-    reply::json(&all)
+    Ok(all)
 }
 
 /// One call's report; counts it.
@@ -111,13 +119,14 @@ mod tests {
         let at = "/api/v1/deployments/1/compensate";
         let planned = bench.post(at, json!({ "dry_run": true })).await.ok();
         assert_eq!((&planned["would_send"], taken.lock().unwrap().len()), (&json!(1), 0));
-        let done = bench.send("POST", at, &[], None).await.ok();
+        let done = bench.post(at, json!({ "reason": "refunds by mistake" })).await.ok();
         assert_eq!((&done["delivered"], &done["reports"][0]["attempts"]), (&json!(1), &json!(2)));
         let taken = taken.lock().unwrap().clone();
         let (headers, event) = &taken[1];
         assert_eq!(headers["content-type"], "application/cloudevents+json; charset=utf-8");
         assert_eq!(headers["webhook-id"].to_str().unwrap(), event["id"].as_str().unwrap());
         assert!(headers["webhook-signature"].to_str().unwrap().starts_with("v1,"));
+        assert_eq!(event["data"]["reason"], "refunds by mistake");
         assert_eq!((&event["id"], &event["data"]["arguments"]), (&taken[0].1["id"], &json!({ "order": 7 })));
         // I15
         assert!(!format!("{taken:?}{done}").contains("planted secret"));

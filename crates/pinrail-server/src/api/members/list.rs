@@ -2,6 +2,7 @@
 
 use pinrail_api::Page;
 use pinrail_api::members::Member;
+use pinrail_api::problem::Problem;
 use pinrail_control::members::{Shown, State};
 use pinrail_domain::member::MemberId;
 use serde::Deserialize;
@@ -9,22 +10,29 @@ use serde::Deserialize;
 use crate::call::Call;
 use crate::reply::{self, Answer};
 
-#[derive(Deserialize)]
+/// Which members.
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Query {
-    after: Option<MemberId>,
-    limit: Option<usize>,
+pub struct Query {
+    pub after: Option<MemberId>,
+    pub limit: Option<usize>,
 }
 
 pub async fn list(call: Call) -> Answer {
-    let Query { after, limit } = call.query()?;
+    let query = call.query()?;
+    reply::json(&gather(&call, query)?)
+}
+
+/// A page of them.
+pub fn gather(call: &Call, query: Query) -> Result<Page<Member>, Problem> {
+    let Query { after, limit } = query;
     let limit = call.page(limit)?;
     let members = call.control().members().list();
     // By name, which several may share: the page goes on behind the member that the one before ended with.
     let from =
         after.and_then(|after| members.iter().position(|shown| shown.member == after)).map_or(0, |at| at + 1);
     let items: Vec<Member> = members.into_iter().skip(from).take(limit + 1).map(member).collect();
-    reply::json(&Page::cut(items, limit, |member| member.member.to_string()))
+    Ok(Page::cut(items, limit, |member| member.member.to_string()))
 }
 
 fn member(shown: Shown) -> Member {

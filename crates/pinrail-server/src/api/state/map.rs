@@ -1,5 +1,6 @@
 //! `GET /api/v1/state/map`: which agents read and write which spaces, from what their runs did.
 
+use pinrail_api::problem::Problem;
 use pinrail_api::spaces::{Depends, Map, Place as Shown, Used};
 use pinrail_control::state::map::Place;
 use pinrail_domain::id::TenantId;
@@ -9,17 +10,24 @@ use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
 
-#[derive(Deserialize)]
+/// Which map.
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Query {
-    tenant: Option<TenantId>,
+pub struct Query {
+    pub tenant: Option<TenantId>,
     /// Every space by itself.
     #[serde(default)]
-    spaces: bool,
+    pub spaces: bool,
 }
 
 pub async fn show(call: Call) -> Answer {
-    let Query { tenant, spaces } = call.query()?;
+    let query = call.query()?;
+    reply::json(&gather(&call, query).await?)
+}
+
+/// The map.
+pub async fn gather(call: &Call, query: Query) -> Result<Map, Problem> {
+    let Query { tenant, spaces } = query;
     let tenants = match tenant {
         Some(tenant) => Some(vec![call.tenant(Some(tenant))?]),
         None => None,
@@ -33,7 +41,7 @@ pub async fn show(call: Call) -> Answer {
         spaces: behind.spaces,
         tenants: behind.tenants,
     };
-    reply::json(&Map {
+    Ok(Map {
         agents: map.agents.iter().cloned().collect(),
         spaces: map.spaces.iter().map(place).collect(),
         uses: map

@@ -1,9 +1,11 @@
 //! `GET /api/v1/state/records`: the records of a space, in sequence order, with the reason why each is hidden.
 
+use pinrail_api::problem::Problem;
 use pinrail_api::spaces::{Record, Records};
+use pinrail_control::state::Reader;
 use pinrail_control::state::inspect::{Looked, Which};
 use pinrail_domain::id::{StateSeq, TenantId};
-use pinrail_domain::state::{Content, StateKey};
+use pinrail_domain::state::{Content, Space, StateKey};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -29,22 +31,23 @@ pub async fn list(call: Call) -> Answer {
     let limit = call.page(limit)?;
     let tenant = tenant.map(|tenant| call.tenant(Some(tenant))).transpose()?.unwrap_or(eyes.tenant);
     let space = super::space(tenant, &space)?;
-    let which = Which { key, history, after, limit: limit + 1 };
-    let seen = call.control().states().inspect(&space, &eyes.reader, &which).await.map_err(read_error)?;
+    reply::json(&gather(&call, &space, &eyes.reader, Which { key, history, after, limit }).await?)
+}
+
+/// A page of what the reader sees of a space.
+pub async fn gather(call: &Call, space: &Space, reader: &Reader, which: Which) -> Result<Records, Problem> {
+    let limit = which.limit;
+    let which = Which { limit: limit + 1, ..which };
+    let seen = call.control().states().inspect(space, reader, &which).await.map_err(read_error)?;
     let mut items: Vec<Record> = seen.records.into_iter().map(shown).collect();
     let more = items.len() > limit;
     items.truncate(limit);
     let next = if more { items.last().map(|record| record.seq.to_string()) } else { None };
-    reply::json(&Records {
-        tenant: space.tenant.clone(),
-        space: space.to_string(),
-        moment: seen.at,
-        items,
-        next,
-    })
+    Ok(Records { tenant: space.tenant.clone(), space: space.to_string(), moment: seen.at, items, next })
 }
 
-fn shown(looked: Looked) -> Record {
+/// A record as it is told.
+pub fn shown(looked: Looked) -> Record {
     let Looked { record, hidden, erased } = looked;
     let pinrail_domain::state::Record { operation, at, origin, run, parents, content, digest, .. } = record;
     let is_erased = content == Content::Erased;

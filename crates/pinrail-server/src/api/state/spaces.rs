@@ -1,6 +1,7 @@
 //! `GET /api/v1/state/spaces`: by tenant, layer and name.
 
 use pinrail_api::Page;
+use pinrail_api::problem::Problem;
 use pinrail_api::spaces::Space as Shown;
 use pinrail_control::state::inspect::SpaceSeen;
 use pinrail_domain::id::TenantId;
@@ -12,19 +13,26 @@ use crate::call::{Call, bad_name};
 use crate::problem;
 use crate::reply::{self, Answer};
 
-#[derive(Deserialize)]
+/// Which spaces.
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Query {
-    layer: Option<Layer>,
-    tenant: Option<TenantId>,
-    prefix: Option<String>,
+pub struct Query {
+    pub layer: Option<Layer>,
+    pub tenant: Option<TenantId>,
+    pub prefix: Option<String>,
     /// `TENANT memory/AGENT/SESSION`, as `next` gives it.
-    after: Option<String>,
-    limit: Option<usize>,
+    pub after: Option<String>,
+    pub limit: Option<usize>,
 }
 
 pub async fn list(call: Call) -> Answer {
-    let Query { layer, tenant, prefix, after, limit } = call.query()?;
+    let query = call.query()?;
+    reply::json(&gather(&call, query).await?)
+}
+
+/// A page of them.
+pub async fn gather(call: &Call, query: Query) -> Result<Page<Shown>, Problem> {
+    let Query { layer, tenant, prefix, after, limit } = query;
     let limit = call.page(limit)?;
     let tenant = match tenant {
         Some(tenant) => Some(call.tenant(Some(tenant))?),
@@ -44,7 +52,7 @@ pub async fn list(call: Call) -> Answer {
     let spaces = call.control().states().spaces(&filter, after.as_ref(), limit + 1).await;
     let spaces = spaces.map_err(|error| problem::store(&error))?;
     let cursor = |space: &Shown| format!("{} {}", space.tenant, space.space);
-    reply::json(&Page::cut(spaces.into_iter().map(shown).collect(), limit, cursor))
+    Ok(Page::cut(spaces.into_iter().map(shown).collect(), limit, cursor))
 }
 
 fn shown(seen: SpaceSeen) -> Shown {

@@ -1,7 +1,9 @@
 //! `GET /api/v1/state/verify`: every record of a space against its digests.
 
+use pinrail_api::problem::Problem;
 use pinrail_api::spaces::{Damage, SpaceVerification};
 use pinrail_domain::id::TenantId;
+use pinrail_domain::state::Space;
 use serde::Deserialize;
 
 use crate::call::Call;
@@ -18,13 +20,18 @@ struct Query {
 pub async fn verify(call: Call) -> Answer {
     let Query { space, tenant } = call.query()?;
     let space = super::space(call.tenant(tenant)?, &space)?;
-    let verdict = call.control().states().verify(&space).await.map_err(|error| problem::store(&error))?;
+    reply::json(&gather(&call, &space).await?)
+}
+
+/// Reads all of a space and recomputes its digests.
+pub async fn gather(call: &Call, space: &Space) -> Result<SpaceVerification, Problem> {
+    let verdict = call.control().states().verify(space).await.map_err(|error| problem::store(&error))?;
     let named = verdict.named.iter().map(|damage| Damage {
         seq: damage.seq,
         key: damage.key.clone(),
         what: damage.what.clone(),
     });
-    reply::json(&SpaceVerification {
+    Ok(SpaceVerification {
         tenant: space.tenant.clone(),
         space: space.to_string(),
         at: verdict.at,

@@ -43,6 +43,9 @@ pub struct Compensating {
     /// Send also what was delivered before
     #[arg(long)]
     again: bool,
+    /// Why: receivers are told, and it is journaled with each report
+    #[arg(long, default_value = "")]
+    reason: String,
 }
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
@@ -63,9 +66,9 @@ pub fn report(id: u64, verify: bool, context: &Context) -> anyhow::Result<bool> 
 
 /// Returns whether every call was reported that could be.
 pub fn compensate(args: Compensating, context: &Context) -> anyhow::Result<bool> {
-    let Compensating { id, dry_run, again } = args;
+    let Compensating { id, dry_run, again, reason } = args;
     let path = format!("/api/v1/deployments/{id}/compensate");
-    let reply = context.client.post::<Compensated>(&path, &Compensate { dry_run, again })?;
+    let reply = context.client.post::<Compensated>(&path, &Compensate { dry_run, again, reason })?;
     context.out.reply(&reply, show_compensated)?;
     if reply.value.failed > 0 {
         let failed = reply.value.failed;
