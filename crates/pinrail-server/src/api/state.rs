@@ -35,4 +35,4 @@ pub fn space(tenant: TenantId, text: &str) -> Result<Space, Problem> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
