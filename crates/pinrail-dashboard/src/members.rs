@@ -136,7 +136,7 @@ mod tests {
 
     fn member(state: &str, lease_left_ms: Option<u64>) -> Member {
         Member {
-            member: "mem_00000000000000000000000001".parse().unwrap(),
+            member: "mem_00000000000000ab".parse().unwrap(),
             name: "pod-1".parse().unwrap(),
             kind: MemberKind::Worker,
             generation: Generation(2),

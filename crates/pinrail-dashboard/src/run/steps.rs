@@ -223,11 +223,12 @@ fn tool(recorded: &Recorded, all: &[Recorded]) -> Told {
         told.facts.push(fact("approval", &approval.to_string()));
         return if reason.is_empty() { told } else { told.saying("reason", reason) };
     }
-    let Event::Compensated { deployment, event, id } = event else { return Told::default() };
+    let Event::Compensated { deployment, event, id, reason } = event else { return Told::default() };
     let mut told =
         told(format!("the call at event {event} was reported, since deployment {deployment} is bad"));
     told.facts.push(fact("known there as", id));
-    told.toned(Tone::Warn)
+    let told = told.toned(Tone::Warn);
+    if reason.is_empty() { told } else { told.saying("reason", reason) }
 }
 
 /// The run's life, and what its caller put on record.
