@@ -297,10 +297,9 @@ fn push_line(svg: &mut String, edge: &Edge, line: Line) {
     let back = if edge.back > 0 { " marker-start=\"url(#arrow)\"" } else { "" };
     let _ = write!(
         svg,
-        "<path class=\"edge\" d=\"M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}\" stroke-width=\"{thick:.1}\"{forth}{back}><title>{}</title></path>",
+        "<path class=\"edge\" d=\"M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}\" stroke-width=\"{thick:.1}\"{forth}{back}/>",
         x1 + bend,
         x2 - bend.min(x2),
-        words(&edge.says, 120)
     );
     if !edge.says.is_empty() {
         let _ = write!(

@@ -1,6 +1,8 @@
 //! The parts of a page that changed, as server-sent events.
 //!
 //! Nobody polls: a follower sleeps until the ledger, the journal, the approvals or the counters of traffic moved, looks again at most once a second, and
+//! Nobody polls: a follower sleeps until the ledger, the journal or the approvals moved (a page of members also until one of
+//! them acknowledged something), looks again at most once a second, and
 //! sends the parts whose markup is another one than it sent last. Parts carry their times as such, so a time that only grew
 //! older is no change. The first look is compared with what the page said that it shows. Where a page has other parts than
 //! before (a new agent, say), it is told to load itself anew.

@@ -174,7 +174,8 @@ impl Drawn {
         }
         let line = |((from, to), count): ((usize, usize), u64)| {
             let says = match graph.nodes[to].kind {
-                Kind::Run => "read by".to_owned(),
+                // That it read is what the line says.
+                Kind::Run => String::new(),
                 Kind::Tool => ui::count(count, "call", "calls"),
                 Kind::Parents | Kind::Space | Kind::Deployment | Kind::Agent => {
                     ui::count(count, "record", "records")
