@@ -73,6 +73,7 @@ async fn calls_are_reported_from_the_page_with_a_reason() {
     let done = bench.send_form("/deployments/1/compensate", &[], &[("reason", "worse")]).await;
     let html = String::from_utf8(done.body.to_vec()).unwrap();
     assert!(done.status == 200 && html.contains("2 without an address"), "{html}");
+    bench.key(&["admin"], None).await;
     let key = bench.key(&["read"], None).await;
     let cookie = bench.sign_in(&key).await;
     let headers = [("cookie", cookie.as_str())];
