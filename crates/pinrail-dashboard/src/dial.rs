@@ -129,15 +129,17 @@ impl Main<'_> {
 
 impl Rows<'_> {
     fn detents(&self, row: &Row) -> Html {
-        let place =
-            Place { agent: Some(row.agent.clone()), segment: Some(row.segment.clone()), ..Place::default() };
-        detents::detents(&place, row.position, self.shell.may_deploy())
+        let (agent, segment) = (Some(row.agent.clone()), Some(row.segment.clone()));
+        let here = Place { agent, segment, tenant: None, tool: None };
+        // It is turned down here, and up where the setting stands that decides.
+        let up = row.by.as_ref().map_or(&here, |by| &by.place);
+        detents::detents([up, &here], row.position, self.shell.may_deploy())
     }
 }
 
 impl Settings<'_> {
     fn detents(&self, setting: &DialSetting) -> Html {
-        detents::detents(&setting.place, setting.position, self.shell.may_deploy())
+        detents::detents([&setting.place; 2], setting.position, self.shell.may_deploy())
     }
 }
 

@@ -84,7 +84,7 @@ impl One<'_> {
 /// Whether it keeps up.
 fn standing(webhook: &Webhook) -> Html {
     match (&webhook.last_error, webhook.lag) {
-        (Some(_), _) => ui::badge(Tone::Bad, "kept up by its receiver"),
+        (Some(_), _) => ui::badge(Tone::Bad, "held up"),
         (None, 0) => ui::badge(Tone::Good, "up to date"),
         (None, lag) => ui::badge(Tone::Live, format!("{} to go", ui::count(lag, "entry", "entries"))),
     }

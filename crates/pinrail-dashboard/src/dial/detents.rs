@@ -27,8 +27,10 @@ pub fn meanings() -> Html {
     Html::from_trusted(format!("<dl class=\"meanings\">{}</dl>", rows.concat()))
 }
 
-/// The positions of the dial at a place, the one where it stands marked; where it may be turned, each leads to doing so.
-pub fn detents(place: &Place, stands: Position, may_turn: bool) -> Html {
+/// The positions of the dial, the one where it stands marked; where it may be turned, each leads to doing so, at the place
+/// where that turns it up, or down.
+pub fn detents([up, down]: [&Place; 2], stands: Position, may_turn: bool) -> Html {
+    let place = down;
     let row = Position::ALL.into_iter().filter(|position| is_for(*position, place) || *position == stands);
     let items = row.map(|position| {
         let word = ui::plain(position);
@@ -37,6 +39,7 @@ pub fn detents(place: &Place, stands: Position, may_turn: bool) -> Html {
             return format!("<li class=\"stands {tone}\"><b aria-current=\"true\">{word}</b></li>");
         }
         let passed = if position < stands { " class=\"passed\"" } else { "" };
+        let place = if position < stands { up } else { down };
         if may_turn {
             let to = ui::plain(turn_at(place, Some(position)));
             let label = ui::plain(format!("Turn {place} to {position}"));

@@ -88,6 +88,8 @@ fn the_dial_shows_where_it_stands_and_leads_to_turning_it() {
     is_tame(&html);
     assert!(html.contains("<b aria-current=\"true\">supervised</b>"), "{html}");
     assert!(html.contains("/dial/turn?agent=support&amp;segment=default&amp;position=read_only"), "{html}");
+    // It is turned up where the setting stands.
+    assert!(html.contains("/dial/turn?tenant=acme&amp;position=full"), "{html}");
     assert!(html.contains("not recorded") && html.contains("/ledger/9"), "{html}");
     assert!(html.contains("Approve…") && html.contains("needs approval"), "{html}");
     let reader = Who::Key { name: "r".to_owned(), scopes: vec![Scope::Read], tenants: Tenants::All };
@@ -123,7 +125,7 @@ fn a_dial_that_stands_at_full_everywhere_says_how_it_is_turned() {
 #[test]
 fn a_tool_has_three_positions() {
     let place = Place { tool: Some("mail".parse().unwrap()), ..Place::default() };
-    let html = detents::detents(&place, Position::Off, true).into_string();
+    let html = detents::detents([&place; 2], Position::Off, true).into_string();
     assert!(html.contains("supervised") && !html.contains("read_only") && !html.contains("canned"), "{html}");
 }
 

@@ -39,7 +39,10 @@ async fn spaces_are_listed_with_their_writers_and_their_last_write() {
     );
     assert!(row["last_at"].is_u64(), "{page}");
     let shown = html(&bench, "/state").await;
-    assert!(shown.contains("/state/space?tenant=default") && shown.contains("space=context%2Forders"), "{shown}");
+    assert!(
+        shown.contains("/state/space?tenant=default") && shown.contains("space=context%2Forders"),
+        "{shown}"
+    );
     bench.get("/state.json?layer=cache").await.problem("bad_request");
 }
 
