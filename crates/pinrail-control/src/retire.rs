@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use pinrail_domain::id::{DeploymentId, ReleaseId};
 use pinrail_domain::journal::RunStatus;
-use pinrail_domain::retire::{RetireRefused, retire};
+use pinrail_domain::retire::{Need, RetireRefused, needs, retire};
 use pinrail_domain::time::Timestamp;
 use pinrail_domain::world::World;
 use pinrail_store::StoreError;
@@ -37,6 +37,14 @@ impl Control {
             Retired { release, at: at.expect("it was retired just now, or before") }
         };
         self.commit(by, decide, report).await
+    }
+
+    /// All that still needs a release: empty where it may be retired now, and where there is no such release.
+    pub async fn retire_needs(&self, release: ReleaseId) -> Result<Vec<Need>, StoreError> {
+        let open = self.open_on(release).await?;
+        let snapshot = self.snapshot();
+        let known = snapshot.world.releases.get(&release);
+        Ok(known.map(|known| needs(&snapshot.world, known, &open)).unwrap_or_default())
     }
 
     /// How many runs are open in each deployment that holds the release, or that gates ask it in (the ground).

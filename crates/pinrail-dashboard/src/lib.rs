@@ -30,6 +30,7 @@ pub mod problem;
 pub mod proof;
 pub mod rail;
 pub mod readiness;
+pub mod releases;
 pub mod run;
 pub mod runs;
 pub mod search;

@@ -4,12 +4,15 @@
 //! made visible that would hide or reorder what is read ([`plain`], [`block`]). A number never stands without its unit, a time
 //! says what it is relative to now and shows the absolute one, and ids are short, whole on hover, and copied with one click.
 
+use std::borrow::Borrow;
 use std::fmt::{self, Display, Write as _};
 
 use askama::{FastWritable, Template, Values};
 use jiff::tz::TimeZone;
 use pinrail_domain::share::Share;
 use pinrail_domain::time::Timestamp;
+
+pub mod diff;
 
 /// Text that is HTML already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,9 +166,10 @@ pub fn link_id(href: &str, short: impl Display, whole: impl Display) -> Html {
     ))
 }
 
-/// How long ago something was (or when it will be), the absolute time on hover.
+/// How long ago something was (or when it will be), the absolute time on hover. Templates hand over references.
 #[must_use]
-pub fn ago(at: Timestamp, now: Timestamp) -> Html {
+pub fn ago(at: impl Borrow<Timestamp>, now: impl Borrow<Timestamp>) -> Html {
+    let (at, now) = (*at.borrow(), *now.borrow());
     let (iso, absolute) = (iso(at), absolute(at));
     let words = if at.0 > now.0 {
         format!("in {}", span_ms(at.0 - now.0))

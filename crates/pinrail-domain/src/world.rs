@@ -87,6 +87,8 @@ pub struct Release {
     pub model_override: Option<String>,
     pub created_at: Timestamp,
     pub seq: LedgerSeq,
+    /// The entries that are about it alone: created, for each agent, and retired. Oldest first.
+    pub entries: Vec<LedgerSeq>,
     /// Since when nobody may deploy it.
     pub retired: Option<Timestamp>,
 }
@@ -367,11 +369,13 @@ impl World {
                 model_override: None,
                 created_at: entry.at,
                 seq: entry.seq,
+                entries: Vec::new(),
                 retired: None,
             })
         });
         let release = Arc::make_mut(release);
         release.agents.insert(agent.clone());
+        release.entries.push(entry.seq);
         if model_override.is_some() {
             release.model_override = model_override.cloned();
         }

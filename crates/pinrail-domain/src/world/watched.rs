@@ -87,7 +87,9 @@ impl World {
                     return Err("a pointer needs the release".to_owned());
                 }
                 let release = self.releases.get_mut(release).ok_or("no such release")?;
-                Arc::make_mut(release).retired = Some(entry.at);
+                let release = Arc::make_mut(release);
+                release.retired = Some(entry.at);
+                release.entries.push(entry.seq);
             }
             Body::McpServerPut { server, spec } => {
                 self.mcp_servers.insert(server.clone(), Arc::new(spec.clone()));

@@ -62,7 +62,7 @@ pub fn named(world: &World, text: &str, agent: Option<&AgentName>) -> Result<Rel
 }
 
 /// A release as the API shows it.
-fn shown(control: &Control, world: &World, release: &Release) -> pinrail_api::releases::Release {
+pub fn shown(control: &Control, world: &World, release: &Release) -> pinrail_api::releases::Release {
     let identity = control.judge(world, release.manifest.model.id());
     pinrail_api::releases::Release {
         release: release.id,

@@ -7,6 +7,10 @@ use super::{
     approvals, assets, blast, deployments, dial, drift, keys, ledger, login, members, rail, readiness, run,
     runs, search, serve, state, theme, webhooks,
 };
+use super::{
+    approvals, assets, dial, drift, keys, ledger, login, readiness, release, release_diff, releases, run,
+    runs, search, serve, theme, webhooks,
+};
 use crate::routes::{Access, Handler};
 
 /// One method of one page's address.
@@ -93,6 +97,12 @@ pub static PAGES: &[PageRoute] = &[
     page!("/deployments/{deployment}/lift", DEPLOY, deployments::confirm::lift),
     act!(POST "/deployments/{deployment}/lift", DEPLOY, deployments::acts::lift),
     page!("/deployments/{deployment}/verify", READ, deployments::verify),
+    page!("/releases", READ, releases::list),
+    page!("/releases/{release}", READ, release::show),
+    act!(GET "/releases/{release}/diff", READ, release::compare),
+    page!("/releases/{release}/diff/{other}", READ, release_diff::show),
+    page!("/releases/{release}/retire", DEPLOY, release::confirm_retire),
+    act!(POST "/releases/{release}/retire", DEPLOY, release::retire),
 
     page!("/dial", READ, dial::show),
     page!("/dial/turn", DEPLOY, dial::confirm_turn),

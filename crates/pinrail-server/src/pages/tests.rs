@@ -8,6 +8,8 @@ use super::PAGES;
 use crate::routes::Access;
 use crate::testing::{Answered, Bench, id_of};
 
+mod releases;
+
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");
 
 fn text(answered: &Answered) -> String {

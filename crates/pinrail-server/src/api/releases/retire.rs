@@ -2,6 +2,7 @@
 
 use pinrail_api::problem::{Code, Problem};
 use pinrail_api::releases::{Retire, Retired};
+use pinrail_control::Committed;
 use pinrail_domain::retire::{Need, RetireRefused};
 
 use super::named;
@@ -10,13 +11,18 @@ use crate::problem;
 use crate::reply::{self, Answer};
 
 pub async fn retire(call: Call) -> Answer {
-    let snapshot = call.control().snapshot();
-    let release = named(&snapshot.world, call.text("release"), None)?;
-    let Retire { reason } = call.json_or_default()?;
-    let done = call.control().retire(call.by(reason)?, release).await;
-    let done = done.map_err(|error| problem::commit(error, refused))?;
+    let done = run(&call, call.json_or_default()?).await?;
     let pinrail_control::retire::Retired { release, at } = done.value;
     reply::changed(done.replayed, &Retired { release, short: release.short(), at })
+}
+
+/// Retires the release that the path names.
+pub async fn run(call: &Call, wish: Retire) -> Result<Committed<pinrail_control::retire::Retired>, Problem> {
+    let snapshot = call.control().snapshot();
+    let release = named(&snapshot.world, call.text("release"), None)?;
+    let Retire { reason } = wish;
+    let done = call.control().retire(call.by(reason)?, release).await;
+    done.map_err(|error| problem::commit(error, refused))
 }
 
 fn refused(refused: RetireRefused) -> Problem {
