@@ -18,6 +18,7 @@ pub mod deployment;
 pub mod deployments;
 pub mod dial;
 pub mod drift;
+pub mod gates;
 pub mod graph;
 pub mod keys;
 pub mod ledger;

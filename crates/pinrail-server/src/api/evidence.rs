@@ -24,9 +24,9 @@ pub mod statement;
 mod tests;
 
 /// A verdict with its statement.
-struct Sealed {
+pub struct Sealed {
     agent: AgentName,
-    judged: Arc<Judged>,
+    pub judged: Arc<Judged>,
     envelope: Envelope,
     /// As it is stored.
     bytes: Vec<u8>,
@@ -34,7 +34,7 @@ struct Sealed {
 }
 
 /// The verdict of the gate that the path names.
-async fn sealed(call: &Call) -> Result<Sealed, Problem> {
+pub async fn sealed(call: &Call) -> Result<Sealed, Problem> {
     let gate: GateId = call.param("gate")?;
     let Some((agent, judged)) = found(&call.control().snapshot().world, |judged| judged.gate == gate) else {
         return Err(problem::not_found(
@@ -53,7 +53,7 @@ async fn sealed(call: &Call) -> Result<Sealed, Problem> {
 }
 
 /// A verdict in the ledger, and whose it is.
-fn found(world: &World, is_it: impl Fn(&Judged) -> bool) -> Option<(AgentName, Arc<Judged>)> {
+pub fn found(world: &World, is_it: impl Fn(&Judged) -> bool) -> Option<(AgentName, Arc<Judged>)> {
     for (agent, all) in world.gates.iter() {
         if let Some(judged) = all.iter().find(|judged| is_it(judged)) {
             return Some((agent.clone(), Arc::clone(judged)));
@@ -63,7 +63,8 @@ fn found(world: &World, is_it: impl Fn(&Judged) -> bool) -> Option<(AgentName, A
 }
 
 impl Sealed {
-    async fn report(&self, call: &Call) -> Result<(Report, Vec<u8>), Problem> {
+    /// The whole report, and its bytes.
+    pub async fn report(&self, call: &Call) -> Result<(Report, Vec<u8>), Problem> {
         let digest = self.numbers.report;
         let bytes = artifact(call, digest).await?;
         let report = serde_json::from_slice(&bytes)
@@ -82,7 +83,8 @@ impl Sealed {
         }
     }
 
-    fn signed_by(&self) -> Option<&str> {
+    /// The id of the key that signed it.
+    pub fn signed_by(&self) -> Option<&str> {
         let signature = self.envelope.signatures.first()?;
         Some(signature.keyid.as_deref().unwrap_or("a key without an id"))
     }

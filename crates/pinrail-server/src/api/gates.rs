@@ -23,16 +23,17 @@ pub mod watch;
 pub(crate) mod tests;
 
 /// The gate that the path names.
-fn id(call: &Call) -> Result<GateId, Problem> {
+pub fn id(call: &Call) -> Result<GateId, Problem> {
     call.param("gate")
 }
 
-async fn look(call: &Call, id: GateId) -> Result<Looked, Problem> {
+pub async fn look(call: &Call, id: GateId) -> Result<Looked, Problem> {
     let looked = call.state.gates.look(id).await.map_err(|error| problem::store(&error))?;
     looked.ok_or_else(|| no_gate(id))
 }
 
-fn shown(looked: Looked) -> Gate {
+/// A gate as the API shows it.
+pub fn shown(looked: Looked) -> Gate {
     let Looked { record, document, queued } = looked;
     Gate {
         gate: record.id,

@@ -45,6 +45,8 @@ pub(super) struct Inner {
     running: Mutex<BTreeMap<GateId, Running>>,
     tasks: Mutex<JoinSet<()>>,
     pub places: Arc<Semaphore>,
+    /// Counts up whenever a gate begins or is over.
+    changed: watch::Sender<u64>,
     /// Held while gates are started, so that nothing is started twice.
     starting: tokio::sync::Mutex<()>,
     /// True once the server goes down: nothing is begun any more.
@@ -110,6 +112,7 @@ impl Gates {
             running: Mutex::default(),
             tasks: Mutex::default(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            changed: watch::Sender::new(0),
             starting: tokio::sync::Mutex::default(),
             stopping: watch::Sender::new(false),
         };
@@ -249,6 +252,12 @@ impl Gates {
         self.running().get(&id).map(|running| (running.told.clone(), running.over.clone()))
     }
 
+    /// Tells whenever a gate begins or is over. How far it is shows in the journal.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changed.subscribe()
+    }
+
     /// Stops asking and waits until what is under way is kept or dropped; the next start takes all of it up.
     pub async fn stop(&self) {
         self.inner.stopping.send_replace(true);
@@ -291,6 +300,7 @@ impl Gates {
         };
         let id = record.id;
         self.running().insert(id, running);
+        self.inner.changed.send_modify(|changed| *changed += 1);
         let gates = self.clone();
         let mut tasks = self.tasks();
         while tasks.try_join_next().is_some() {}
@@ -298,6 +308,7 @@ impl Gates {
             conduct::conduct(&gates, record, &orders, &told, stop.subscribe()).await;
             gates.running().remove(&id);
             over.send_replace(true);
+            gates.inner.changed.send_modify(|changed| *changed += 1);
         });
     }
 

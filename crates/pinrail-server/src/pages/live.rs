@@ -3,6 +3,7 @@
 //! Nobody polls: a follower sleeps until the ledger, the journal, the approvals or the counters of traffic moved, looks again at most once a second, and
 //! Nobody polls: a follower sleeps until the ledger, the journal or the approvals moved (a page of members also until one of
 //! them acknowledged something), looks again at most once a second, and
+//! Nobody polls: a follower sleeps until the ledger, the journal, the approvals or the gates moved, looks again at most once a second, and
 //! sends the parts whose markup is another one than it sent last. Parts carry their times as such, so a time that only grew
 //! older is no change. The first look is compared with what the page said that it shows. Where a page has other parts than
 //! before (a new agent, say), it is told to load itself anew.
@@ -45,6 +46,7 @@ struct Follower {
     traffic: watch::Receiver<u64>,
     members: watch::Receiver<u64>,
     follows_members: bool,
+    gates: watch::Receiver<u64>,
     draining: watch::Receiver<bool>,
     looked: tokio::time::Instant,
     first: Option<Vec<Part>>,
@@ -70,6 +72,7 @@ where
     let (approvals, traffic) = (control.approval_changes(), control.traffic_changed());
     let draining = call.state.draining.subscribe();
     let members = control.members().changes();
+    let gates = call.state.gates.changes();
     let asked = call.clone();
     let gather = Arc::new(gather);
     let gather_first = gather(call.clone());
@@ -101,6 +104,7 @@ where
         traffic,
         members,
         follows_members,
+        gates,
         draining,
         looked,
         first,
@@ -137,6 +141,7 @@ impl Follower {
                 moved = self.approvals.changed() => moved.ok()?,
                 moved = self.traffic.changed() => moved.ok()?,
                 moved = self.members.changed(), if self.follows_members => moved.ok()?,
+                moved = self.gates.changed() => moved.ok()?,
                 _ = self.draining.wait_for(|draining| *draining) => return None,
                 () = tokio::time::sleep(self.call.state.limits.keep_alive) => quiet = true,
             }
@@ -152,6 +157,7 @@ impl Follower {
             self.approvals.mark_unchanged();
             self.traffic.mark_unchanged();
             self.members.mark_unchanged();
+            self.gates.mark_unchanged();
             self.looked = tokio::time::Instant::now();
             match (self.look)().await {
                 Ok(parts) => {

@@ -8,9 +8,14 @@ use super::{
     runs, search, serve, state, theme, webhooks,
 };
 use super::{
+    approvals, assets, dial, drift, gate, gates, keys, ledger, login, readiness, release, release_diff,
+    releases, run, runs, search, serve, theme, webhooks,
+};
+use super::{
     approvals, assets, dial, drift, keys, ledger, login, readiness, release, release_diff, releases, run,
     runs, search, serve, theme, webhooks,
 };
+use crate::api::evidence;
 use crate::routes::{Access, Handler};
 
 /// One method of one page's address.
@@ -144,6 +149,14 @@ pub static PAGES: &[PageRoute] = &[
     page!("/state/map", READ, state::map),
 
     page!("/members", READ, members::list),
+    page!("/gates", READ, gates::list),
+    page!("/gates/{gate}", READ, gate::show),
+    act!(GET "/gates/{gate}/report", READ, evidence::report::show),
+    act!(GET "/gates/{gate}/statement", READ, evidence::statement::show),
+    page!("/gates/{gate}/cancel", DEPLOY, gate::confirm_cancel),
+    act!(POST "/gates/{gate}/cancel", DEPLOY, gate::cancel),
+    page!("/gates/{gate}/resume", DEPLOY, gate::confirm_resume),
+    act!(POST "/gates/{gate}/resume", DEPLOY, gate::resume),
 
     page!("/keys", ADMIN, keys::list),
     page!("/keys/{key}/revoke", ADMIN, keys::confirm_revoke),

@@ -8,6 +8,7 @@ use super::PAGES;
 use crate::routes::Access;
 use crate::testing::{Answered, Bench, id_of};
 
+mod gates;
 mod releases;
 
 const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml");

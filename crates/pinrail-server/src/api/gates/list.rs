@@ -31,7 +31,8 @@ pub async fn list(call: Call) -> Answer {
     reply::json(&Page::cut(items, limit, |gate| gate.gate.to_string()))
 }
 
-fn status_of(text: &str) -> Result<GateStatus, Problem> {
+/// A status by its name.
+pub fn status_of(text: &str) -> Result<GateStatus, Problem> {
     let named = GateStatus::ALL.into_iter().find(|status| status.as_str() == text);
     named.ok_or_else(|| {
         Problem::new(Code::BadRequest, format!("`{text:.32}` is no status of a gate"))

@@ -103,14 +103,15 @@ impl About<'_> {
 }
 
 /// All cases with their places, both from 1, in the order of the suites.
-fn places(held: &[Held]) -> impl Iterator<Item = ((usize, usize), &str, &Case)> {
+pub fn places(held: &[Held]) -> impl Iterator<Item = ((usize, usize), &str, &Case)> {
     held.iter().enumerate().flat_map(|(suite, held)| {
         let cases = held.suite.cases.iter().enumerate();
         cases.map(move |(case, of)| ((suite + 1, case + 1), held.pin.name.as_str(), of))
     })
 }
 
-async fn of_case(call: &Call, gate: GateId, case: Digest) -> Result<Vec<Row>, Problem> {
+/// The answers to one case.
+pub async fn of_case(call: &Call, gate: GateId, case: Digest) -> Result<Vec<Row>, Problem> {
     // No release has the id of all zeros, so this stands before the case's first row.
     let before = RowKey { case, repeat: 0, release: ReleaseId(Digest::ZERO) };
     let store = call.control().gate_store();
@@ -121,7 +122,7 @@ async fn of_case(call: &Call, gate: GateId, case: Digest) -> Result<Vec<Row>, Pr
 }
 
 /// Whether the arms passed unequally often.
-fn is_flipped(record: &GateRecord, rows: &[Row]) -> bool {
+pub fn is_flipped(record: &GateRecord, rows: &[Row]) -> bool {
     let passed = |release: ReleaseId| {
         let counted = rows.iter().filter(|row| row.release == release).filter_map(|row| match &row.outcome {
             Outcome::Scored(score) => Some(u64::from(score.pass)),
@@ -143,7 +144,8 @@ fn word(row: &Row) -> &'static str {
     }
 }
 
-fn cursor(text: &str) -> Result<(usize, usize), Problem> {
+/// A place as a page's `next` names it.
+pub fn cursor(text: &str) -> Result<(usize, usize), Problem> {
     let parsed =
         text.split_once('.').and_then(|(suite, case)| Some((suite.parse().ok()?, case.parse().ok()?)));
     parsed.ok_or_else(|| {
@@ -152,6 +154,6 @@ fn cursor(text: &str) -> Result<(usize, usize), Problem> {
     })
 }
 
-fn unreadable(error: &dyn std::error::Error) -> Problem {
+pub fn unreadable(error: &dyn std::error::Error) -> Problem {
     problem::store(&StoreError::Damaged(format!("a gate's row or suite: {error}")))
 }
