@@ -12,8 +12,8 @@ use super::{
     releases, run, runs, search, serve, theme, webhooks,
 };
 use super::{
-    approvals, assets, dial, drift, keys, ledger, login, readiness, release, release_diff, releases, run,
-    runs, search, serve, theme, webhooks,
+    approvals, assets, dial, drift, gate, gates, keys, ledger, login, readiness, release, release_diff,
+    releases, run, runs, search, serve, theme, webhooks,
 };
 use crate::api::evidence;
 use crate::routes::{Access, Handler};
