@@ -10,7 +10,7 @@ use pinrail_domain::release::{Embedder, Metric, PromptMode};
 use pinrail_domain::time::Timestamp;
 use pinrail_domain::warm::Callable;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Place, Verdict};
 use crate::page::{Nav, Page};
@@ -55,7 +55,7 @@ pub struct Model {
     pub why: String,
     pub standing: Lifecycle,
     /// The request's fields that the release sets.
-    pub params: Value,
+    pub params: Map<String, Value>,
 }
 
 /// A tool that the model may call.
@@ -138,23 +138,16 @@ impl Page for ReleasePage {
 
 impl Main<'_> {
     fn params(&self, model: &Model) -> Html {
-        match &model.params {
-            Value::Object(params) if params.is_empty() => {
-                Html::from_trusted("<span class=\"dim\">as the caller or the provider has them</span>".into())
-            }
-            Value::Object(params) => {
-                let one = |(name, value): (&String, &Value)| {
-                    format!(
-                        "<li><code>{}</code> <code>{}</code></li>",
-                        ui::plain(name),
-                        ui::plain(ui::diff::pretty(value))
-                    )
-                };
-                let items: String = params.iter().map(one).collect();
-                Html::from_trusted(format!("<ul class=\"lines\">{items}</ul>"))
-            }
-            other => ui::plain(other),
+        if model.params.is_empty() {
+            let none = "<span class=\"dim\">as the caller or the provider has them</span>";
+            return Html::from_trusted(none.to_owned());
         }
+        let one = |(name, value): (&String, &Value)| {
+            let value = ui::plain(ui::diff::pretty(value));
+            format!("<li><code>{}</code> <code>{value}</code></li>", ui::plain(name))
+        };
+        let items: String = model.params.iter().map(one).collect();
+        Html::from_trusted(format!("<ul class=\"lines\">{items}</ul>"))
     }
 
     fn mode(&self) -> &'static str {

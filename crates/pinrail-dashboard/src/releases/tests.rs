@@ -48,7 +48,7 @@ fn page(prompt: &str, tools: Vec<Tool>) -> ReleasePage {
         identity: "floating".to_owned(),
         why: HOSTILE.to_owned(),
         standing: Lifecycle::RetiringSoon { at: Timestamp(1_801_000_000_000), days_left: 12 },
-        params: json!({ "stop": [HOSTILE] }),
+        params: json!({ "stop": [HOSTILE] }).as_object().unwrap().clone(),
     };
     ReleasePage {
         release: release(b"a"),
