@@ -1,12 +1,37 @@
 // Every page, and what must be read on it.
+import { WIDTHS } from "./browser.mjs";
 
-/// The pages of a world: `path`, what is `seen` in its main part (texts), whether `hostile` words are shown there, and the
-/// `widest` that it is looked at. `form` is a page that asks before it does something, and has no table.
+/// The pages of a world: `path`, what is `seen` in its main part, whether `hostile` words are shown there, and how wide the
+/// `widest` window is that it is looked at in.
 export function pages(it) {
-  const short = (release) => release.slice(7, 19);
+  const [base, changed] = it.releases.support.map((release) => release.slice(7));
+  const orders = it.spaces.find(({ space }) => space === "context/orders");
+  const vectors = it.spaces.find(({ space }) => space.startsWith("vectors/"));
+  const memory = it.spaces.find(({ space }) => space.startsWith("memory/"));
+  const space = ({ tenant, space }, more = "") => `/state/space?tenant=${tenant}&space=${encodeURIComponent(space)}${more}`;
+  const hostile = true;
+  const everywhere = { widest: WIDTHS.widest };
   return [
-    { path: "/runs", seen: ["Runs", "Compare the two ticked", "helpful 0.80"] },
-    { path: "/runs?text=PARCEL&outcome=error&since=2h", seen: ["Runs", "Looked through"] },
+    // The rail, and deployments.
+    { path: "/", seen: ["support", "planner", "gold"], ...everywhere },
+    { path: "/?q=support", seen: ["support"] },
+    { path: "/deployments", seen: ["price-list", "planner"], hostile },
+    { path: "/deployments?agent=planner", seen: ["planner"], hostile },
+    { path: `/deployments/${it.candidate}`, seen: ["canary 50%", "error_rate"], hostile, ...everywhere },
+    { path: `/deployments/${it.active}`, seen: ["support"], hostile },
+    { path: `/deployments/${it.taken}`, seen: ["rolled back"], hostile },
+    { path: `/deployments/${it.ingest}`, seen: ["price-list"] },
+    { path: `/deployments/${it.candidate}/pairs`, seen: ["support"] },
+    { path: `/deployments/${it.candidate}/rollback`, seen: ["Reason"] },
+    { path: `/deployments/${it.candidate}/promote`, seen: ["Reason"] },
+    { path: `/deployments/${it.candidate}/freeze`, seen: ["Reason"] },
+    { path: `/deployments/${it.ingest}/commit`, seen: ["price-list"] },
+    { path: `/deployments/${it.taken}/verify`, seen: ["holds"] },
+    { path: `/deployments/${it.taken}/blast-radius`, seen: ["planner"] },
+    { path: `/deployments/${it.candidate}/blast-radius`, seen: ["support"] },
+    // Runs.
+    { path: "/runs", seen: ["Compare the two ticked", "helpful 0.80"], ...everywhere },
+    { path: "/runs?text=PARCEL&outcome=error&since=2h", seen: ["Looked through"] },
     { path: "/runs?agent=nobody", seen: ["No run matches"] },
     { path: `/runs/${it.openRun}`, seen: ["Timeline", "tool look_up answered", "score helpful: 0.80 of 1", "Written"], hostile: true },
     { path: `/runs/${it.run}`, seen: ["Timeline", "model call 1", "first byte after"], hostile: true },
@@ -24,6 +49,44 @@ export function pages(it) {
     { path: `/deployments/${it.candidate}/promote`, seen: ["Promote"], form: true },
     { path: `/deployments/${it.candidate}/freeze`, seen: ["Freeze"], form: true },
     { path: "/keys", seen: ["Keys", "pinrail key create"] },
+    { path: `/runs/${it.openRun}`, seen: ["Timeline", "tool look_up answered", "score helpful: 0.80 of 1", "Written"], hostile },
+    { path: `/runs/${it.run}`, seen: ["Timeline", "model call 1", "first byte after"], hostile },
+    { path: `/runs/${it.refundRun}`, seen: ["issue_refund"], hostile },
+    { path: `/runs/${it.incumbentRun}/compare/${it.run}`, seen: ["Two runs side by side", "Events, aligned"], hostile },
+    { path: "/search?q=refund", seen: ["Runs that say it"] },
+    { path: "/search?q=" + encodeURIComponent(`<script>window.__owned="q"</script>`), hostile },
+    // Releases and gates.
+    { path: "/releases", seen: ["sim-1-2026-06-01", "support"] },
+    { path: `/releases/${base}`, seen: ["issue_refund"], hostile },
+    { path: `/releases/${base}/diff/${changed}`, seen: ["very"], hostile },
+    { path: `/releases/${it.releases.planner[1].slice(7)}/retire`, seen: ["Reason"] },
+    { path: "/gates", seen: ["sums"] },
+    { path: `/gates/${it.gate}`, seen: ["sums"], hostile },
+    // State.
+    { path: "/state", seen: ["orders", "kb"] },
+    { path: "/state/map", seen: ["support", "planner", "orders"] },
+    { path: space(orders), seen: ["17"], hostile },
+    { path: space(orders, "&history=true"), seen: ["19"], hostile },
+    { path: space(memory, "&history=true"), hostile },
+    { path: space(vectors, "&history=true"), seen: ["faq/7"], hostile },
+    { path: "/members", seen: ["self"], hostile },
+    // Operations.
+    { path: "/dial", seen: ["supervised", "issue_refund"], hostile },
+    { path: "/dial?agent=support&tenant=globex&tool=issue_refund", seen: ["supervised"], hostile },
+    { path: "/dial/turn?agent=support", seen: ["Reason"] },
+    { path: `/approvals/${it.approval}`, seen: ["issue_refund"], hostile },
+    { path: `/approvals/${it.approval}/approve`, seen: ["Reason"] },
+    { path: "/readiness", seen: ["rollback target"] },
+    { path: "/drift", seen: ["sim-2-2026-09-01"] },
+    { path: `/drift/${it.finding}`, seen: ["sim-2-2026-09-01"] },
+    { path: `/drift/${it.finding}/clear`, seen: ["Reason"] },
+    { path: "/ledger", seen: ["support"], hostile, ...everywhere },
+    { path: "/ledger?verify=true", seen: ["Whole"] },
+    { path: `/ledger/${it.finding}`, seen: ["sim-1-2026-06-01"] },
+    { path: "/webhooks", seen: ["chat"] },
+    { path: "/webhooks/chat", seen: ["127.0.0.1:9"] },
+    { path: "/webhooks/chat/remove", seen: ["Reason"] },
+    { path: "/keys", seen: ["pinrail key create"] },
   ];
 }
 

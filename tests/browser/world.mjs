@@ -162,6 +162,7 @@ async function state(it) {
   const spoiling = await on("planner", it.taken);
   await server.put("/api/v1/context/orders/19", { run: spoiling.run, value: { city: "Nowhere" } });
   await server.post(`/api/v1/deployments/${it.taken}/rollback`, { reason: hostile("a rollback's reason") });
+  it.spaces = (await server.get("/api/v1/state/spaces")).items;
   it.ingest = (await server.post("/api/v1/deployments", { ingest: "price-list", reason: "new prices" })).deployment;
   await server.put("/api/v1/context/prices/widget", { deployment: it.ingest, value: { eur: 0.01 } });
 }
