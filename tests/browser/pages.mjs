@@ -69,7 +69,7 @@ export function pages(it) {
     { path: space(orders, "&history=true"), seen: ["19"], hostile },
     { path: space(memory, "&history=true"), hostile },
     { path: space(vectors, "&history=true"), seen: ["faq/7"], hostile },
-    { path: "/members", seen: ["self"], hostile },
+    { path: "/members", seen: ["self", "worker-7"] },
     // Operations.
     { path: "/dial", seen: ["supervised", "issue_refund"], hostile },
     { path: "/dial?agent=support&tenant=globex&tool=issue_refund", seen: ["supervised"], hostile },
