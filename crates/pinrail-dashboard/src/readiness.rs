@@ -178,6 +178,15 @@ impl Providers<'_> {
     }
 }
 
+/// A sentence with its commands, which stand between backticks, as such.
+fn said(text: &str) -> Html {
+    let pieces = text.split('`').enumerate().map(|(place, piece)| match place % 2 {
+        0 => ui::plain(piece).into_string(),
+        _ => format!("<code>{}</code>", ui::plain(piece)),
+    });
+    Html::from_trusted(pieces.collect())
+}
+
 fn breaker(state: BreakerState) -> Html {
     let tone = match state {
         BreakerState::Closed => Tone::Good,

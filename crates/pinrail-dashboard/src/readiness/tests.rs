@@ -86,7 +86,10 @@ fn what_is_missed_comes_first_and_says_what_to_do() {
     let html = page.main(&shell).into_string();
     is_tame(&html);
     assert!(html.find("rollback target") < html.find("drain"), "{html}");
-    assert!(html.contains("1 objective is missed") && html.contains("pinrail warm probe"), "{html}");
+    assert!(
+        html.contains("1 objective is missed") && html.contains("<code>pinrail warm probe</code>"),
+        "{html}"
+    );
     assert!(html.contains("1 rollback back") && html.contains(">gone<") && html.contains("12 ms"), "{html}");
     assert!(html.contains("<code>SIM_KEY</code> <span class=\"badge bad\">not set</span>"), "{html}");
     assert!(
