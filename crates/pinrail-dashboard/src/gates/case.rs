@@ -113,26 +113,27 @@ impl CaseView {
         ui::written(&Drawn { it: self, paired, shell })
     }
 
-    /// The answers to look at side by side: of one repeat, one that passed and one that failed, if there are such.
+    /// The answers to look at side by side: of one repeat, one that passed and one that failed, so that the arm that
+    /// passes less often is the one that failed, if there is such a repeat.
     #[must_use]
     pub fn pair(&self) -> (Option<&AnswerView>, Option<&AnswerView>) {
         let candidate = &self.candidate.answers;
-        let Some(incumbent) = self.incumbent.as_ref().map(|arm| &arm.answers) else {
+        let Some(arm) = &self.incumbent else {
             let failed = candidate.iter().find(|answer| answer.pass != Some(true));
             return (failed.or(candidate.first()), None);
         };
-        let same = |mine: &&AnswerView| {
-            incumbent.iter().find(|theirs| {
-                theirs.repeat == mine.repeat
-                    && mine.pass.is_some()
-                    && theirs.pass.is_some()
-                    && theirs.pass != mine.pass
+        let is_better = self.candidate.passed * arm.counted > arm.passed * self.candidate.counted;
+        let apart = |passes: bool| {
+            let mut mine = candidate.iter().filter(|mine| mine.pass == Some(passes));
+            mine.find_map(|mine| {
+                let same =
+                    |theirs: &&AnswerView| theirs.repeat == mine.repeat && theirs.pass == Some(!passes);
+                Some((mine, arm.answers.iter().find(same)?))
             })
         };
-        let apart = candidate.iter().find_map(|mine| Some((mine, same(&mine)?)));
-        match apart {
+        match apart(is_better).or_else(|| apart(!is_better)) {
             Some((mine, theirs)) => (Some(mine), Some(theirs)),
-            None => (candidate.first(), incumbent.first()),
+            None => (candidate.first(), arm.answers.first()),
         }
     }
 }

@@ -278,3 +278,23 @@ fn cases_that_cannot_be_shown_say_why_and_none_says_what_that_means() {
     page.cases = Cases { show: Show::Errors, ..Cases::default() };
     has(page.main(&shell).as_str(), &["Every answer counts."]);
 }
+
+#[test]
+fn the_pair_shows_the_way_in_which_a_case_flipped() {
+    let check = |candidate: [bool; 3], incumbent: [bool; 3], repeat: u32, passes: bool| {
+        let arm = |passed: [bool; 3]| {
+            let answers = passed.iter().zip(0..).map(|(pass, repeat)| answer(repeat, Some(*pass), "t"));
+            let count = passed.iter().filter(|pass| **pass).count() as u64;
+            ArmView { passed: count, counted: 3, more: 0, answers: answers.collect() }
+        };
+        let mut of = case(Vec::new(), Vec::new());
+        (of.candidate, of.incumbent) = (arm(candidate), Some(arm(incumbent)));
+        let (mine, theirs) = of.pair();
+        let (mine, theirs) = (mine.unwrap(), theirs.unwrap());
+        assert_eq!((mine.repeat, theirs.repeat, mine.pass), (repeat, repeat, Some(passes)));
+    };
+    check([true, false, false], [false, true, true], 1, false);
+    check([false, true, true], [true, false, false], 1, true);
+    check([true, false, false], [false, true, false], 1, false);
+    check([true, true, true], [true, true, true], 0, true);
+}
