@@ -4,16 +4,8 @@ use http::Method;
 use pinrail_domain::key::Scope;
 
 use super::{
-    approvals, assets, blast, deployments, dial, drift, keys, ledger, login, members, rail, readiness, run,
-    runs, search, serve, state, theme, webhooks,
-};
-use super::{
-    approvals, assets, dial, drift, gate, gates, keys, ledger, login, readiness, release, release_diff,
-    releases, run, runs, search, serve, theme, webhooks,
-};
-use super::{
-    approvals, assets, dial, drift, gate, gates, keys, ledger, login, readiness, release, release_diff,
-    releases, run, runs, search, serve, theme, webhooks,
+    approvals, assets, blast, deployments, dial, drift, gate, gates, keys, ledger, login, members, rail,
+    readiness, release, release_diff, releases, run, runs, search, serve, state, theme, webhooks,
 };
 use crate::api::evidence;
 use crate::routes::{Access, Handler};
