@@ -133,7 +133,14 @@
   document.addEventListener("reload", () => {
     if (typing(document.activeElement)) says("○ this page has changed: load it anew", "off"); else location.reload();
   });
-  document.addEventListener("htmx:after:swap", () => { show(document); ages(); charts(document); });
+  // What a person opened stays open when the server sends it anew: the click comes before the change.
+  const opened = new Set();
+  document.addEventListener("click", (event) => {
+    const details = event.target.closest("summary")?.parentElement;
+    if (details?.id) details.open ? opened.delete(details.id) : opened.add(details.id);
+  });
+  const reopen = () => opened.forEach((id) => { const details = document.getElementById(id); if (details) details.open = true; });
+  document.addEventListener("htmx:after:swap", () => { show(document); ages(); charts(document); reopen(); });
 
   const begin = () => { show(document); ages(); charts(document); setInterval(ages, 1000); };
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin); else begin();

@@ -168,8 +168,9 @@ impl Page for Deployed {
     }
 
     fn is_live(&self) -> bool {
-        // What is over changes only by what people do, and still drains.
-        true
+        // What serves is watched on the rail, and what is over changes only by what people do; but it still drains.
+        let drains = self.deployment.drain.as_ref().is_some_and(|drain| !drain.drained);
+        self.is_candidate() || self.is_open_job() || (self.is_back() && drains)
     }
 }
 

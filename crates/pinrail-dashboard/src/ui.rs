@@ -117,6 +117,20 @@ pub fn lines(text: &str) -> Html {
     Html(html)
 }
 
+/// Text of unknown origin for an attribute, where no markup can be: invisible characters are named. The template escapes it.
+#[must_use]
+pub fn attribute(text: &str) -> String {
+    let mut named = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_unseen(character) {
+            let _ = write!(named, "U+{:04X}", u32::from(character));
+        } else {
+            named.push(character);
+        }
+    }
+    named
+}
+
 /// Escapes a character into what a browser can only read as text; `lines` keeps line breaks and tabs.
 fn push(html: &mut String, text: &str, lines: bool) {
     for character in text.chars() {

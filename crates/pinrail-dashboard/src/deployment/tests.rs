@@ -105,6 +105,7 @@ fn another_state_is_another_page_and_parts_are_in_their_places() {
     let (before, after) = (deployed("candidate"), deployed("active"));
     let ids = |of: &Deployed| -> Vec<String> { of.parts(&shell).into_iter().map(|part| part.id).collect() };
     assert_ne!(ids(&before), ids(&after));
+    assert!(before.is_live() && !after.is_live(), "what serves is watched on the rail");
     let html = before.main(&shell).into_string();
     for part in before.parts(&shell) {
         assert!(html.contains(part.html.as_str()), "{}", part.id);

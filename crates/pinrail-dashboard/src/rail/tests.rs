@@ -77,6 +77,15 @@ fn only_what_changed_is_sent_and_each_part_is_in_its_place() {
 }
 
 #[test]
+fn hostile_reasons_stay_in_their_attributes() {
+    let mut odd = line("support");
+    let why = "\" onmouseover=\"alert(1)\u{202e}<b>".to_owned();
+    odd.hold = Some(Held { deployment: DeploymentId(3), since: Timestamp(0), why });
+    let html = odd.html(Timestamp(1_800_000_000_000)).into_string();
+    assert!(html.contains("title=\"&#34; onmouseover=&#34;alert(1)U+202E&#60;b&#62;\">held by #3"), "{html}");
+}
+
+#[test]
 fn an_empty_rail_says_what_to_type() {
     let html = rail(Vec::new()).main(&Shell::of("/")).into_string();
     assert!(html.contains("pinrail init"), "{html}");
