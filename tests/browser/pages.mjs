@@ -37,7 +37,7 @@ export function pages(it) {
     { path: `/runs/${it.run}`, seen: ["Timeline", "model call 1", "first byte after"], hostile: true },
     { path: `/runs/${it.incumbentRun}/compare/${it.run}`, seen: ["Two runs side by side", "Events, aligned"], hostile: true },
     { path: "/search?q=orders", seen: ["Search"] },
-    { path: "/", seen: ["Rail", "support", "planner", "dial: read only"] },
+    { path: "/", seen: ["Rail", "support", "planner", "dial: read_only"] },
     { path: "/?q=planner&warn=true", seen: ["planner"] },
     { path: "/deployments", seen: ["candidate", "rolled back", "price-list"], hostile: true },
     { path: `/deployments/${it.candidate}`, seen: ["Steps", "Guardrails", "Runs in flight"], hostile: true },

