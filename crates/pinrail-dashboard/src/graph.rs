@@ -99,11 +99,13 @@ pub const COLUMN_MAX: usize = 12;
 const BOX_WIDTH: u32 = 216;
 const BOX_HEIGHT: u32 = 44;
 /// Between columns: room for the words at a line's end.
-const GAP_X: u32 = 164;
+const GAP_X: u32 = 200;
 const GAP_Y: u32 = 14;
 const MARGIN: u32 = 12;
 /// Between two lines at the same box: a line of small words.
 const PORT: u32 = 17;
+/// How wide a small letter is.
+const SMALL_CHAR: u32 = 7;
 /// Characters of a box's width.
 const NAME_CHARS: usize = 26;
 /// Sweeps that order the boxes: more change little.
@@ -291,15 +293,18 @@ fn port_at(rect: Rect, port: u32, of: usize) -> u32 {
 
 fn push_line(svg: &mut String, edge: &Edge, line: Line) {
     let Line { x1, y1, x2, y2 } = line;
-    let (bend, amount) = ((x2.saturating_sub(x1)) / 2, edge.forth.max(edge.back));
+    // Where its words stand, a line is straight: no other one then runs through them.
+    let said = u32::try_from(edge.says.chars().count().min(24)).unwrap_or_default();
+    let straight = x2.saturating_sub(if said == 0 { 8 } else { said * SMALL_CHAR + 16 }).max(x1 + 40);
+    let (bend, amount) = (straight.saturating_sub(x1) / 2, edge.forth.max(edge.back));
     let thick = 1.0 + f64::from(u32::try_from(amount.min(100_000)).unwrap_or_default()).ln_1p() / 4.0;
     let forth = if edge.forth > 0 { " marker-end=\"url(#arrow)\"" } else { "" };
     let back = if edge.back > 0 { " marker-start=\"url(#arrow)\"" } else { "" };
     let _ = write!(
         svg,
-        "<path class=\"edge\" d=\"M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}\" stroke-width=\"{thick:.1}\"{forth}{back}/>",
+        "<path class=\"edge\" d=\"M{x1} {y1}C{} {y1} {} {y2} {straight} {y2}H{x2}\" stroke-width=\"{thick:.1}\"{forth}{back}/>",
         x1 + bend,
-        x2 - bend.min(x2),
+        straight - bend,
     );
     if !edge.says.is_empty() {
         let _ = write!(

@@ -78,7 +78,10 @@ impl Uses {
             self.map.spaces.iter().enumerate().map(|(at, place)| (place.id.as_str(), first + at)).collect();
         let edges = uses.iter().filter_map(|used| {
             let (from, to) = (*agent_at.get(&used.agent)?, *place_at.get(used.place.as_str())?);
-            let says = format!("{} written, {} read", ui::grouped(used.writes), ui::grouped(used.reads));
+            let said = [(used.writes, "written"), (used.reads, "read")];
+            let said = said.iter().filter(|(n, _)| *n > 0);
+            let says =
+                said.map(|(n, word)| format!("{} {word}", ui::grouped(*n))).collect::<Vec<_>>().join(", ");
             Some(Edge { from, to, forth: used.writes, back: used.reads, says })
         });
         let graph = Graph { edges: edges.collect(), nodes };
