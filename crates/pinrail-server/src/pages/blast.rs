@@ -92,7 +92,8 @@ pub async fn confirm_compensate(call: Call) -> Result<Confirm, Problem> {
     let count = |n, one, many| pinrail_dashboard::ui::count(n, one, many);
     let mut says = vec![format!(
         "The agents’ webhooks are told of {} that the rollback of deployment {id} can’t take back, so that somebody undoes them there. \
-         Each report is signed and has the same id whenever it is sent; what was delivered is journaled in its run.",
+         Each report has the same id whenever it is sent. The reason is told with it, and journaled with it in its run; the ledger is not \
+         written.",
         count(planned.would_send, "call", "calls")
     )];
     if planned.skipped > 0 {
@@ -117,7 +118,10 @@ pub async fn confirm_compensate(call: Call) -> Result<Confirm, Problem> {
         preview: compensation::table(&planned, &shell),
         fields: if planned.skipped > 0 { vec![again] } else { Vec::new() },
         action: format!("/deployments/{id}/compensate"),
-        button: format!("Report {}", count(planned.would_send, "call", "calls")),
+        button: match planned.would_send {
+            0 => "Look again whether any can be reported".to_owned(),
+            calls => format!("Report {}", count(calls, "call", "calls")),
+        },
         destructive: true,
         reason_needed: true,
         back: format!("/deployments/{id}/blast-radius"),
