@@ -314,7 +314,7 @@ impl Main<'_> {
 
     fn value(&self, record: &Record) -> Option<Value> {
         let json: serde_json::Value = serde_json::from_str(record.value.as_deref()?.get()).ok()?;
-        Some(readable(self.it.layer, json))
+        Some(readable(self.it.layer, &json))
     }
 
     /// Parents, as links.
@@ -351,15 +351,14 @@ pub fn short_run(run: impl std::fmt::Display) -> String {
 }
 
 /// A turn as who said what, anything else as JSON with its lines.
-fn readable(layer: Layer, json: serde_json::Value) -> Value {
-    let pretty = |json: &serde_json::Value| match json {
-        serde_json::Value::String(text) => text.clone(),
-        other => serde_json::to_string_pretty(other).unwrap_or_default(),
+fn readable(layer: Layer, json: &serde_json::Value) -> Value {
+    let pretty = |json: &serde_json::Value| match json.as_str() {
+        Some(text) => text.to_owned(),
+        None => serde_json::to_string_pretty(json).unwrap_or_default(),
     };
     let is_turn = layer == Layer::Memory && json.get("role").is_some_and(serde_json::Value::is_string);
-    let mut fields = match json {
-        serde_json::Value::Object(fields) if is_turn => fields,
-        other => return Value { role: None, text: pretty(&other), more: None },
+    let Some(mut fields) = json.as_object().filter(|_| is_turn).cloned() else {
+        return Value { role: None, text: pretty(json), more: None };
     };
     let role = fields.remove("role").map(|role| pretty(&role));
     let text = fields.remove("content").map(|content| pretty(&content)).unwrap_or_default();
