@@ -26,8 +26,10 @@ struct Query {
     q: String,
 }
 
-/// Runs, sessions and agents shown of each.
+/// Runs and agents that are shown.
 const SHOWN: usize = 20;
+/// Sessions that are shown: they stand before the runs.
+const SESSIONS: usize = 8;
 
 pub async fn search(call: Call) -> Answer {
     let Query { q } = form::query(&call)?;
@@ -55,7 +57,7 @@ async fn gather(call: Call) -> Result<Search, Problem> {
             .collect(),
         false => Vec::new(),
     };
-    let sessions = call.control().runs().sessions_named(&call.tenants()?, &needle, SHOWN).await;
+    let sessions = call.control().runs().sessions_named(&call.tenants()?, &needle, SESSIONS).await;
     let sessions = sessions.map_err(|error| problem::store(&error))?.into_iter();
     let sessions = sessions.map(|key| Session { agent: key.agent, tenant: key.tenant, session: key.session });
     let query = list::Query { text: Some(q.clone()), limit: Some(SHOWN), ..list::Query::default() };
