@@ -2,7 +2,7 @@
 
 use askama::Template;
 use pinrail_api::runs::Run;
-use pinrail_domain::id::{DeploymentId, EventSeq, StateSeq};
+use pinrail_domain::id::{DeploymentId, EventSeq, StateSeq, TenantId};
 use pinrail_domain::journal::Recorded;
 use pinrail_domain::routes::Via;
 use pinrail_domain::state::Layer;
@@ -209,10 +209,11 @@ pub(crate) fn deployment(id: DeploymentId, shell: &Shell) -> Html {
     plain(id)
 }
 
-/// A space's name, with the way there for who may go.
-pub(crate) fn space(name: &str, shell: &Shell) -> Html {
+/// The name of a tenant's space, with the way there for who may go.
+pub(crate) fn space(tenant: &TenantId, name: &str, shell: &Shell) -> Html {
     if shell.sees(Nav::State) {
-        let (href, name) = (plain(format!("/state/{name}")), plain(name));
+        let href = format!("/state/space?tenant={}&space={}", ui::url(tenant), ui::url(name));
+        let (href, name) = (plain(href), plain(name));
         return Html::from_trusted(format!("<a href=\"{href}\"><code>{name}</code></a>"));
     }
     Html::from_trusted(format!("<code>{}</code>", plain(name)))

@@ -43,7 +43,7 @@ fn a_run_is_told_event_by_event() {
         "It may be misled.",
         "of rolled back deployment 2",
         "Its deployment was rolled back",
-        "/state/memory/support/s-1",
+        "/state/space?tenant=acme&amp;space=memory%2Fsupport%2Fs-1",
         "<rect class=\"wait\" x=\"142\"",
         "<rect class=\"work\" x=\"428\"",
         "+1.40 s",

@@ -93,9 +93,7 @@ async fn exact(call: &Call, q: &str) -> Result<Vec<Hit>, Problem> {
     if let Ok(id) = q.parse::<ApprovalId>() {
         let found = call.control().approval(id, &call.tenants()?).await;
         let found = found.map_err(|error| problem::store(&error))?;
-        hits.extend(
-            found.map(|found| hit(format!("the run that asks for {id}"), format!("/runs/{}", found.run))),
-        );
+        hits.extend(found.map(|_| hit(format!("approval {id}"), format!("/approvals/{id}"))));
     }
     if let Some(seq) = q.strip_prefix("ledger ").and_then(|seq| seq.trim().parse::<u64>().ok())
         && opens(call, Nav::Ledger)
@@ -118,7 +116,7 @@ async fn exact(call: &Call, q: &str) -> Result<Vec<Hit>, Problem> {
         && opens(call, Nav::Rail)
         && world.agents.contains_key(&name)
     {
-        hits.push(hit(format!("agent {name}"), format!("/runs?agent={name}")));
+        hits.push(hit(format!("agent {name}"), format!("/?q={name}")));
     }
     Ok(hits)
 }

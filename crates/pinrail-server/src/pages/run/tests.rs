@@ -158,7 +158,7 @@ async fn the_box_leads_to_what_it_names() {
     check("1", Some("/deployments/1")).await;
     check("%231", Some("/deployments/1")).await;
     check("ledger+2", Some("/ledger/2")).await;
-    check("support", Some("/runs?agent=support")).await;
+    check("support", Some("/?q=support")).await;
     check(&digits[..9], Some(&format!("/releases/{release}"))).await;
     check("ledger+2000", None).await;
     check("77", None).await;
