@@ -72,7 +72,10 @@ pub async fn promote(call: Call) -> Result<Confirm, Problem> {
 
 pub async fn commit(call: Call) -> Result<Confirm, Problem> {
     let id = known(&call)?;
-    let says = vec!["What the job wrote counts for everybody from then on, as one.".to_owned()];
+    let snapshot = call.control().snapshot();
+    let job = snapshot.world.deployments.get(&id).and_then(|deployment| deployment.ingest.clone());
+    let job = job.map_or_else(|| "it".to_owned(), |name| format!("data job {name}"));
+    let says = vec![format!("What {job} wrote counts for everybody from then on, as one.")];
     Ok(ask(id, "Commit", "commit", says))
 }
 

@@ -54,13 +54,8 @@ async fn a_rollout_is_shown_frozen_and_taken_back_with_its_entry() {
     let unsaid = bench.send_form(&format!("{page}/rollback"), &[HTML], &[("reason", "")]).await;
     assert_eq!(unsaid.status, 400, "it needs a reason");
     let back = act(&bench, &format!("{page}/rollback"), &[("reason", "wrong refunds")]).await;
-    for needle in [
-        "rolled back",
-        ", because: wrong refunds",
-        "is held",
-        "/lift?agent=support",
-        "Flipped in",
-    ] {
+    for needle in ["rolled back", ", because: wrong refunds", "is held", "/lift?agent=support", "Flipped in"]
+    {
         assert!(back.contains(needle), "{needle}: {back}");
     }
     assert!(!back.contains(&format!("{page}/rollback")), "once is enough: {back}");
@@ -88,6 +83,7 @@ async fn a_candidate_is_promoted_and_listed_and_a_data_job_committed() {
     assert!(promoted.contains("promoted, overriding its rollout: it cannot wait"), "{promoted}");
     let job = bench.open_deployment(json!({ "ingest": "docs" })).await.ok()["deployment"].as_u64().unwrap();
     assert!(open(&bench, &format!("/deployments/{job}")).await.contains("data job docs"));
+    assert!(open(&bench, &format!("/deployments/{job}/commit")).await.contains("What data job docs wrote"));
     let committed = act(&bench, &format!("/deployments/{job}/commit"), &[("reason", "done")]).await;
     assert!(committed.contains("committed"), "{committed}");
     let list = open(&bench, "/deployments").await;
