@@ -1,6 +1,6 @@
 // What is done by clicking: what the page says, what the API says afterwards, and the ledger's entry.
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, afterEach, before, beforeEach, test } from "node:test";
 
 import { faults, launch, open } from "./browser.mjs";
 import { Server } from "./server.mjs";
@@ -11,10 +11,10 @@ before(async () => {
   browser = await launch();
 });
 after(() => browser?.close());
+afterEach(() => server?.stop());
 
-beforeEach(async (t) => {
+beforeEach(async () => {
   server = await Server.start();
-  t.after(() => server.stop());
   const { pointers } = await server.get("/api/v1/pointers");
   candidate = (await releases(server, "hello")).find((release) => release !== pointers[0].active.release);
   id = await deploy(server, "hello", candidate, { weight: 2000 });

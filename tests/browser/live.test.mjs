@@ -1,6 +1,6 @@
 // A page that is open shows what happens: told, never asked for.
 import assert from "node:assert/strict";
-import { after, before, beforeEach, test } from "node:test";
+import { after, afterEach, before, beforeEach, test } from "node:test";
 
 import { launch, open } from "./browser.mjs";
 import { hostile } from "./hostile.mjs";
@@ -12,10 +12,10 @@ before(async () => {
   browser = await launch();
 });
 after(() => browser?.close());
+afterEach(() => server?.stop());
 
-beforeEach(async (t) => {
+beforeEach(async () => {
   server = await Server.start();
-  t.after(() => server.stop());
   const { items } = await server.get("/api/v1/pointers").then(({ pointers }) => ({ items: pointers }));
   candidates = (await releases(server, "hello")).filter((release) => release !== items[0].active.release);
 });
