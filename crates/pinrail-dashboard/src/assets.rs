@@ -15,11 +15,14 @@ pub struct Asset {
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 
-static ASSETS: [Asset; 7] = [
+/// The library and its extension for server-sent events, as one file: the library looks through the page as soon as it has run,
+/// and an extension that came after that would be too late.
+const HTMX: &str = concat!(include_str!("../assets/htmx.js"), "\n", include_str!("../assets/hx-sse.js"));
+
+static ASSETS: [Asset; 6] = [
     Asset { name: "pinrail.css", content_type: CSS, bytes: include_bytes!("../assets/pinrail.css") },
     Asset { name: "pinrail.js", content_type: JS, bytes: include_bytes!("../assets/pinrail.js") },
-    Asset { name: "htmx.js", content_type: JS, bytes: include_bytes!("../assets/htmx.js") },
-    Asset { name: "hx-sse.js", content_type: JS, bytes: include_bytes!("../assets/hx-sse.js") },
+    Asset { name: "htmx.js", content_type: JS, bytes: HTMX.as_bytes() },
     Asset { name: "uplot.js", content_type: JS, bytes: include_bytes!("../assets/uplot.js") },
     Asset { name: "uplot.css", content_type: CSS, bytes: include_bytes!("../assets/uplot.css") },
     Asset { name: "mark.svg", content_type: "image/svg+xml", bytes: include_bytes!("../assets/mark.svg") },
