@@ -89,3 +89,23 @@ test("the colours are the browser's until somebody chooses", async () => {
   assert.equal(new URL(page.url()).pathname, "/keys");
   await close();
 });
+
+test("what must not be on a page would be seen", async () => {
+  const { page, wrongs, close } = await open(browser, it.server);
+  await page.goto("/keys");
+  await page.evaluate(() => {
+    const wide = document.createElement("div");
+    wide.textContent = "wide".repeat(2000);
+    document.querySelector("main").append(wide, document.createElement("h1"), document.createElement("img"));
+    const script = document.createElement("script");
+    script.textContent = "window.__owned = 1";
+    document.body.append(script);
+    fetch("https://elsewhere.example/").catch(() => {});
+  });
+  const found = (await faults(page)).join("\n");
+  for (const fault of ["scrolls sideways", "2 headings", "axe image-alt"]) assert.ok(found.includes(fault), `${fault} in ${found}`);
+  assert.ok(!found.includes("hostile text ran"), "the policy lets inline scripts run");
+  const noted = wrongs.join("\n");
+  assert.ok(noted.includes("csp: script-src") && noted.includes("csp: connect-src"), noted);
+  await close();
+});

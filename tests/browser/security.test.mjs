@@ -4,11 +4,16 @@ import { after, before, test } from "node:test";
 
 import { faults, launch, open } from "./browser.mjs";
 import { Server } from "./server.mjs";
+import { ask, deploy, releases } from "./world.mjs";
 
-let server, browser, keys;
+let server, browser, keys, candidate, runs;
 before(async () => {
   browser = await launch();
   server = await Server.start();
+  const [, release] = await releases(server, "hello");
+  candidate = await deploy(server, "hello", release, { weight: 2000 });
+  runs = {};
+  for (const tenant of ["acme", "globex"]) runs[tenant] = (await ask(server, "hello", "Who are you?", { tenant, session: `of-${tenant}` })).run;
   const key = async (name, scopes, tenants) => (await server.post("/api/v1/keys", { name, scopes, ...(tenants ? { tenants } : {}) })).token;
   keys = { admin: await key("ana", ["admin"]) };
   server.token = keys.admin;
@@ -88,6 +93,55 @@ test("who signs out is out, and so is whose key is revoked", async () => {
   await page.waitForURL("**/login");
   await page.goto("/keys");
   assert.equal(new URL(page.url()).pathname, "/login");
+  await close();
+});
+
+test("a key that may only read is offered nothing else, and is refused it", async () => {
+  const { context, page, wrongs, close } = await open(browser, server);
+  await signIn(page, keys.read, `/deployments/${candidate}`);
+  await page.waitForURL(`**/deployments/${candidate}`);
+  const deeds = /^(Roll back|Promote|Freeze|Resume|Approve|Turn|Clear|Retire|Revoke|Remove|Drill|Set)/;
+  for (const path of [`/deployments/${candidate}`, "/", "/deployments", "/dial", "/drift", "/readiness", "/webhooks", "/releases"]) {
+    await page.goto(path);
+    assert.equal(await page.locator("main h1").count(), 1, path);
+    for (const role of ["link", "button"]) {
+      assert.deepEqual(await page.getByRole("main").getByRole(role, { name: deeds }).allInnerTexts(), [], path);
+    }
+    assert.equal(await page.locator('main form[method="post"]').count(), 0, path);
+  }
+  assert.equal(await page.locator('nav.side a[href="/keys"]').count(), 0);
+  assert.deepEqual(wrongs, []);
+  const csrf = await page.locator('form[action="/logout"] input[name="csrf"]').inputValue();
+  for (const deed of ["rollback", "promote", "weight"]) {
+    assert.equal((await context.request.get(`/deployments/${candidate}/${deed}`)).status(), 403, deed);
+    const sent = await context.request.post(`/deployments/${candidate}/${deed}`, { form: { csrf, reason: "forged", weight: "50" }, maxRedirects: 0 });
+    assert.equal(sent.status(), 403, deed);
+  }
+  assert.equal((await server.get(`/api/v1/deployments/${candidate}`)).state, "candidate");
+  await close();
+});
+
+test("a tenant's key sees its runs, and that there is nothing else", async () => {
+  const { context, page, wrongs, close } = await open(browser, server);
+  await signIn(page, keys.tenant, "/runs");
+  await page.waitForURL("**/runs");
+  const text = await page.locator("main").innerText();
+  assert.ok(text.includes("of-acme") && !text.includes("globex"), text);
+  assert.deepEqual(await page.locator("nav.side a").evaluateAll((links) => links.map((link) => link.getAttribute("href"))), ["/runs"]);
+  await page.goto(`/runs/${runs.acme}`);
+  assert.equal(await page.locator("main h1").count(), 1);
+  const links = await page.locator("main a[href]").evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+  for (const link of links) {
+    if (link.startsWith("#")) continue;
+    assert.equal((await context.request.get(link)).status(), 200, `it is led to what it may not open: ${link}`);
+  }
+  assert.deepEqual(wrongs, []);
+  assert.equal((await context.request.get(`/runs/${runs.globex}`)).status(), 404);
+  for (const path of ["/", "/deployments", "/ledger", "/releases", "/keys", "/dial", `/deployments/${candidate}`]) {
+    assert.equal((await context.request.get(path)).status(), 403, path);
+    const twin = await context.request.get(path === "/" ? "/index.json" : `${path}.json`);
+    assert.equal(twin.status(), 403, `${path}.json`);
+  }
   await close();
 });
 
