@@ -13,11 +13,11 @@
     event.preventDefault();
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
-      button.textContent = "✓";
+      button.dataset.said = "copied";
     } catch {
-      button.textContent = "✗";
+      button.dataset.said = "not copied";
     }
-    setTimeout(() => (button.textContent = "⧉"), 1200);
+    setTimeout(() => delete button.dataset.said, 1200);
   });
 
   // Times go on while the page stays open: the words are the server's form.

@@ -159,11 +159,12 @@ impl Nav {
     }
 }
 
-/// What tells these parts from others.
+/// What tells these parts from others: which there are, and what they say.
 #[must_use]
-pub fn seen(parts: &[Part]) -> u64 {
+pub fn seen(parts: &[Part]) -> String {
+    let ids: Vec<&str> = parts.iter().map(|part| part.id.as_str()).collect();
     let digests: Vec<u8> = parts.iter().flat_map(|part| part.digest().to_le_bytes()).collect();
-    xxh3_64(&digests)
+    format!("{:x}.{:x}", xxh3_64(ids.join(" ").as_bytes()), xxh3_64(&digests))
 }
 
 /// The whole document of a page.
@@ -172,7 +173,7 @@ pub fn document<P: Page + ?Sized>(page: &P, shell: &Shell) -> String {
     let live = page.is_live().then(|| {
         let address = shell.twin(".live");
         let mark = if address.contains('?') { '&' } else { '?' };
-        format!("{address}{mark}seen={:x}", seen(&page.parts(shell)))
+        format!("{address}{mark}seen={}", seen(&page.parts(shell)))
     });
     let document = Document {
         title: page.title(),

@@ -266,7 +266,7 @@ fn anchor(agent: &AgentName, segment: &SegmentName) -> String {
 fn release(id: &ReleaseId) -> Html {
     let short = id.short();
     Html::from_trusted(format!(
-        "<a href=\"/releases/{short}\"><code>{short}</code></a><button type=\"button\" class=\"copy\" data-copy=\"{short}\" aria-label=\"Copy {short}\" hidden>⧉</button>"
+        "<a href=\"/releases/{short}\"><code>{short}</code></a><button type=\"button\" class=\"copy\" data-copy=\"{short}\" aria-label=\"Copy {short}\" hidden></button>"
     ))
 }
 

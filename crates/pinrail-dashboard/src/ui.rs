@@ -167,7 +167,7 @@ pub(crate) fn is_unseen(character: char) -> bool {
 pub fn id(short: impl Display, whole: impl Display) -> Html {
     let (short, whole) = (plain(short), plain(whole));
     Html(format!(
-        "<span class=\"id\"><code title=\"{whole}\">{short}</code><button type=\"button\" class=\"copy\" data-copy=\"{whole}\" aria-label=\"Copy {whole}\" hidden>⧉</button></span>"
+        "<span class=\"id\"><code title=\"{whole}\">{short}</code><button type=\"button\" class=\"copy\" data-copy=\"{whole}\" aria-label=\"Copy {whole}\" hidden></button></span>"
     ))
 }
 
@@ -176,7 +176,7 @@ pub fn id(short: impl Display, whole: impl Display) -> Html {
 pub fn link_id(href: &str, short: impl Display, whole: impl Display) -> Html {
     let (href, short, whole) = (plain(href), plain(short), plain(whole));
     Html(format!(
-        "<span class=\"id\"><a href=\"{href}\"><code title=\"{whole}\">{short}</code></a><button type=\"button\" class=\"copy\" data-copy=\"{whole}\" aria-label=\"Copy {whole}\" hidden>⧉</button></span>"
+        "<span class=\"id\"><a href=\"{href}\"><code title=\"{whole}\">{short}</code></a><button type=\"button\" class=\"copy\" data-copy=\"{whole}\" aria-label=\"Copy {whole}\" hidden></button></span>"
     ))
 }
 
@@ -329,7 +329,7 @@ pub fn empty(why: &str, command: &str) -> Html {
         String::new()
     } else {
         format!(
-            "<p class=\"command\"><code>{copy}</code><button type=\"button\" class=\"copy\" data-copy=\"{copy}\" aria-label=\"Copy the command\" hidden>⧉</button></p>"
+            "<p class=\"command\"><code>{copy}</code><button type=\"button\" class=\"copy\" data-copy=\"{copy}\" aria-label=\"Copy the command\" hidden></button></p>"
         )
     };
     Html(format!("<div class=\"empty\"><p>{}</p>{line}</div>", plain(why)))

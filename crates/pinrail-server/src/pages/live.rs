@@ -22,6 +22,7 @@ use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 use pinrail_api::problem::{Code, Problem};
 use pinrail_dashboard::{Page, Part};
+use pinrail_domain::id::LedgerSeq;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::serve;
@@ -40,18 +41,28 @@ struct Follower {
     look: Look,
     /// What was sent of each part.
     sent: BTreeMap<String, u64>,
-    heads: watch::Receiver<pinrail_domain::id::LedgerSeq>,
+    moves: Moves,
+    draining: watch::Receiver<bool>,
+    looked: tokio::time::Instant,
+    /// What the first piece of the stream says.
+    first: Option<String>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What a look may find changed.
+struct Moves {
+    heads: watch::Receiver<LedgerSeq>,
     journal: watch::Receiver<u64>,
     approvals: watch::Receiver<u64>,
     traffic: watch::Receiver<u64>,
-    members: watch::Receiver<u64>,
-    follows_members: bool,
     gates: watch::Receiver<u64>,
-    draining: watch::Receiver<bool>,
-    looked: tokio::time::Instant,
-    first: Option<Vec<Part>>,
-    _place: OwnedSemaphorePermit,
+    members: watch::Receiver<u64>,
+    /// Members acknowledge all the time, which few pages show.
+    follows_members: bool,
 }
+
+/// What makes a page load itself anew.
+const RELOAD: &str = "event: reload\ndata: \n\n";
 
 /// Follows a page.
 pub async fn follow<P, G, F>(call: Call, gather: G) -> Answer
@@ -66,13 +77,9 @@ where
             .next_step("close some pages, and load this one anew")
             .fact("watchers_max", most)
     })?;
-    let control = call.control().clone();
     // Subscribed before the first look, so that nothing falls between.
-    let (heads, journal) = (control.heads(), control.runs().changes());
-    let (approvals, traffic) = (control.approval_changes(), control.traffic_changed());
+    let mut moves = Moves::of(&call);
     let draining = call.state.draining.subscribe();
-    let members = control.members().changes();
-    let gates = call.state.gates.changes();
     let asked = call.clone();
     let gather = Arc::new(gather);
     let gather_first = gather(call.clone());
@@ -84,32 +91,13 @@ where
         })
     });
     let page = gather_first.await?;
-    let follows_members = page.follows_members();
-    let first = page.parts(&serve::shell(&call.state, call.caller.as_ref(), &call.head));
+    moves.follows_members = page.follows_members();
+    let parts = page.parts(&serve::shell(&call.state, call.caller.as_ref(), &call.head));
     let looked = tokio::time::Instant::now();
-    let sent = match seen(&call) {
-        Some(seen) if seen == pinrail_dashboard::page::seen(&first) => {
-            first.iter().map(|part| (part.id.clone(), part.digest())).collect()
-        }
-        Some(_) | None => BTreeMap::new(),
-    };
-    let first = Some(first);
-    let follower = Follower {
-        call,
-        look,
-        sent,
-        heads,
-        journal,
-        approvals,
-        traffic,
-        members,
-        follows_members,
-        gates,
-        draining,
-        looked,
-        first,
-        _place: place,
-    };
+    let mut follower =
+        Follower { call, look, sent: BTreeMap::new(), moves, draining, looked, first: None, _place: place };
+    // Said at once, so that the page knows that it is followed.
+    follower.first = Some(format!(": followed\n\n{}", follower.catch_up(parts)));
     let events = stream::unfold(follower, |mut follower| async move {
         let text = follower.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(text)), follower))
@@ -119,29 +107,59 @@ where
     Ok(response)
 }
 
-/// What the page that follows says that it shows.
-fn seen(call: &Call) -> Option<u64> {
+/// What the page that follows says that it shows: which parts, and what they say.
+fn seen(call: &Call) -> Option<(&str, &str)> {
     let pairs = call.head.uri.query()?.split('&');
-    let text = pairs.filter_map(|pair| pair.strip_prefix("seen=")).next_back()?;
-    u64::from_str_radix(text, 16).ok()
+    pairs.filter_map(|pair| pair.strip_prefix("seen=")).next_back()?.split_once('.')
+}
+
+impl Moves {
+    fn of(call: &Call) -> Moves {
+        let control = call.control();
+        Moves {
+            heads: control.heads(),
+            journal: control.runs().changes(),
+            approvals: control.approval_changes(),
+            traffic: control.traffic_changed(),
+            gates: call.state.gates.changes(),
+            members: control.members().changes(),
+            follows_members: false,
+        }
+    }
+
+    /// Waits until something moved; none when nothing will any more.
+    async fn next(&mut self) -> Option<()> {
+        tokio::select! {
+            moved = self.heads.changed() => moved.ok(),
+            moved = self.journal.changed() => moved.ok(),
+            moved = self.approvals.changed() => moved.ok(),
+            moved = self.traffic.changed() => moved.ok(),
+            moved = self.gates.changed() => moved.ok(),
+            moved = self.members.changed(), if self.follows_members => moved.ok(),
+        }
+    }
+
+    /// Whatever moved until now is about to be looked at.
+    fn seen(&mut self) {
+        self.heads.mark_unchanged();
+        for counted in
+            [&mut self.journal, &mut self.approvals, &mut self.traffic, &mut self.gates, &mut self.members]
+        {
+            counted.mark_unchanged();
+        }
+    }
 }
 
 impl Follower {
     /// The next piece of the stream; none when the server stops, or the one who looks was shut out.
     async fn next(&mut self) -> Option<String> {
-        if let Some(parts) = self.first.take() {
-            // Said at once, so that the page knows that it is followed.
-            return Some(format!(": followed\n\n{}", self.changed(parts).unwrap_or_default()));
+        if let Some(first) = self.first.take() {
+            return Some(first);
         }
         loop {
             let mut quiet = false;
             tokio::select! {
-                moved = self.heads.changed() => moved.ok()?,
-                moved = self.journal.changed() => moved.ok()?,
-                moved = self.approvals.changed() => moved.ok()?,
-                moved = self.traffic.changed() => moved.ok()?,
-                moved = self.members.changed(), if self.follows_members => moved.ok()?,
-                moved = self.gates.changed() => moved.ok()?,
+                moved = self.moves.next() => moved?,
                 _ = self.draining.wait_for(|draining| *draining) => return None,
                 () = tokio::time::sleep(self.call.state.limits.keep_alive) => quiet = true,
             }
@@ -152,12 +170,7 @@ impl Follower {
             if !self.is_let_in() {
                 return None;
             }
-            self.heads.mark_unchanged();
-            self.journal.mark_unchanged();
-            self.approvals.mark_unchanged();
-            self.traffic.mark_unchanged();
-            self.members.mark_unchanged();
-            self.gates.mark_unchanged();
+            self.moves.seen();
             self.looked = tokio::time::Instant::now();
             match (self.look)().await {
                 Ok(parts) => {
@@ -166,9 +179,22 @@ impl Follower {
                     }
                 }
                 // The page itself says why, when it is loaded anew.
-                Err(_) => return Some("event: reload\ndata: \n\n".to_owned()),
+                Err(_) => return Some(RELOAD.to_owned()),
             }
         }
+    }
+
+    /// What the page lacks of the first look. A page that was open while the server restarted may lack much.
+    fn catch_up(&mut self, parts: Vec<Part>) -> String {
+        let now = pinrail_dashboard::page::seen(&parts);
+        let shown = seen(&self.call);
+        if shown.is_some_and(|(which, _)| now.split('.').next() != Some(which)) {
+            return RELOAD.to_owned();
+        }
+        if shown.is_some_and(|(_, said)| now.ends_with(&format!(".{said}"))) {
+            self.sent = parts.iter().map(|part| (part.id.clone(), part.digest())).collect();
+        }
+        self.changed(parts).unwrap_or_default()
     }
 
     fn is_let_in(&self) -> bool {
@@ -181,7 +207,7 @@ impl Follower {
             parts.iter().all(|part| self.sent.contains_key(&part.id)) && parts.len() == self.sent.len();
         let began = self.sent.is_empty();
         if !known && !began {
-            return Some("event: reload\ndata: \n\n".to_owned());
+            return Some(RELOAD.to_owned());
         }
         let mut data = String::new();
         for part in parts {
@@ -198,3 +224,6 @@ impl Follower {
         Some(format!("{lines}\n"))
     }
 }
+
+#[cfg(test)]
+mod tests;

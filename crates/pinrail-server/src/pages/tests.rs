@@ -103,7 +103,7 @@ async fn a_key_becomes_a_session_and_the_session_ends_with_its_key() {
     let other = bench.key(&["read"], None).await;
     let theirs = bench.sign_in(&other).await;
     let confirm = bench.send("GET", &format!("/keys/{}/revoke", id_of(&other)), &headers, None).await;
-    assert!(text(&confirm).contains("Reason, for the ledger"));
+    assert!(text(&confirm).contains("Reason, kept on record"));
     let done = bench
         .send_form(&format!("/keys/{}/revoke", id_of(&other)), &headers[1..], &[("reason", "left us")])
         .await;

@@ -286,7 +286,7 @@ impl Up {
     fn welcome(&self, address: SocketAddr, data: &Path) {
         let url = format!("http://{address}");
         let mut text = format!("pinrail {} listens on {url}\n", env!("CARGO_PKG_VERSION"));
-        text.push_str(&format!("  data in {}\n", data.display()));
+        text.push_str(&format!("  dashboard at {url}/\n  data in {}\n", data.display()));
         if !self.control.snapshot().world.keyed {
             text.push_str(
                 "  open: anyone on this machine may do anything; `pinrail key create ops --scope admin` closes it\n",

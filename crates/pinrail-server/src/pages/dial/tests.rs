@@ -14,7 +14,7 @@ async fn the_dial_is_turned_from_its_page_and_says_so() {
         String::from_utf8(bench.send("GET", path, &html, None).await.body.to_vec()).unwrap()
     };
     let confirm = shown("/dial/turn?agent=support&position=read_only").await;
-    assert!(confirm.contains("Turn the dial of agent support") && confirm.contains("Reason, for the ledger"));
+    assert!(confirm.contains("Turn the dial of agent support") && confirm.contains("Reason, kept on record"));
     let fields = [("agent", "support"), ("tool", ""), ("position", "read_only"), ("reason", HOSTILE)];
     let turned = bench.send_form("/dial/turn", &[], &fields).await;
     assert_eq!(turned.status, 303, "{}", String::from_utf8_lossy(&turned.body));
