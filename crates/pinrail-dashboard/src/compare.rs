@@ -31,7 +31,9 @@ pub struct Side {
 /// Events of a run that are compared.
 pub const EVENTS_MAX: usize = 300;
 /// Bytes of a text that are compared: two of this size take milliseconds.
-const TEXT_BYTES_MAX: usize = 40_000;
+const TEXT_BYTES_MAX: usize = 16_000;
+/// Of all texts of a page together: a comparison takes longer than it is long, and others wait for the thread.
+const PAGE_BYTES_MAX: usize = 120_000;
 
 #[derive(Template)]
 #[template(path = "compare.html")]
@@ -123,28 +125,37 @@ impl Compare {
         let keys = |side: &Side| side.events.iter().map(|recorded| key(&recorded.event)).collect::<Vec<_>>();
         let (a, b) = (keys(&self.a), keys(&self.b));
         let mut rows = Vec::new();
+        let mut left = PAGE_BYTES_MAX;
         for op in capture_diff_slices(Algorithm::Myers, &a, &b) {
             let (tag, old, new) = op.as_tag_tuple();
             let (old, new) = (&self.a.events[old], &self.b.events[new]);
             match tag {
-                DiffTag::Equal => rows.extend(old.iter().zip(new).map(|(a, b)| self.row(Some(a), Some(b)))),
+                DiffTag::Equal => {
+                    rows.extend(old.iter().zip(new).map(|(a, b)| self.row(Some(a), Some(b), &mut left)));
+                }
                 DiffTag::Delete | DiffTag::Insert | DiffTag::Replace => {
-                    rows.extend(old.iter().map(|a| self.row(Some(a), None)));
-                    rows.extend(new.iter().map(|b| self.row(None, Some(b))));
+                    rows.extend(old.iter().map(|a| self.row(Some(a), None, &mut left)));
+                    rows.extend(new.iter().map(|b| self.row(None, Some(b), &mut left)));
                 }
             }
         }
         rows
     }
 
-    fn row(&self, a: Option<&Recorded>, b: Option<&Recorded>) -> Row {
+    /// `left` is what may still be compared word by word, in bytes.
+    fn row(&self, a: Option<&Recorded>, b: Option<&Recorded>, left: &mut usize) -> Row {
         let title = a.or(b).map(|recorded| key(&recorded.event)).unwrap_or_default();
         let said = |recorded: Option<&Recorded>| recorded.map(|recorded| says(&recorded.event));
-        let (left, right) = (said(a), said(b));
-        let same = left.is_some() && left == right;
-        let text = match (left, right) {
-            (Some(left), Some(right)) if left != right => Some(differing(&left, &right)),
-            (left, right) => left.or(right).filter(|text| !text.is_empty()).map(|text| ui::block(&text)),
+        let texts = (said(a), said(b));
+        let same = texts.0.is_some() && texts.0 == texts.1;
+        let text = match texts {
+            (Some(a), Some(b)) if a != b => {
+                let bytes = head(&a).len() + head(&b).len();
+                let fits = bytes <= *left;
+                *left -= if fits { bytes } else { 0 };
+                Some(if fits { differing(&a, &b) } else { beside(&a, &b) })
+            }
+            (a, b) => a.or(b).filter(|text| !text.is_empty()).map(|text| ui::block(&text)),
         };
         Row { title, a: a.map(|a| told(a, &self.a)), b: b.map(|b| told(b, &self.b)), text, same }
     }
@@ -269,6 +280,14 @@ fn differing(a: &str, b: &str) -> Html {
         ));
     }
     Html::from_trusted(html)
+}
+
+/// Both texts one after the other, where the page compares no more.
+fn beside(a: &str, b: &str) -> Html {
+    let (a, b) = (ui::block(a), ui::block(b));
+    Html::from_trusted(format!(
+        "<p class=\"dim\">They differ; this page compares no more texts word by word.</p>{a}{b}"
+    ))
 }
 
 fn head(text: &str) -> &str {

@@ -109,7 +109,7 @@ impl Page for Ledger {
 
     /// New entries come in at the newest page's top; a verdict is of the moment that it was asked for.
     fn is_live(&self) -> bool {
-        self.wish.before.is_none() && self.verified.is_none()
+        self.wish.before.is_none() && self.verified.is_none() && !self.wish.is_some()
     }
 }
 

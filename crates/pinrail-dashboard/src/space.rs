@@ -161,7 +161,7 @@ impl Main<'_> {
         let pairs = self.it.pairs();
         let sent = pairs.iter().filter(|(name, value)| !value.is_empty() && !but.contains(name));
         let fields = sent.map(|(name, value)| {
-            format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", ui::plain(value))
+            format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", ui::escaped(value))
         });
         Html::from_trusted(fields.collect())
     }

@@ -32,7 +32,11 @@ pub enum Tone {
 /// Longer texts are folded in [`block`].
 const FOLDED_CHARS: usize = 1_200;
 /// What a page shows of one text; the whole is in its `.json` twin.
-const SHOWN_CHARS: usize = 40_000;
+pub const SHOWN_CHARS: usize = 20_000;
+/// What is shown of a text that should be a line: names and reasons are shorter.
+const LINE_CHARS: usize = 2_000;
+/// Stretches of invisible characters that are named in one text; further ones are a sign each, as each name takes 70 bytes.
+const UNSEEN_NAMED_MAX: usize = 500;
 
 impl Html {
     /// Takes what is HTML by construction.
@@ -75,11 +79,18 @@ pub fn written<T: Template>(template: &T) -> Html {
     Html(template.render().expect("a template writes to memory"))
 }
 
-/// Text of unknown origin on one line: escaped, with invisible characters made visible.
+/// Text of unknown origin on one line: escaped, with invisible characters made visible, and cut where it is no line any more.
 #[must_use]
 pub fn plain(text: impl Display) -> Html {
+    let text = text.to_string();
     let mut html = String::new();
-    push(&mut html, &text.to_string(), false);
+    match text.char_indices().nth(LINE_CHARS) {
+        None => push(&mut html, &text, false),
+        Some((end, _)) => {
+            push(&mut html, &text[..end], false);
+            let _ = write!(html, "… <span class=\"dim\">{} more</span>", bytes((text.len() - end) as u64));
+        }
+    }
     Html(html)
 }
 
@@ -131,25 +142,55 @@ pub fn attribute(text: &str) -> String {
     named
 }
 
-/// Escapes a character into what a browser can only read as text; `lines` keeps line breaks and tabs.
+/// Text of unknown origin between the quotes of an attribute.
+fn quoted(text: impl Display) -> String {
+    escaped(&attribute(&text.to_string()))
+}
+
+/// Text as HTML, nothing changed but what HTML needs.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    text.chars().for_each(|character| escape(&mut html, character));
+    html
+}
+
+fn escape(html: &mut String, character: char) {
+    match character {
+        '&' => html.push_str("&amp;"),
+        '<' => html.push_str("&lt;"),
+        '>' => html.push_str("&gt;"),
+        '"' => html.push_str("&quot;"),
+        '\'' => html.push_str("&#39;"),
+        character => html.push(character),
+    }
+}
+
+/// Escapes text into what a browser can only read as text; `lines` keeps line breaks and tabs. A stretch of one invisible
+/// character is named once, with its length.
 fn push(html: &mut String, text: &str, lines: bool) {
-    for character in text.chars() {
-        match character {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            '\n' | '\t' if lines => html.push(character),
-            character if is_unseen(character) => {
-                let code = u32::from(character);
-                let _ = write!(
-                    html,
-                    "<span class=\"unseen\" title=\"a character that isn't seen\">U+{code:04X}</span>"
-                );
-            }
-            character => html.push(character),
+    let mut named = 0;
+    let mut rest = text.chars().peekable();
+    while let Some(character) = rest.next() {
+        if !is_unseen(character) || (lines && matches!(character, '\n' | '\t')) {
+            escape(html, character);
+            continue;
         }
+        let mut times: u64 = 1;
+        while rest.next_if_eq(&character).is_some() {
+            times += 1;
+        }
+        named += 1;
+        if named > UNSEEN_NAMED_MAX {
+            html.push('\u{fffd}');
+            continue;
+        }
+        let times = if times > 1 { format!(" × {}", grouped(times)) } else { String::new() };
+        let code = u32::from(character);
+        let _ = write!(
+            html,
+            "<span class=\"unseen\" title=\"a character that isn't seen\">U+{code:04X}{times}</span>"
+        );
     }
 }
 
@@ -165,7 +206,7 @@ pub(crate) fn is_unseen(character: char) -> bool {
 /// An id that copies: short on the page, whole on hover and in the clipboard.
 #[must_use]
 pub fn id(short: impl Display, whole: impl Display) -> Html {
-    let (short, whole) = (plain(short), plain(whole));
+    let (short, whole) = (plain(short), quoted(whole));
     Html(format!(
         "<span class=\"id\"><code title=\"{whole}\">{short}</code><button type=\"button\" class=\"copy\" data-copy=\"{whole}\" aria-label=\"Copy {whole}\" hidden></button></span>"
     ))
@@ -174,7 +215,7 @@ pub fn id(short: impl Display, whole: impl Display) -> Html {
 /// An id that copies and leads to its page.
 #[must_use]
 pub fn link_id(href: &str, short: impl Display, whole: impl Display) -> Html {
-    let (href, short, whole) = (plain(href), plain(short), plain(whole));
+    let (href, short, whole) = (escaped(href), plain(short), quoted(whole));
     Html(format!(
         "<span class=\"id\"><a href=\"{href}\"><code title=\"{whole}\">{short}</code></a><button type=\"button\" class=\"copy\" data-copy=\"{whole}\" aria-label=\"Copy {whole}\" hidden></button></span>"
     ))
@@ -324,7 +365,7 @@ pub fn state(word: &str) -> Html {
 /// What stands where there is nothing yet: why, and the command that changes that.
 #[must_use]
 pub fn empty(why: &str, command: &str) -> Html {
-    let copy = plain(command);
+    let copy = quoted(command);
     let line = if command.is_empty() {
         String::new()
     } else {
@@ -340,7 +381,7 @@ pub fn empty(why: &str, command: &str) -> Html {
 pub fn spark(values: &[f64], words: &str) -> Html {
     const WIDTH: f64 = 100.0;
     const HEIGHT: f64 = 20.0;
-    let words = plain(words);
+    let words = quoted(words);
     if values.len() < 2 {
         return Html(format!("<span class=\"spark dim\" title=\"{words}\">–</span>"));
     }
@@ -362,7 +403,7 @@ pub fn next_page(href: Option<&str>) -> Html {
     match href {
         Some(href) => Html(format!(
             "<nav class=\"pager\" aria-label=\"More of this list\"><a href=\"{}\" rel=\"next\">Next page</a></nav>",
-            plain(href)
+            escaped(href)
         )),
         None => Html::default(),
     }

@@ -15,6 +15,19 @@ fn hostile_text_stays_text() {
     check("line\nbreak", &format!("line{}break", unseen("U+000A")));
     check("\u{200b}\u{feff}", &format!("{}{}", unseen("U+200B"), unseen("U+FEFF")));
     check("שלום ünï 漢字", "שלום ünï 漢字");
+    // However many there are, a page stays small.
+    check(&"\u{200b}".repeat(40_000), &unseen("U+200B × 40\u{202f}000"));
+    assert!(plain("\u{200b}\u{200c}\u{200e}".repeat(20_000)).as_str().len() < 100_000);
+    assert!(plain("x".repeat(9_000)).as_str().ends_with("<span class=\"dim\">6.8 KiB more</span>"));
+}
+
+#[test]
+fn an_attribute_holds_no_markup() {
+    let hostile = "a\u{202e}b\"><script>";
+    let html = id("short", hostile).into_string();
+    assert!(html.contains("data-copy=\"aU+202Eb&quot;&gt;&lt;script&gt;\""), "{html}");
+    let html = empty("why", hostile).into_string();
+    assert!(html.contains("data-copy=\"aU+202Eb&quot;&gt;&lt;script&gt;\""), "{html}");
 }
 
 #[test]
@@ -23,7 +36,7 @@ fn long_text_is_folded_and_very_long_text_is_cut() {
     let folded = block(&"x".repeat(2_000));
     assert!(folded.as_str().starts_with("<details class=\"fold\"><summary>"), "{folded}");
     let cut = block(&"<".repeat(50_000));
-    assert!(cut.as_str().contains("10\u{202f}000 more characters"));
+    assert!(cut.as_str().contains("30\u{202f}000 more characters"));
     assert!(!cut.as_str().contains("<<"));
 }
 

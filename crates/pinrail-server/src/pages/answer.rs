@@ -88,6 +88,9 @@ async fn attempt(
     let mut call = Call { state: Arc::clone(state), caller: visitor.caller, params, head, body };
     if is_form {
         form::open(&mut call, visitor.by_bearer)?;
+        if route.needs_reason {
+            form::reasoned(&call)?;
+        }
         tracing::debug!(path = route.path, caller = call.caller.as_ref().map(Caller::id), "form");
     }
     let ended = if is_form {

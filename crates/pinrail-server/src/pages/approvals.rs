@@ -29,16 +29,28 @@ pub async fn confirm_deny(call: Call) -> Result<Confirm, Problem> {
 
 async fn confirm(call: &Call, verb: &str, path: &str, says: &str) -> Result<Confirm, Problem> {
     let approval = approvals::get::value(call).await?;
+    let mut says = vec![
+        format!("{} asks for it, for tenant {}: {}", approval.agent, approval.tenant, approval.why),
+        says.to_owned(),
+    ];
+    let shown = approval.arguments.as_deref().map_or(0, |arguments| arguments.chars().count());
+    if approval.truncated {
+        says.push(
+            "Only the beginning of the arguments is kept: what you decide about is longer than what you see."
+                .to_owned(),
+        );
+    } else if approval.arguments.is_none() {
+        says.push("Its arguments are not kept any more.".to_owned());
+    } else if shown > pinrail_dashboard::ui::SHOWN_CHARS {
+        says.push(format!("The arguments are long: /approvals/{}.json has all of them.", approval.approval));
+    }
     let arguments = approval.arguments.as_deref().map(pinrail_dashboard::ui::block);
     let preview = arguments.map(|arguments| Html::from_trusted(format!("<h2>Arguments</h2>{arguments}")));
     let id = approval.approval;
     Ok(Confirm {
         nav: Nav::Dial,
         title: format!("{verb} the call of {}", approval.tool),
-        says: vec![
-            format!("{} asks for it, for tenant {}: {}", approval.agent, approval.tenant, approval.why),
-            says.to_owned(),
-        ],
+        says,
         preview: preview.unwrap_or_default(),
         fields: Vec::new(),
         action: format!("/approvals/{id}/{path}"),

@@ -43,6 +43,16 @@ pub fn open(call: &mut Call, by_bearer: bool) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Refuses a form that gives no reason: the ledger is read by those who ask why.
+pub fn reasoned(call: &Call) -> Result<(), Problem> {
+    let reason = field(&call.body, "reason").unwrap_or_default();
+    if reason.trim().is_empty() {
+        return Err(Problem::new(Code::BadRequest, "this needs a reason, which the ledger keeps")
+            .next_step("go back and say why"));
+    }
+    Ok(())
+}
+
 /// What a form says, by name. What was left empty is absent.
 pub fn typed<T: DeserializeOwned>(call: &Call) -> Result<T, Problem> {
     let text = std::str::from_utf8(&call.body).unwrap_or_default();

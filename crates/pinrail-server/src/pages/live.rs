@@ -19,7 +19,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use http::HeaderValue;
-use http::header::CACHE_CONTROL;
+use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use pinrail_api::problem::{Code, Problem};
 use pinrail_dashboard::{Page, Part};
 use pinrail_domain::id::LedgerSeq;
@@ -91,6 +91,10 @@ where
         })
     });
     let page = gather_first.await?;
+    if !page.is_live() {
+        // It was when it was loaded, or nobody's page asks.
+        return Ok(reply::with_type(EVENT_STREAM, Body::from(RELOAD)));
+    }
     moves.follows_members = page.follows_members();
     let parts = page.parts(&serve::shell(&call.state, call.caller.as_ref(), &call.head));
     let looked = tokio::time::Instant::now();
@@ -198,7 +202,10 @@ impl Follower {
     }
 
     fn is_let_in(&self) -> bool {
-        self.call.caller.as_ref().is_some_and(|caller| self.call.control().is_let_in(caller))
+        let (state, headers) = (&self.call.state, &self.call.head.headers);
+        let by_cookie = self.call.control().is_keyed() && !headers.contains_key(AUTHORIZATION);
+        let goes_on = !by_cookie || state.sessions.of(headers, state.clock.now()).is_some();
+        goes_on && self.call.caller.as_ref().is_some_and(|caller| self.call.control().is_let_in(caller))
     }
 
     /// The event with the parts that aren't what was sent of them.

@@ -76,7 +76,7 @@ pub fn local(next: Option<&str>) -> String {
     let is_local = |next: &&str| {
         next.starts_with('/')
             && !next.starts_with("//")
-            && !next.contains(['\\', '\r', '\n'])
+            && !next.contains(|character: char| character == '\\' || character.is_control())
             && !next.starts_with("/login")
     };
     next.filter(is_local).unwrap_or("/").to_owned()
@@ -92,6 +92,7 @@ mod tests {
         check("/runs?agent=a", "/runs?agent=a");
         check("//evil.example", "/");
         check("/\\evil.example", "/");
+        check("/\t/evil.example", "/");
         check("https://evil.example", "/");
         check("/login?next=/login", "/");
         assert_eq!(local(None), "/");

@@ -12,7 +12,7 @@ use pinrail_control::keys::Caller;
 use pinrail_dashboard::{Done, Page, Shell, Theme, Who};
 use pinrail_domain::id::LedgerSeq;
 use pinrail_domain::key::Scope;
-use pinrail_domain::ledger::Actor;
+use pinrail_domain::ledger::{Actor, Entry};
 
 use super::answer::see_other;
 use super::{live, session, theme};
@@ -32,6 +32,9 @@ pub enum View {
 
 /// Where no page is: the API and the gateway have addresses that may end like a twin's.
 const NO_PAGES: [&str; 6] = ["/api/", "/v1/", "/mcp/", "/ofrep/", "/assets/", "/openapi.json"];
+
+/// How long an entry is said to be what was just done: a link to a page may be passed on.
+const JUST_NOW_MS: u64 = 10 * 60_000;
 
 /// Takes what says which view is meant off a page's address, and notes it in the request.
 pub fn recognize<B>(mut request: http::Request<B>) -> http::Request<B> {
@@ -69,7 +72,9 @@ pub fn is_browser(head: &Parts) -> bool {
 
 /// The page's address as links name it.
 pub fn address(head: &Parts) -> &str {
-    head.uri.path_and_query().map_or("/", |place| place.as_str())
+    let address = head.uri.path_and_query().map_or("/", |place| place.as_str());
+    // Two slashes would lead to another server.
+    if address.starts_with("//") || address.starts_with("/\\") { "/" } else { address }
 }
 
 /// Gathers a page's value and writes what was asked for.
@@ -138,7 +143,10 @@ async fn just_done(call: &Call) -> Option<Done> {
     let query = call.head.uri.query()?;
     let seq = query.split('&').find_map(|pair| pair.strip_prefix("entry="))?.parse().ok()?;
     let entries = call.control().ledger_read(LedgerSeq(u64::saturating_sub(seq, 1)), 1).await.ok()?;
-    let entry = entries.into_iter().find(|entry| entry.seq == LedgerSeq(seq))?;
+    let is_new = |entry: &Entry| entry.at.0 + JUST_NOW_MS > call.state.clock.now().0;
+    let is_own = |entry: &Entry| entry.actor == call.caller().actor;
+    let entry =
+        entries.into_iter().find(|entry| entry.seq == LedgerSeq(seq) && is_own(entry) && is_new(entry))?;
     let what = entry.body.in_words(&call.control().snapshot().world);
     Some(Done { seq: entry.seq, what, reason: entry.reason })
 }

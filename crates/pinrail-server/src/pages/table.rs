@@ -16,6 +16,8 @@ pub struct PageRoute {
     /// With the names of its variable parts in braces.
     pub path: &'static str,
     pub access: Access,
+    /// Whether its form is refused without a reason.
+    pub needs_reason: bool,
     pub handler: Handler,
 }
 
@@ -40,6 +42,7 @@ macro_rules! page {
             method: Method::GET,
             path: $path,
             access: $access,
+            needs_reason: false,
             handler: |call| Box::pin(serve::show(call, $gather)),
         }
     };
@@ -52,8 +55,16 @@ macro_rules! act {
             method: Method::$method,
             path: $path,
             access: $access,
+            needs_reason: false,
             handler: |call| Box::pin($handler(call)),
         }
+    };
+}
+
+/// A form that changes what is served, and that the ledger keeps a reason of.
+macro_rules! deed {
+    ($path:literal, $access:expr, $handler:path) => {
+        PageRoute { needs_reason: true, ..act!(POST $path, $access, $handler) }
     };
 }
 
@@ -80,30 +91,30 @@ pub static PAGES: &[PageRoute] = &[
     page!("/deployments/{deployment}/promote", DEPLOY, deployments::confirm::promote),
     act!(POST "/deployments/{deployment}/promote", DEPLOY, deployments::acts::promote),
     page!("/deployments/{deployment}/commit", DEPLOY, deployments::confirm::commit),
-    act!(POST "/deployments/{deployment}/commit", DEPLOY, deployments::acts::commit),
+    deed!("/deployments/{deployment}/commit", DEPLOY, deployments::acts::commit),
     page!("/deployments/{deployment}/freeze", DEPLOY, deployments::confirm::freeze),
-    act!(POST "/deployments/{deployment}/freeze", DEPLOY, deployments::acts::freeze),
+    deed!("/deployments/{deployment}/freeze", DEPLOY, deployments::acts::freeze),
     page!("/deployments/{deployment}/resume", DEPLOY, deployments::confirm::resume),
-    act!(POST "/deployments/{deployment}/resume", DEPLOY, deployments::acts::resume),
+    deed!("/deployments/{deployment}/resume", DEPLOY, deployments::acts::resume),
     page!("/deployments/{deployment}/approve", DEPLOY, deployments::confirm::approve),
-    act!(POST "/deployments/{deployment}/approve", DEPLOY, deployments::acts::approve),
+    deed!("/deployments/{deployment}/approve", DEPLOY, deployments::acts::approve),
     page!("/deployments/{deployment}/weight", DEPLOY, deployments::confirm::weight),
-    act!(POST "/deployments/{deployment}/weight", DEPLOY, deployments::acts::weight),
+    deed!("/deployments/{deployment}/weight", DEPLOY, deployments::acts::weight),
     page!("/deployments/{deployment}/rollback", DEPLOY, deployments::confirm::rollback),
-    act!(POST "/deployments/{deployment}/rollback", DEPLOY, deployments::acts::roll_back),
+    deed!("/deployments/{deployment}/rollback", DEPLOY, deployments::acts::roll_back),
     page!("/deployments/{deployment}/lift", DEPLOY, deployments::confirm::lift),
-    act!(POST "/deployments/{deployment}/lift", DEPLOY, deployments::acts::lift),
+    deed!("/deployments/{deployment}/lift", DEPLOY, deployments::acts::lift),
     page!("/deployments/{deployment}/verify", READ, deployments::verify),
     page!("/releases", READ, releases::list),
     page!("/releases/{release}", READ, release::show),
     act!(GET "/releases/{release}/diff", READ, release::compare),
     page!("/releases/{release}/diff/{other}", READ, release_diff::show),
     page!("/releases/{release}/retire", DEPLOY, release::confirm_retire),
-    act!(POST "/releases/{release}/retire", DEPLOY, release::retire),
+    deed!("/releases/{release}/retire", DEPLOY, release::retire),
 
     page!("/dial", READ, dial::show),
     page!("/dial/turn", DEPLOY, dial::confirm_turn),
-    act!(POST "/dial/turn", DEPLOY, dial::turn),
+    deed!("/dial/turn", DEPLOY, dial::turn),
     page!("/approvals/{approval}", SEE_RUNS, approvals::show),
     page!("/approvals/{approval}/approve", DEPLOY_OWN, approvals::confirm_approve),
     act!(POST "/approvals/{approval}/approve", DEPLOY_OWN, approvals::approve),
@@ -120,21 +131,21 @@ pub static PAGES: &[PageRoute] = &[
     page!("/drift/models/{provider}/{snapshot}", READ, drift::model),
     page!("/drift/{finding}", READ, drift::finding),
     page!("/drift/{finding}/clear", DEPLOY, drift::confirm_clear),
-    act!(POST "/drift/{finding}/clear", DEPLOY, drift::clear),
+    deed!("/drift/{finding}/clear", DEPLOY, drift::clear),
     page!("/webhooks", READ, webhooks::list),
     page!("/webhooks/{webhook}", READ, webhooks::show),
     act!(POST "/webhooks/{webhook}/test", DEPLOY, webhooks::test),
     act!(POST "/webhooks/{webhook}/retry", DEPLOY, webhooks::resend_all),
     act!(POST "/webhooks/{webhook}/dead-letters/{seq}/retry", DEPLOY, webhooks::resend),
     page!("/webhooks/{webhook}/remove", DEPLOY, webhooks::confirm_remove),
-    act!(POST "/webhooks/{webhook}/remove", DEPLOY, webhooks::remove),
+    deed!("/webhooks/{webhook}/remove", DEPLOY, webhooks::remove),
     page!("/ledger", READ, ledger::list),
     page!("/ledger/{seq}", READ, ledger::show),
 
     page!("/deployments/{deployment}/blast-radius", READ, blast::show),
     act!(GET "/deployments/{deployment}/blast-radius.csv", READ, blast::export),
     page!("/deployments/{deployment}/compensate", DEPLOY, blast::confirm_compensate),
-    act!(POST "/deployments/{deployment}/compensate", DEPLOY, blast::compensate),
+    deed!("/deployments/{deployment}/compensate", DEPLOY, blast::compensate),
 
     page!("/state", READ, state::list),
     page!("/state/space", READ, state::space::show),
@@ -152,5 +163,5 @@ pub static PAGES: &[PageRoute] = &[
 
     page!("/keys", ADMIN, keys::list),
     page!("/keys/{key}/revoke", ADMIN, keys::confirm_revoke),
-    act!(POST "/keys/{key}/revoke", ADMIN, keys::revoke),
+    deed!("/keys/{key}/revoke", ADMIN, keys::revoke),
 ];

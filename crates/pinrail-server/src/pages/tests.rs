@@ -111,6 +111,11 @@ async fn a_key_becomes_a_session_and_the_session_ends_with_its_key() {
     let to = done.header("location").unwrap().to_owned();
     let shown = text(&bench.send("GET", &to, &headers, None).await);
     assert!(shown.contains("left us") && shown.contains("/ledger/3"), "{to}: {shown}");
+    // Somebody else's link to the entry claims nothing.
+    let reader = bench.key(&["admin"], None).await;
+    let theirs_too = bench.sign_in(&reader).await;
+    let passed_on = bench.send("GET", &to, &[HTML, ("cookie", theirs_too.as_str())], None).await;
+    assert!(!text(&passed_on).contains("left us"));
     let shut_out = bench.send("GET", "/keys", &[HTML, ("cookie", theirs.as_str())], None).await;
     assert_eq!(shut_out.status, 303);
 }
@@ -160,6 +165,17 @@ async fn a_page_has_a_twin_strict_headers_and_problems_are_pages() {
     assert!(file.header("cache-control").unwrap().contains("immutable"));
     assert_eq!(bench.get("/assets/nothing.js").await.status, 404);
     assert_eq!(bench.send("PUT", "/keys", &[HTML], None).await.status, 405);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deed_needs_a_reason() {
+    let bench = Bench::open().await;
+    bench.deploy_now().await;
+    for reason in ["", " "] {
+        let sent = bench.send_form("/deployments/1/rollback", &[], &[("reason", reason)]).await;
+        assert_eq!(sent.status, 400, "{}", text(&sent));
+    }
+    assert_eq!(bench.get("/api/v1/deployments/1").await.ok()["state"], "active");
 }
 
 #[tokio::test(start_paused = true)]

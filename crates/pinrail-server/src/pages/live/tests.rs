@@ -49,3 +49,13 @@ async fn a_page_is_followed_no_longer_than_its_key_works() {
     as_admin.delete(&format!("/api/v1/keys/{}", crate::testing::id_of(&reader))).await.ok();
     assert_eq!(events.next().await, None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_does_not_live_is_not_followed() {
+    let bench = Bench::open().await;
+    for path in ["/keys.live", "/ledger.live?verify=true", "/ledger.live?text=x"] {
+        let mut events = bench.follow_epochs(path, &[]).await;
+        assert_eq!(events.next().await.unwrap(), "event: reload\ndata: \n\n", "{path}");
+        assert_eq!(events.next().await, None, "{path}");
+    }
+}
