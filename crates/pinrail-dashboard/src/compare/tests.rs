@@ -38,7 +38,7 @@ fn hostile_and_long_texts_stay_texts() {
     b.events[9].event = Event::Note { name: HOSTILE.to_owned(), data: serde_json::json!(long) };
     let html = Compare { a: side(1, HOSTILE), b }.main(&Shell::of("/runs/x")).into_string();
     assert_harmless(&html);
-    assert!(html.contains("Only the first 39.1 KiB of each text are compared"), "{html}");
+    assert!(html.contains("Only the first 15.6 KiB of each text are compared"), "{html}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn hostile_text_stays_text() {
     check("\u{200b}\u{feff}", &format!("{}{}", unseen("U+200B"), unseen("U+FEFF")));
     check("שלום ünï 漢字", "שלום ünï 漢字");
     // However many there are, a page stays small.
-    check(&"\u{200b}".repeat(40_000), &unseen("U+200B × 40\u{202f}000"));
+    check(&"\u{200b}".repeat(1_500), &unseen("U+200B × 1\u{202f}500"));
     assert!(plain("\u{200b}\u{200c}\u{200e}".repeat(20_000)).as_str().len() < 100_000);
     assert!(plain("x".repeat(9_000)).as_str().ends_with("<span class=\"dim\">6.8 KiB more</span>"));
 }
