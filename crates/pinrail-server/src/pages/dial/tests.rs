@@ -29,7 +29,8 @@ async fn the_dial_is_turned_from_its_page_and_says_so() {
     );
     assert_eq!(value["in_force"]["tools"][0]["rule_with_side_effects"], "withheld");
     bench.get("/dial.json?agent=nobody").await.problem("not_found");
-    let wrong = bench.send_form("/dial/turn", &[], &[("tool", "x"), ("position", "canned")]).await;
+    let wrong =
+        bench.send_form("/dial/turn", &[], &[("tool", "x"), ("position", "canned"), ("reason", "try")]).await;
     assert_eq!(wrong.status, 409, "{}", String::from_utf8_lossy(&wrong.body));
 }
 
