@@ -103,7 +103,7 @@ test("an id copies", async () => {
   const copy = page.locator("button.copy[data-copy]").first();
   const id = await copy.getAttribute("data-copy");
   await copy.click();
-  await page.locator("button.copy", { hasText: "✓" }).waitFor();
+  await page.locator('button.copy[data-said="copied"]').waitFor();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), id);
   await close();
 });
