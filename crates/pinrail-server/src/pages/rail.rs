@@ -55,7 +55,9 @@ pub async fn show(call: Call) -> Result<Rail, Problem> {
     let snapshot = control.snapshot();
     let world = &snapshot.world;
     let counted = api::traffic::traffic(control, None, now);
-    let totals_pace: f64 = counted.lines.iter().filter_map(|line| line.counts.runs_per_minute).sum();
+    let paces = counted.lines.iter().filter_map(|line| line.counts.runs_per_minute);
+    // Not `sum`, which is -0 of nothing.
+    let totals_pace = paces.fold(0.0, |sum, pace| sum + pace);
     let complete = counted.complete;
     let by_place = counted.lines.into_iter().map(|line| ((line.agent.clone(), line.segment.clone()), line));
     let gathered = Gathered {

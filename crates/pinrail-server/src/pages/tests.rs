@@ -149,6 +149,7 @@ async fn a_form_of_another_site_changes_nothing() {
 async fn a_page_has_a_twin_strict_headers_and_problems_are_pages() {
     let bench = Bench::open().await;
     assert_eq!(bench.get("/keys.json").await.ok(), json!({ "items": [], "open": true }));
+    assert_eq!(bench.get("/index.json").await.ok()["totals"]["runs_per_minute"].to_string(), "0.0");
     let page = bench.send("GET", "/keys", &[HTML], None).await;
     let policy = page.header("content-security-policy").unwrap();
     assert!(
