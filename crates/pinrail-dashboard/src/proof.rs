@@ -2,7 +2,6 @@
 
 use askama::Template;
 use pinrail_api::deployments::proof::{Proof, SpaceProof};
-use pinrail_domain::id::DeploymentId;
 use serde::Serialize;
 
 use crate::page::{Nav, Page};
@@ -11,9 +10,8 @@ use crate::ui::{self, Html};
 
 /// A proof.
 #[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
 pub struct Proven {
-    pub deployment: DeploymentId,
-    #[serde(flatten)]
     pub proof: Proof,
 }
 
@@ -32,7 +30,7 @@ impl Page for Proven {
     }
 
     fn title(&self) -> String {
-        format!("Proof of deployment {}", self.deployment)
+        format!("Proof of deployment {}", self.proof.deployment)
     }
 
     fn main(&self, _: &Shell) -> Html {
@@ -51,5 +49,25 @@ impl Main<'_> {
 
     fn spaces(&self) -> &[SpaceProof] {
         &self.it.proof.spaces[..self.it.proof.spaces.len().min(SPACES_MAX)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn its_twin_is_the_proof_itself() {
+        let said = json!({
+            "deployment": 4, "manifest": format!("sha256:{}", "0".repeat(64)), "at": { "state": 9, "ledger": 3 },
+            "holds": true, "spaces_checked": 1, "records_checked": 9, "erased": 0, "findings": 0
+        });
+        let page = Proven { proof: serde_json::from_value(said).unwrap() };
+        let twin = serde_json::to_string(&page).unwrap();
+        assert_eq!(twin.matches("\"deployment\"").count(), 1, "{twin}");
+        assert_eq!(twin, serde_json::to_string(&page.proof).unwrap());
+        assert!(page.main(&Shell::of("/deployments/4/verify")).as_str().contains("/deployments/4\""));
     }
 }

@@ -96,7 +96,7 @@ pub async fn pair(call: Call) -> Result<OnePair, Problem> {
 /// The proof that what is visible is what it must be: every record is read for it.
 pub async fn verify(call: Call) -> Result<Proven, Problem> {
     let id = id(&call)?;
-    Ok(Proven { deployment: id, proof: api::verify::proof(call.control(), id).await? })
+    Ok(Proven { proof: api::verify::proof(call.control(), id).await? })
 }
 
 fn id(call: &Call) -> Result<DeploymentId, Problem> {
