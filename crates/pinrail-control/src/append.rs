@@ -54,7 +54,7 @@ pub(crate) async fn append(inner: &Arc<Inner>, turn: Turn, append: Append, after
             Ok(()) => inner.show(after, &entries),
             // It may have happened all the same.
             Err(AppendError::Store(_)) => follow(&inner).await,
-            Err(AppendError::Moved { .. } | AppendError::Answered(_)) => {}
+            Err(AppendError::Moved { .. } | AppendError::Answered(_) | AppendError::Fenced { .. }) => {}
         }
         Appended { turn, result }
     })

@@ -18,7 +18,7 @@ use pinrail_domain::id::LedgerSeq;
 use pinrail_domain::ledger::{Actor, Body, Draft, Entry, REASON_BYTES_MAX};
 use pinrail_domain::world::{Corrupt, World};
 use pinrail_store::ledger::{Append, AppendError};
-use pinrail_store::{Answer, AnswerKey, StoreError};
+use pinrail_store::{Answer, AnswerKey, StoreError, Term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -65,6 +65,9 @@ pub enum CommitError<E: std::error::Error + 'static> {
     Canonical(#[source] NotCanonical),
     #[error("the ledger cannot be followed")]
     Corrupt(#[source] Corrupt),
+    /// Another replica leads: what the rollout controller decided here is old news.
+    #[error("another replica leads since term {0}")]
+    Fenced(Term),
     /// Other replicas kept changing the world; trying again may help.
     #[error("the ledger moved {ATTEMPTS_MAX} times while the change was decided")]
     Contended,
@@ -140,13 +143,15 @@ impl Control {
             let after = Snapshot::of(after);
             let seq = entries.last().map(|entry| entry.seq);
             let answer = self.answer(&by, &value);
-            let appended = append::append(&self.inner, turn, Append { entries, answer }, after).await;
+            let appended =
+                append::append(&self.inner, turn, Append { entries, answer, fence: None }, after).await;
             turn = appended.turn;
             match appended.result {
                 Ok(()) => return Ok(Committed { value, replayed: false, seq, took_us: took_us() }),
                 Err(AppendError::Moved { .. }) => {
                     append::catch_up(&self.inner).await?;
                 }
+                Err(AppendError::Fenced { newest }) => return Err(CommitError::Fenced(newest)),
                 Err(AppendError::Answered(answer)) => return self.replayed(&by, &answer, took_us).await,
                 Err(AppendError::Store(error)) => return Err(CommitError::Store(error)),
             }

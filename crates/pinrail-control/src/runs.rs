@@ -463,7 +463,8 @@ impl Runs {
 impl Planned {
     fn start(self, queued: bool, events: Vec<(Timestamp, Event)>, answer: Option<Answer>) -> Write {
         let stamp = Arc::unwrap_or_clone(self.stamp);
-        Write::Start(Box::new(Start { stamp, at: self.at, queued, events, bind: self.bind, answer }))
+        let (at, bind) = (self.at, self.bind);
+        Write::Start(Box::new(Start { stamp, at, queued, events, bind, current: false, answer }))
     }
 }
 

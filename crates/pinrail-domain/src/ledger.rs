@@ -51,6 +51,21 @@ pub struct Entry {
     pub hash: Digest,
 }
 
+/// What an entry changes about which deployments' writes count: for stores that answer "what is visible" themselves. Folded in
+/// order it gives the spans and cascades of `World::commits`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Counting<'a> {
+    /// From this entry on the deployment's writes count for everybody.
+    Commits(DeploymentId),
+    /// They don't any more, and neither do `derived` records of others.
+    Retracts {
+        deployment: DeploymentId,
+        /// Nothing is taken back of one that was committed before: only its pointers go.
+        unless_committed: bool,
+        derived: &'a Ranges,
+    },
+}
+
 /// Who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", from = "StoredActor")]
@@ -301,6 +316,47 @@ impl Body {
             | Body::ReleaseRetired { .. }
             | Body::McpServerPut { .. }
             | Body::McpServerRemoved { .. } => false,
+        }
+    }
+
+    /// What the entry changes about which deployments' writes count.
+    #[must_use]
+    pub fn counting(&self) -> Option<Counting<'_>> {
+        match self {
+            Body::DeploymentPromoted { deployment, .. } => Some(Counting::Commits(*deployment)),
+            Body::DeploymentRolledBack { deployment, keep_state, derived, .. } => {
+                Some(Counting::Retracts { deployment: *deployment, unless_committed: *keep_state, derived })
+            }
+            Body::AgentPut { .. }
+            | Body::AgentRemoved { .. }
+            | Body::ProviderPut { .. }
+            | Body::ProviderRemoved { .. }
+            | Body::ReleaseCreated { .. }
+            | Body::DeploymentOpened { .. }
+            | Body::RolloutStep { .. }
+            | Body::RolloutResumed { .. }
+            | Body::WeightSet { .. }
+            | Body::DialSet { .. }
+            | Body::HoldLifted { .. }
+            | Body::RolloutStopped { .. }
+            | Body::RolloutApproved { .. }
+            | Body::GateRecorded { .. }
+            | Body::GateJudged { .. }
+            | Body::GateOverridden { .. }
+            | Body::GateOverrideSeconded { .. }
+            | Body::ManifestRecorded { .. }
+            | Body::StateCollected { .. }
+            | Body::StateErased { .. }
+            | Body::KeyCreated { .. }
+            | Body::KeyRevoked { .. }
+            | Body::WebhookPut { .. }
+            | Body::WebhookRemoved { .. }
+            | Body::DriftFound { .. }
+            | Body::DriftCleared { .. }
+            | Body::CatalogueUpdated { .. }
+            | Body::ReleaseRetired { .. }
+            | Body::McpServerPut { .. }
+            | Body::McpServerRemoved { .. } => None,
         }
     }
 

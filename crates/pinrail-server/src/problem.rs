@@ -83,7 +83,7 @@ pub fn commit<E: Error + 'static>(error: CommitError<E>, refused: impl FnOnce(E)
             Problem::new(Code::StoreDamaged, detail)
                 .next_step("run `pinrail ledger verify` on the server's machine")
         }
-        CommitError::Contended => Problem::new(Code::Contended, detail)
+        CommitError::Contended | CommitError::Fenced(_) => Problem::new(Code::Contended, detail)
             .next_step("send the request again, with the same Idempotency-Key"),
         CommitError::Store(error) => store(&error),
     }
@@ -119,7 +119,7 @@ pub fn write(error: WriteError) -> Problem {
             tracing::error!(error = %detail, "a new run's id was taken");
             Problem::new(Code::Internal, detail).next_step("send the request again")
         }
-        WriteError::Bound(_) => Problem::new(Code::Contended, detail)
+        WriteError::Bound(_) | WriteError::Stale { .. } => Problem::new(Code::Contended, detail)
             .next_step("send the request again, with the same Idempotency-Key"),
         WriteError::Illegal(_) => {
             tracing::error!(error = %detail, "a new run took not even its first events");

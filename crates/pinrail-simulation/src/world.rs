@@ -196,7 +196,7 @@ impl World {
     fn set_the_stage(&mut self) {
         for entry in &SETTING.ledger {
             let entries = vec![entry.clone()];
-            let append = pinrail_store::ledger::Append { entries: entries.clone(), answer: None };
+            let append = pinrail_store::ledger::Append::of(entries.clone());
             let appended = now(pinrail_store::Ledger::ledger_append(&self.store.memory, append));
             appended.expect("the setting is a chain");
             self.store.truth().appended(&entries);

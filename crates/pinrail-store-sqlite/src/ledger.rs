@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::LedgerSeq;
+use pinrail_domain::id::{Epoch, LedgerSeq};
 use pinrail_domain::ledger::{Entry, Head};
 use pinrail_store::ledger::{Append, AppendError};
 use pinrail_store::{Ledger, StoreError};
@@ -64,7 +64,8 @@ impl Operation for Appending {
 
 impl Appending {
     fn append_to(&self, db: &Connection) -> Result<(), AppendError> {
-        let Append { entries, answer } = &self.append;
+        // One process has the file: it leads, and nobody else can have begun a term.
+        let Append { entries, answer, fence: _ } = &self.append;
         if let Some(answer) = answer
             && let Some(given) = answers::given(db, &answer.key)?
         {
@@ -76,6 +77,12 @@ impl Appending {
         }
         for (entry, text) in entries.iter().zip(&self.texts) {
             insert(db, entry, text)?;
+        }
+        let risen = entries.iter().filter(|entry| entry.body.raises_epoch()).count();
+        if risen > 0 {
+            let mut update =
+                db.prepare_cached("UPDATE ledger_epoch SET epoch = epoch + ?1").map_err(Failure::from)?;
+            update.execute([integer(risen as u64)]).map_err(Failure::from)?;
         }
         if let Some(answer) = answer {
             answers::keep(db, answer)?;
@@ -90,6 +97,12 @@ fn insert(db: &Connection, entry: &Entry, text: &str) -> Result<(), Failure> {
     let mut insert = db.prepare_cached("INSERT INTO ledger_times (seq, at) VALUES (?1, ?2)")?;
     insert.execute((integer(entry.seq.0), integer(entry.at.0)))?;
     Ok(())
+}
+
+/// How often the ledger moved something that runs are routed by.
+pub(crate) fn epoch(db: &Connection) -> Result<Epoch, Failure> {
+    let mut select = db.prepare_cached("SELECT epoch FROM ledger_epoch")?;
+    Ok(Epoch(select.query_row((), |row| row.get::<_, i64>(0))?.unsigned_abs()))
 }
 
 fn head(db: &Connection) -> Result<Head, Failure> {

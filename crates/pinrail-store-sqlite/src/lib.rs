@@ -23,6 +23,9 @@ mod state;
 mod watches;
 mod writer;
 
+/// One process has the file.
+impl pinrail_store::Replicas for Sqlite {}
+
 pub use open::{OpenError, Options};
 
 use reader::Readers;

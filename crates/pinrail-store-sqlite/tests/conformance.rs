@@ -35,5 +35,5 @@ fn open() -> Subject {
             }
         }
     });
-    Subject { store, damage, keep: Box::new(folder) }
+    Subject { store, other: None, damage, keep: Box::new(folder) }
 }

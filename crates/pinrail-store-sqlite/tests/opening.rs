@@ -40,7 +40,10 @@ async fn a_store_that_is_opened_again_holds_everything() {
     let digest = store.artifact_put(b"prompt").await.unwrap();
     let given = answer("key", "deploy", 10);
     let appended = entries(Head::START, 3, "r");
-    store.ledger_append(Append { entries: appended.clone(), answer: Some(given.clone()) }).await.unwrap();
+    store
+        .ledger_append(Append { entries: appended.clone(), answer: Some(given.clone()), fence: None })
+        .await
+        .unwrap();
     let mut stamp = stamp(1);
     stamp.session = Some(session("s"));
     let begun =

@@ -27,6 +27,7 @@ pub mod moments;
 pub mod random;
 pub mod reads;
 pub mod records;
+pub mod replicas;
 pub mod runs;
 pub mod sample;
 pub mod search;
@@ -40,6 +41,8 @@ pub mod watches;
 /// An empty store to check, with what only its backend can do to it.
 pub struct Subject {
     pub store: Arc<dyn Store>,
+    /// Another replica over the same store, where there can be one.
+    pub other: Option<Arc<dyn Store>>,
     /// Damages what the store holds, behind its back.
     pub damage: Box<dyn Fn(Damage) + Send + Sync>,
     /// Lives as long as the store is used: a temporary folder, for example.
@@ -156,6 +159,11 @@ macro_rules! conformance_tests {
             views::everybody_sees_what_a_copy_of_everything_says_2
             views::everybody_sees_what_a_copy_of_everything_says_3
             views::everybody_sees_what_a_copy_of_everything_says_4
+            replicas::a_start_on_old_pointers_begins_nothing
+            replicas::an_append_of_an_old_term_changes_nothing
+            replicas::epochs_strictly_rise
+            replicas::replicas_share_one_store
+            replicas::appends_are_heard_of_and_read_without_gaps
             random::does_what_the_reference_does_1
             random::does_what_the_reference_does_2
             random::does_what_the_reference_does_3

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use pinrail_domain::id::{AgentName, DeploymentId, EventSeq, ReleaseId, RunId, SessionId, TenantId};
+use pinrail_domain::id::{AgentName, DeploymentId, Epoch, EventSeq, ReleaseId, RunId, SessionId, TenantId};
 use pinrail_domain::journal::{Event, Illegal, Needle, Outcome, Recorded, RunStatus, Stamp, Summary};
 use pinrail_domain::time::Timestamp;
 
-use crate::{Answer, StoreError};
+use crate::{Answer, ReplicaId, StoreError};
 
 /// One write of a batch.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Start {
     pub events: Vec<(Timestamp, Event)>,
     /// Binds the stamp's session (which there must be) to the stamp's deployment.
     pub bind: Option<Bind>,
+    /// Begin only if the stamp's epoch is the ledger's: no pointer has moved since it was decided.
+    pub current: bool,
     pub answer: Option<Answer>,
 }
 
@@ -74,6 +76,9 @@ pub enum WriteError {
     Exists(RunId),
     #[error("the session is bound to deployment {0}")]
     Bound(DeploymentId),
+    /// Pointers moved since it was decided: decide again.
+    #[error("the epoch is {epoch} by now")]
+    Stale { epoch: Epoch },
     #[error("there is no run {0}")]
     NoRun(RunId),
     #[error("the run's next event is {next}")]
@@ -125,6 +130,8 @@ pub struct RunFilter {
     pub shadow: Option<bool>,
     /// Whether a gate asks in it: those runs, and no others, are in the ground.
     pub gate: Option<bool>,
+    /// Begun by this replica.
+    pub replica: Option<ReplicaId>,
     /// Started at or after.
     pub since: Option<Timestamp>,
     /// Started before.
@@ -175,6 +182,15 @@ pub struct OpenRuns {
 }
 
 impl Write {
+    /// The run that it is about.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        match self {
+            Write::Start(start) => start.stamp.run,
+            Write::Append(append) => append.run,
+        }
+    }
+
     /// The answer to keep with the write.
     #[must_use]
     pub fn answer(&self) -> Option<&Answer> {
@@ -209,6 +225,11 @@ impl Start {
     pub fn plan(&self) -> Recorded {
         let event = Event::Plan { stamp: Box::new(self.stamp.clone()), queued: self.queued };
         Recorded { seq: EventSeq(0), at: self.at, event }
+    }
+
+    /// Checks the stamp's epoch, where that is asked for, against the ledger's.
+    pub fn check_epoch(&self, epoch: Epoch) -> Result<(), WriteError> {
+        if self.current && self.stamp.epoch != epoch { Err(WriteError::Stale { epoch }) } else { Ok(()) }
     }
 
     /// Checks the write's binding, if it has one, against what the session is bound to now.
@@ -272,7 +293,7 @@ pub trait Journal: Send + Sync {
     /// Carries out the writes in order and returns a result for each. One that fails leaves the others
     /// alone. Durable on return (I9), all together, so many writes cost one sync.
     ///
-    /// Within a write the answer's key is looked at first, then the run, then the expected place, then the
+    /// Within a write the answer's key is looked at first, then the run, then the epoch, then the expected place, then the
     /// session's binding, then whether the events fit ([`EVENTS_PER_RUN_MAX`]) and are legal.
     ///
     /// The writes are shared, so that whoever tries again what a store failed at keeps them without a copy.
@@ -288,6 +309,15 @@ pub trait Journal: Send + Sync {
     async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError>;
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError>;
+
+    /// Those of the runs that exist, in any order.
+    async fn run_get_many(&self, runs: &[RunId]) -> Result<Vec<Run>, StoreError> {
+        let mut found = Vec::with_capacity(runs.len());
+        for run in runs {
+            found.extend(self.run_get(*run).await?);
+        }
+        Ok(found)
+    }
 
     /// Up to `limit` events from `from` on, in order; empty for a run that doesn't exist.
     async fn run_events(&self, run: RunId, from: EventSeq, limit: usize)

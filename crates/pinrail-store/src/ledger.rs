@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use pinrail_domain::id::LedgerSeq;
 use pinrail_domain::ledger::{Entry, Head};
 
-use crate::{Answer, StoreError};
+use crate::{Answer, StoreError, Term};
 
 /// Entries to append together, and the answer that reports them.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub struct Append {
     /// At least one; the first follows the head that the caller last saw.
     pub entries: Vec<Entry>,
     pub answer: Option<Answer>,
+    /// Append only while this is the leaders' newest term; none doesn't ask who leads.
+    pub fence: Option<Term>,
 }
 
 /// Why nothing was appended.
@@ -23,11 +25,20 @@ pub enum AppendError {
     /// This idempotency key has its answer.
     #[error("the idempotency key was used before")]
     Answered(Box<Answer>),
+    /// Another replica leads now: what was decided here is old news.
+    #[error("another replica leads since term {newest}")]
+    Fenced { newest: Term },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Append {
+    /// Entries alone: without an answer, and whoever leads.
+    #[must_use]
+    pub fn of(entries: Vec<Entry>) -> Append {
+        Append { entries, answer: None, fence: None }
+    }
+
     /// The head that these entries build on.
     ///
     /// Panics where the caller broke the contract: no entry, or entries that don't form a chain.
@@ -51,7 +62,7 @@ pub trait Ledger: Send + Sync {
 
     /// Appends all entries and keeps the answer, in one transaction. Durable on return (I9).
     ///
-    /// The answer's key is looked at first, then the head.
+    /// The answer's key is looked at first, then the term, then the head.
     async fn ledger_append(&self, append: Append) -> Result<(), AppendError>;
 
     /// Up to `limit` entries after `after`, in order. An entry that can't be read is

@@ -2,7 +2,7 @@
 //! conformance suite that every backend passes.
 //!
 //! Nothing here decides what may happen (that is `pinrail-domain`) or knows SQL. Start reading at [`Store`],
-//! then [`ledger`], [`journal`] and [`state`].
+//! then [`ledger`], [`journal`] and [`state`]; [`replicas`] for what several processes over one store need.
 //!
 //! What every backend promises: an operation that returned `Ok` survives a crash and power loss (I9);
 //! one that returned an error changed nothing, except that after [`StoreError::Unavailable`] nobody knows (the
@@ -20,6 +20,7 @@ pub mod gates;
 pub mod journal;
 pub mod ledger;
 pub mod memory;
+pub mod replicas;
 pub mod sightings;
 pub mod state;
 pub mod watches;
@@ -32,18 +33,40 @@ pub use gates::Gates;
 pub use journal::Journal;
 pub use ledger::Ledger;
 pub use memory::Memory;
+pub use replicas::{ReplicaId, Replicas, Term};
 pub use sightings::Sightings;
 pub use state::State;
 pub use watches::Watches;
 
 /// Everything that Pinrail keeps.
 pub trait Store:
-    Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals + Sightings + Watches
+    Artifacts
+    + Ledger
+    + Journal
+    + State
+    + Answers
+    + Deliveries
+    + Gates
+    + Approvals
+    + Sightings
+    + Watches
+    + Replicas
 {
 }
 
-impl<T: Artifacts + Ledger + Journal + State + Answers + Deliveries + Gates + Approvals + Sightings + Watches>
-    Store for T
+impl<
+    T: Artifacts
+        + Ledger
+        + Journal
+        + State
+        + Answers
+        + Deliveries
+        + Gates
+        + Approvals
+        + Sightings
+        + Watches
+        + Replicas,
+> Store for T
 {
 }
 

@@ -4,18 +4,20 @@
 //! fail, before they had an effect or after it (the acknowledgement is lost), and can damage what it holds.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use pinrail_domain::approval::Approval;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{ApprovalId, GateId, LedgerSeq, RunId, StateSeq};
+use pinrail_domain::id::{ApprovalId, Epoch, GateId, LedgerSeq, RunId, StateSeq};
 use pinrail_domain::ledger::{Entry, Head};
 use pinrail_domain::time::Timestamp;
+use tokio::sync::watch;
 
 use crate::deliveries::Outlet;
 use crate::journal::SessionKey;
 use crate::ledger::AppendError;
+use crate::replicas::{News, ReplicaId};
 use crate::sightings::{Sighting, SightingKind};
 use crate::watches::WatchKey;
 use crate::{Answer, AnswerKey, Answers, Artifacts, Ledger, StoreError, ledger};
@@ -24,14 +26,17 @@ mod approvals;
 mod deliveries;
 mod gates;
 mod journal;
+mod replicas;
 mod sightings;
 mod state;
 mod watches;
 
 /// A store that forgets everything when it is dropped.
-#[derive(Default)]
 pub struct Memory {
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
+    news: Arc<watch::Sender<News>>,
+    /// Which of several replicas over it this is.
+    me: ReplicaId,
 }
 
 /// When a planned failure strikes.
@@ -59,6 +64,13 @@ struct Kept {
     sightings: BTreeMap<(SightingKind, String), Sighting>,
     watches: BTreeMap<WatchKey, watches::Watched>,
     failures: VecDeque<(Strike, StoreError)>,
+    together: replicas::Together,
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory { kept: Arc::default(), news: Arc::new(watch::Sender::default()), me: ReplicaId::default() }
+    }
 }
 
 impl Memory {
@@ -100,13 +112,18 @@ impl Memory {
     /// Runs one writing call, with the next planned failure if there is one.
     fn write<T>(&self, effect: impl FnOnce(&mut Kept) -> T) -> Result<T, StoreError> {
         let mut kept = self.lock();
-        match kept.failures.pop_front() {
-            None => Ok(effect(&mut kept)),
-            Some((Strike::BeforeEffect, error)) => Err(error),
-            Some((Strike::AfterEffect, error)) => {
-                effect(&mut kept);
-                Err(error)
-            }
+        let (strike, effect) = match kept.failures.pop_front() {
+            None => (None, Some(effect(&mut kept))),
+            Some((Strike::BeforeEffect, error)) => (Some(error), None),
+            Some((Strike::AfterEffect, error)) => (Some(error), Some(effect(&mut kept))),
+        };
+        if effect.is_some() {
+            self.tell(&mut kept);
+        }
+        match (strike, effect) {
+            (None, Some(done)) => Ok(done),
+            (Some(error), _) => Err(error),
+            (None, None) => unreachable!("only a failure keeps an effect from happening"),
         }
     }
 
@@ -119,6 +136,10 @@ impl Memory {
 impl Kept {
     fn head(&self) -> Head {
         self.ledger.last().map_or(Head::START, |entry| Head { seq: entry.seq, hash: entry.hash })
+    }
+
+    fn epoch(&self) -> Epoch {
+        Epoch(self.ledger.iter().filter(|entry| entry.body.raises_epoch()).count() as u64)
     }
 
     fn given(&self, answer: Option<&Answer>) -> Option<Box<Answer>> {
@@ -135,6 +156,7 @@ impl Kept {
         if let Some(answer) = self.given(append.answer.as_ref()) {
             return Err(AppendError::Answered(answer));
         }
+        self.together.check(append.fence)?;
         let head = self.head();
         if append.base() != head {
             return Err(AppendError::Moved { head });

@@ -60,7 +60,7 @@ async fn of_a_broken_and_a_damaged_entry_the_first_is_named() {
         };
         let entry = Entry { reason: reason.to_owned(), ..head.seal(draft).unwrap() };
         head = Head { seq: entry.seq, hash: entry.hash };
-        memory.ledger_append(Append { entries: vec![entry], answer: None }).await.unwrap();
+        memory.ledger_append(Append::of(vec![entry])).await.unwrap();
     }
     let verify = async || bench.control.ledger_verify().await.unwrap();
     memory.damage_entry(head.seq);

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId, TenantId};
 use pinrail_domain::journal::{Event, Recorded, RunStatus, Stamp};
 use pinrail_domain::time::Timestamp;
+use pinrail_store::ReplicaId;
 use pinrail_store::journal::{OpenRuns, Run, RunFilter, SessionKey};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
@@ -129,6 +130,7 @@ pub(super) fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, 
         single,
         shadow,
         gate,
+        replica,
         since,
         until,
     } = filter;
@@ -169,6 +171,10 @@ pub(super) fn list_query(filter: &RunFilter, before: Option<RunId>) -> (String, 
         Some(false) => " AND deployment <> 0",
         None => "",
     });
+    // All runs are this one process's.
+    if replica.is_some_and(|replica| replica != ReplicaId::default()) {
+        sql.push_str(" AND FALSE");
+    }
     if let Some([tenant]) = tenants.as_deref()
         && *tenant != TenantId::shared()
     {

@@ -12,9 +12,9 @@ use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
 use super::{PLACES_PER_RUN, read};
-use crate::answers;
 use crate::failure::{Failure, integer};
 use crate::writer::{Kind, Operation};
+use crate::{answers, ledger};
 
 /// A write's JSON.
 pub(super) struct Prepared {
@@ -62,6 +62,9 @@ impl Prepared {
     fn start(&self, start: &Start, db: &Connection) -> Result<Summary, WriteError> {
         if exists(db, start.stamp.run)? {
             return Err(WriteError::Exists(start.stamp.run));
+        }
+        if start.current {
+            start.check_epoch(ledger::epoch(db)?)?;
         }
         let session = start.bind.and_then(|_| SessionKey::of(&start.stamp));
         if let Some(session) = &session {
@@ -150,7 +153,7 @@ fn find(db: &Connection, run: RunId) -> Result<Option<(i64, Summary)>, Failure> 
 }
 
 fn insert_run(db: &Connection, start: &Start, json_stamp: &str, summary: &Summary) -> Result<i64, Failure> {
-    let Start { stamp, at, queued, events: _, bind: _, answer: _ } = start;
+    let Start { stamp, at, queued, events: _, bind: _, current: _, answer: _ } = start;
     let mut insert = db.prepare_cached(
         "INSERT INTO runs (id, agent, tenant, session, single, deployment, release, started_at, queued, stamp, \
          status, summary, shadow) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",

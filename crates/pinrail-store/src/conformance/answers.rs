@@ -13,7 +13,8 @@ pub async fn a_ledger_answer_is_kept_with_its_entries(subject: Subject) {
     let store = &*subject.store;
     let given = answer("key", "deploy-1", 10);
     assert_eq!(store.answer_get(&given.key).await.unwrap(), None);
-    let append = Append { entries: entries(Head::START, 2, "deploy"), answer: Some(given.clone()) };
+    let append =
+        Append { entries: entries(Head::START, 2, "deploy"), answer: Some(given.clone()), fence: None };
     store.ledger_append(append.clone()).await.unwrap();
     assert_eq!(store.answer_get(&given.key).await.unwrap().as_ref(), Some(&given));
 
@@ -48,7 +49,7 @@ pub async fn a_replay_is_answered_before_anything_else_is_looked_at(subject: Sub
     assert_eq!(store.run_get(run(1)).await.unwrap().unwrap().summary.next.0, 1);
 
     // The ledger and the journal share one set of answers.
-    let append = Append { entries: entries(Head::START, 1, "r"), answer: Some(later) };
+    let append = Append { entries: entries(Head::START, 1, "r"), answer: Some(later), fence: None };
     assert!(matches!(store.ledger_append(append).await, Err(AppendError::Answered(_))));
     assert_eq!(store.ledger_head().await.unwrap(), Head::START);
 }
@@ -62,7 +63,7 @@ pub async fn a_refused_write_keeps_no_answer(subject: Subject) {
         assert_eq!(store.answer_get(&given.key).await.unwrap(), None);
     }
     let stale = entries(Head { seq: pinrail_domain::id::LedgerSeq(4), hash: Head::START.hash }, 1, "r");
-    let append = Append { entries: stale, answer: Some(given.clone()) };
+    let append = Append { entries: stale, answer: Some(given.clone()), fence: None };
     assert!(matches!(store.ledger_append(append).await, Err(AppendError::Moved { .. })));
     assert_eq!(store.answer_get(&given.key).await.unwrap(), None);
 }

@@ -43,7 +43,7 @@ pub async fn an_append_on_an_old_head_changes_nothing(subject: Subject) {
     let head = store.ledger_head().await.unwrap();
     let ahead = entries(head, 3, "ahead").split_off(1);
     for late in [entries(before, 1, "late"), entries(before, 3, "late"), ahead] {
-        match store.ledger_append(Append { entries: late, answer: None }).await {
+        match store.ledger_append(Append::of(late)).await {
             Err(AppendError::Moved { head: now }) => assert_eq!(now, head),
             other => panic!("{other:?}"),
         }
@@ -56,7 +56,7 @@ pub async fn of_many_appends_on_one_head_one_wins(subject: Subject) {
     let head = grow(&*subject.store, 1).await[0].clone();
     let head = Head { seq: head.seq, hash: head.hash };
     let tries = (0..16).map(|n| {
-        let append = Append { entries: entries(head, 1, &format!("try {n}")), answer: None };
+        let append = Append::of(entries(head, 1, &format!("try {n}")));
         subject.store.ledger_append(append)
     });
     let won = all_at_once(tries).await.into_iter().filter(Result::is_ok).count();

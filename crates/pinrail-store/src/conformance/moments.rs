@@ -45,7 +45,7 @@ pub async fn marks_never_go_back_while_both_move(subject: Subject) {
         let entry = (n % 3 == 0).then(|| entries[usize::try_from(n / 3).unwrap()].clone());
         async move {
             if let Some(entry) = entry {
-                store.ledger_append(ledger::Append { entries: vec![entry], answer: None }).await.unwrap();
+                store.ledger_append(ledger::Append::of(vec![entry])).await.unwrap();
             }
             store.state_append(batch).await.unwrap()
         }

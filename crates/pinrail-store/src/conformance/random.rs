@@ -80,7 +80,7 @@ impl Step<'_> {
             head.seq = LedgerSeq(head.seq.0.saturating_sub(1));
         }
         let entries = entries(head, 1 + draw.index(3), &format!("step {}", self.step));
-        let append = ledger::Append { entries, answer: draw.answer() };
+        let append = ledger::Append { entries, answer: draw.answer(), fence: None };
         let ours = format!("{:?}", ours.ledger_append(append.clone()).await);
         self.equal("ledger_append", &ours, &format!("{:?}", theirs.ledger_append(append).await));
     }
@@ -230,7 +230,7 @@ impl Draw {
         let bind = (stamp.session.is_some() && self.one_in(2)).then_some(Bind { replaces });
         let count = self.index(3);
         let (events, queued, at) = (self.events(count), self.one_in(4), Timestamp(self.below(5_000)));
-        Start { stamp, at, queued, events, bind, answer: self.answer() }
+        Start { stamp, at, queued, events, bind, current: false, answer: self.answer() }
     }
 
     fn filter(&mut self) -> RunFilter {
@@ -248,6 +248,7 @@ impl Draw {
             single: self.one_in(4).then(|| self.one_in(2)),
             shadow: self.one_in(4).then(|| self.one_in(2)),
             gate: self.one_in(4).then(|| self.one_in(2)),
+            replica: None,
             since: self.one_in(4).then(|| Timestamp(self.below(5_000))),
             until: self.one_in(4).then(|| Timestamp(self.below(5_000))),
         }

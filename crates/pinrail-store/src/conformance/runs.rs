@@ -223,6 +223,7 @@ pub(super) fn kind<T>(result: &Result<T, WriteError>) -> &'static str {
         Err(WriteError::TooManyEvents) => "too many",
         Err(WriteError::Illegal(_)) => "illegal",
         Err(WriteError::Answered(_)) => "answered",
+        Err(WriteError::Stale { .. }) => "stale",
         Err(WriteError::Store(_)) => "store",
     }
 }

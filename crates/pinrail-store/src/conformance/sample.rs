@@ -72,7 +72,15 @@ pub fn stamp(n: u64) -> Stamp {
 /// The start of a run with this stamp, at 1 000 ms, with nothing else.
 #[must_use]
 pub fn start(stamp: Stamp) -> Start {
-    Start { stamp, at: Timestamp(1_000), queued: false, events: vec![], bind: None, answer: None }
+    Start {
+        stamp,
+        at: Timestamp(1_000),
+        queued: false,
+        events: vec![],
+        bind: None,
+        current: false,
+        answer: None,
+    }
 }
 
 /// Starts the `n`th run.
@@ -171,7 +179,7 @@ pub fn entries(mut head: Head, count: usize, reason: &str) -> Vec<Entry> {
 /// Appends `count` entries at the head and returns them.
 pub async fn grow(store: &dyn Store, count: usize) -> Vec<Entry> {
     let entries = entries(store.ledger_head().await.unwrap(), count, "growth");
-    let append = store_ledger::Append { entries: entries.clone(), answer: None };
+    let append = store_ledger::Append::of(entries.clone());
     store.ledger_append(append).await.unwrap();
     entries
 }

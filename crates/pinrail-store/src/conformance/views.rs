@@ -41,7 +41,7 @@ const STEPS: u64 = 120;
 pub async fn same(subject: Subject, seed: u64) {
     let mut stage = Stage { store: &*subject.store, model: Model::new(), seed, time: 0 };
     let setup = stage.model.entries.clone();
-    stage.store.ledger_append(ledger::Append { entries: setup, answer: None }).await.unwrap();
+    stage.store.ledger_append(ledger::Append::of(setup)).await.unwrap();
     let mut draw = Draw(seed);
     // Each moment and the time at which it was the newest.
     let mut moments = Vec::new();
@@ -97,7 +97,7 @@ impl Stage<'_> {
             head = pinrail_domain::ledger::Head { seq: entry.seq, hash: entry.hash };
             entries.push(entry);
         }
-        self.store.ledger_append(ledger::Append { entries: entries.clone(), answer: None }).await.unwrap();
+        self.store.ledger_append(ledger::Append::of(entries.clone())).await.unwrap();
         entries.iter().for_each(|entry| self.model.appended(entry));
     }
 

@@ -1,5 +1,6 @@
 //! Runs in memory: their events, and what sessions are bound to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -48,6 +49,7 @@ impl Kept {
         if self.runs.contains_key(&start.stamp.run) {
             return Err(WriteError::Exists(start.stamp.run));
         }
+        start.check_epoch(self.epoch())?;
         let session = SessionKey::of(&start.stamp);
         let bound = session.as_ref().and_then(|key| self.bindings.get(key));
         start.check_binding(bound.map(|binding| binding.deployment))?;
@@ -82,7 +84,15 @@ impl Kept {
     }
 }
 
+impl Kept {
+    fn matches(&self, run: &StoredRun, filter: &RunFilter) -> bool {
+        let begun_by = self.together.begun.get(&run.stamp.run).copied().unwrap_or_default();
+        filter.replica.is_none_or(|replica| replica == begun_by) && run.matches(filter)
+    }
+}
+
 impl StoredRun {
+    /// Whether the run itself is one of those: who began it isn't in it.
     fn matches(&self, filter: &RunFilter) -> bool {
         let RunFilter {
             agent,
@@ -95,6 +105,7 @@ impl StoredRun {
             single,
             shadow,
             gate,
+            replica: _,
             since,
             until,
         } = filter;
@@ -144,7 +155,24 @@ impl Journal for Memory {
     async fn journal_write(&self, writes: Arc<Vec<Write>>) -> Vec<Result<Written, WriteError>> {
         writes.iter().for_each(Write::assert_whole);
         let count = writes.len();
-        let all = self.write(|kept| writes.iter().cloned().map(|write| kept.journal(write)).collect());
+        let all = self.write(|kept| {
+            let mut touched = BTreeSet::new();
+            let carry_out = |write: Write| {
+                let run = write.run();
+                let begins = matches!(write, Write::Start(_));
+                let written = kept.journal(write);
+                if written.is_ok() {
+                    touched.insert(run);
+                    if begins {
+                        kept.together.begun.insert(run, self.me);
+                    }
+                }
+                written
+            };
+            let all = writes.iter().cloned().map(carry_out).collect();
+            self.wrote(kept, touched);
+            all
+        });
         all.unwrap_or_else(|error| vec![Err(WriteError::Store(error)); count])
     }
 
@@ -192,7 +220,7 @@ impl Journal for Memory {
         let kept = self.lock();
         let newest_first = kept.runs.iter().rev();
         let older = newest_first.filter(|(id, _)| before.is_none_or(|before| **id < before));
-        let matching = older.filter(|(_, run)| run.matches(filter));
+        let matching = older.filter(|(_, run)| kept.matches(run, filter));
         Ok(matching.take(limit).map(|(_, run)| run.run()).collect())
     }
 
@@ -207,7 +235,7 @@ impl Journal for Memory {
         let older = newest_first.filter(|(id, _)| before.is_none_or(|before| **id < before));
         let mut found = Found::default();
         let mut bytes = 0;
-        for (id, run) in older.filter(|(_, run)| run.matches(&search.filter)) {
+        for (id, run) in older.filter(|(_, run)| kept.matches(run, &search.filter)) {
             let far = found.looked_at >= search.reach.runs_max || bytes >= search.reach.bytes_max;
             if found.runs.len() >= limit || (far && found.looked_at > 0) {
                 found.more = true;

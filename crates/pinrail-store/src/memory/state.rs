@@ -41,7 +41,7 @@ impl Records {
         }
     }
 
-    fn last(&self) -> StateSeq {
+    pub(super) fn last(&self) -> StateSeq {
         self.marks.last_key_value().map_or(StateSeq(0), |(_, last)| *last)
     }
 

@@ -15,15 +15,29 @@ mod conformance {
     crate::conformance_tests!(super::open);
 }
 
+mod conformance_of_replicas {
+    crate::conformance_tests!(super::open_shared);
+}
+
 fn open() -> Subject {
-    let memory = Arc::new(Memory::new());
+    subject(Memory::new(), None)
+}
+
+fn open_shared() -> Subject {
+    let memory = Memory::new();
+    let other = memory.join("second");
+    subject(memory, Some(Arc::new(other)))
+}
+
+fn subject(memory: Memory, other: Option<Arc<dyn crate::Store>>) -> Subject {
+    let memory = Arc::new(memory);
     let store = Arc::clone(&memory);
     let damage = Box::new(move |damage| match damage {
         Damage::Artifact(digest) => memory.damage_artifact(digest),
         Damage::Entry(seq) => memory.damage_entry(seq),
         Damage::Record(seq) => memory.damage_record(seq),
     });
-    Subject { store, damage, keep: Box::new(()) }
+    Subject { store, other, damage, keep: Box::new(()) }
 }
 
 fn full() -> StoreError {
@@ -51,7 +65,7 @@ async fn a_write_that_fails_after_its_effect_has_happened() {
 
     store.fail_next(1, Strike::AfterEffect, &full());
     let entries = sample::entries(Head::START, 1, "r");
-    let append = ledger::Append { entries, answer: None };
+    let append = ledger::Append::of(entries);
     assert!(matches!(store.ledger_append(append).await, Err(AppendError::Store(_))));
     assert_eq!(store.ledger_head().await.unwrap().seq, LedgerSeq(1));
     grow(&store, 1).await;

@@ -62,6 +62,7 @@ pub async fn gather(call: &Call, query: Query) -> Result<Runs, Problem> {
         single: query.single,
         shadow: Some(query.shadow),
         gate: Some(query.gate),
+        replica: None,
         since: query.since,
         until: query.until,
     };

@@ -97,7 +97,7 @@ pub async fn enter(store: &dyn Store, at: u64, body: Body) -> LedgerSeq {
     let draft = Draft { at: Timestamp(at), actor: Actor::System, reason: "r".to_owned(), body };
     let entry = head.seal(draft).unwrap();
     let seq = entry.seq;
-    store.ledger_append(ledger::Append { entries: vec![entry], answer: None }).await.unwrap();
+    store.ledger_append(ledger::Append::of(vec![entry])).await.unwrap();
     seq
 }
 

@@ -119,7 +119,7 @@ fn run(served: &Served, n: usize, at_ms: u64) -> anyhow::Result<Start> {
     let outcome = if n.is_multiple_of(50) { Outcome::Error } else { Outcome::Ok };
     let at = Timestamp(at_ms);
     let events = vec![(at, Event::Finished { outcome, why: None })];
-    Ok(Start { stamp, at, queued: false, events, bind: None, answer: None })
+    Ok(Start { stamp, at, queued: false, events, bind: None, current: false, answer: None })
 }
 
 async fn until_counted(port: u16) -> anyhow::Result<()> {

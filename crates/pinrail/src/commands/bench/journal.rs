@@ -119,5 +119,13 @@ fn start(run: RunId) -> anyhow::Result<Start> {
         "release": pinrail_domain::digest::Digest::of(b"bench"), "segment": "default", "epoch": 1, "via": "active",
         "provider": "sim", "snapshot": "sim-1-2026-01-15",
     }))?;
-    Ok(Start { stamp, at: Timestamp(1), queued: false, events: Vec::new(), bind: None, answer: None })
+    Ok(Start {
+        stamp,
+        at: Timestamp(1),
+        queued: false,
+        events: Vec::new(),
+        bind: None,
+        current: false,
+        answer: None,
+    })
 }
