@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("pinrail-dashboard", 1, &["pinrail-api", "pinrail-domain"]),
     ("pinrail-store", 1, &["pinrail-domain"]),
     ("pinrail-store-sqlite", 1, &["pinrail-domain", "pinrail-store"]),
+    ("pinrail-store-postgres", 1, &["pinrail-domain", "pinrail-store"]),
     ("pinrail-vectors", 1, &["pinrail-domain"]),
     ("pinrail-scan", 1, &["pinrail-domain"]),
     ("pinrail-provider-sim", 1, &["pinrail-wire"]),
@@ -51,6 +52,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
             "pinrail-scan",
             "pinrail-server",
             "pinrail-store",
+            "pinrail-store-postgres",
             "pinrail-store-sqlite",
             "pinrail-vectors",
             "pinrail-wire",
@@ -60,18 +62,29 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
 
 /// Others' crates that a floor must not see: pure crates rebuild in a second and can be simulated.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("pinrail-domain", &["tokio", "async-trait", "axum", "hyper", "rusqlite", "tracing", "getrandom"]),
-    ("pinrail-wire", &["tokio", "axum", "hyper", "http", "rusqlite", "tracing"]),
-    ("pinrail-api", &["tokio", "axum", "hyper", "http", "rusqlite"]),
-    ("pinrail-store", &["axum", "hyper", "rusqlite"]),
-    ("pinrail-vectors", &["tokio", "async-trait", "axum", "hyper", "rusqlite", "tracing", "getrandom"]),
-    ("pinrail-scan", &["tokio", "async-trait", "axum", "hyper", "rusqlite", "tracing", "getrandom"]),
-    ("pinrail-control", &["axum", "hyper", "http", "rusqlite"]),
-    ("pinrail-gate", &["axum", "hyper", "http", "rusqlite"]),
-    ("pinrail-gateway", &["axum", "rusqlite"]),
-    ("pinrail-mcp", &["axum", "rusqlite"]),
-    ("pinrail-simulation", &["getrandom", "rusqlite"]),
-    ("pinrail-server", &["rusqlite", "clap"]),
+    (
+        "pinrail-domain",
+        &["tokio", "async-trait", "axum", "hyper", "rusqlite", "tokio-postgres", "tracing", "getrandom"],
+    ),
+    ("pinrail-wire", &["tokio", "axum", "hyper", "http", "rusqlite", "tokio-postgres", "tracing"]),
+    ("pinrail-api", &["tokio", "axum", "hyper", "http", "rusqlite", "tokio-postgres"]),
+    ("pinrail-store", &["axum", "hyper", "rusqlite", "tokio-postgres"]),
+    ("pinrail-store-sqlite", &["axum", "hyper", "tokio-postgres"]),
+    ("pinrail-store-postgres", &["axum", "hyper", "rusqlite"]),
+    (
+        "pinrail-vectors",
+        &["tokio", "async-trait", "axum", "hyper", "rusqlite", "tokio-postgres", "tracing", "getrandom"],
+    ),
+    (
+        "pinrail-scan",
+        &["tokio", "async-trait", "axum", "hyper", "rusqlite", "tokio-postgres", "tracing", "getrandom"],
+    ),
+    ("pinrail-control", &["axum", "hyper", "http", "rusqlite", "tokio-postgres"]),
+    ("pinrail-gate", &["axum", "hyper", "http", "rusqlite", "tokio-postgres"]),
+    ("pinrail-gateway", &["axum", "rusqlite", "tokio-postgres"]),
+    ("pinrail-mcp", &["axum", "rusqlite", "tokio-postgres"]),
+    ("pinrail-simulation", &["getrandom", "rusqlite", "tokio-postgres"]),
+    ("pinrail-server", &["rusqlite", "tokio-postgres", "clap"]),
 ];
 
 #[test]

@@ -1,0 +1,56 @@
+//! What a server must be before anything is asked of it, and who may do what.
+
+use pinrail_domain::digest::Digest;
+use pinrail_domain::ledger::Head;
+use pinrail_store::conformance::sample::entries;
+use pinrail_store::ledger::{Append, AppendError};
+use pinrail_store::{Artifacts, Ledger};
+use pinrail_store_postgres::testing::Cluster;
+use pinrail_store_postgres::{OpenError, Options, Postgres, Statements};
+
+#[tokio::test]
+async fn a_store_that_is_opened_again_holds_everything() {
+    let Some(cluster) = Cluster::named_by_env() else { return };
+    let database = cluster.database();
+    for statements in [Statements::Prepared, Statements::Unnamed] {
+        let open = || Postgres::connect(Options { statements, ..database.options() });
+        let store = open().await.unwrap();
+        assert!(store.found().server_version >= 140_000);
+        let prompt = format!("{statements:?}");
+        let digest = store.artifact_put(prompt.as_bytes()).await.unwrap();
+        let head = store.ledger_head().await.unwrap();
+        let appended = entries(head, 3, "r");
+        store.ledger_append(Append::of(appended.clone())).await.unwrap();
+        let late = store.ledger_append(Append::of(entries(head, 1, "late"))).await;
+        assert!(matches!(late, Err(AppendError::Moved { .. })), "{late:?}");
+        drop(store);
+
+        let store = open().await.unwrap();
+        assert_eq!(store.artifact_get(digest).await.unwrap().as_deref(), Some(prompt.as_bytes()));
+        assert_eq!(store.artifact_get(Digest::of(b"never stored")).await.unwrap(), None);
+        assert_eq!(store.ledger_read(head.seq, 9).await.unwrap(), appended);
+        let last = appended.last().unwrap();
+        assert_eq!(store.ledger_head().await.unwrap(), Head { seq: last.seq, hash: last.hash });
+    }
+}
+
+#[tokio::test]
+async fn an_empty_database_is_refused_until_it_is_migrated() {
+    let Some(cluster) = Cluster::named_by_env() else { return };
+    let database = cluster.database();
+    database.execute("DROP SCHEMA pinrail CASCADE");
+    let refused = Postgres::connect(database.options()).await.map(|_| ());
+    assert!(matches!(refused, Err(OpenError::Older { found: 0, .. })), "{refused:?}");
+    // Two at once: one applies, the other finds it done.
+    let (one, two) = tokio::join!(Postgres::migrate(&database.url), Postgres::migrate(&database.url));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.version, two.version);
+    assert!(one.applied.is_empty() != two.applied.is_empty(), "{one:?} {two:?}");
+    assert_eq!(Postgres::migrate(&database.url).await.unwrap().applied, Vec::<String>::new());
+    let store = Postgres::connect(database.options()).await.unwrap();
+    assert_eq!(store.found().schema_version, one.version);
+
+    database.execute("UPDATE pinrail.migrations SET digest = '\\x00' WHERE version = 1");
+    let refused = Postgres::connect(database.options()).await.map(|_| ());
+    assert!(matches!(refused, Err(OpenError::Changed { version: 1, .. })), "{refused:?}");
+}
