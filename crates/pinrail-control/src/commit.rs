@@ -31,6 +31,8 @@ pub struct By {
     pub actor: Actor,
     pub reason: String,
     pub idempotency: Option<Idempotency>,
+    /// The term in which this replica leads, for what only the leader does: refused once another leads.
+    pub term: Option<Term>,
 }
 
 /// A caller's promise that this is one and the same request, however often it arrives.
@@ -82,7 +84,7 @@ impl By {
     /// Pinrail's own change, for example on its first start.
     #[must_use]
     pub fn system(reason: &str) -> By {
-        By { actor: Actor::System, reason: reason.to_owned(), idempotency: None }
+        By { actor: Actor::System, reason: reason.to_owned(), idempotency: None, term: None }
     }
 
     /// Takes the idempotency out: for the one step of several that carries it.
@@ -144,7 +146,7 @@ impl Control {
             let seq = entries.last().map(|entry| entry.seq);
             let answer = self.answer(&by, &value);
             let appended =
-                append::append(&self.inner, turn, Append { entries, answer, fence: None }, after).await;
+                append::append(&self.inner, turn, Append { entries, answer, fence: by.term }, after).await;
             turn = appended.turn;
             match appended.result {
                 Ok(()) => return Ok(Committed { value, replayed: false, seq, took_us: took_us() }),

@@ -30,8 +30,10 @@ pub mod drift;
 pub mod drill;
 pub mod errors;
 mod explain;
+pub mod follow;
 pub mod gates;
 pub mod keys;
+pub mod leader;
 pub mod ledger;
 pub mod lists;
 pub mod mcp;
@@ -94,6 +96,8 @@ struct Inner {
     epoch: watch::Sender<Epoch>,
     /// The last entry that is shown.
     heads: watch::Sender<LedgerSeq>,
+    leader: leader::Leader,
+    freshness: Arc<follow::Freshness>,
     contracts: Arc<Contracts>,
     members: Members,
     runs: Runs,

@@ -96,6 +96,8 @@ impl Control {
         })
         .await?;
         let jobs = Arc::default();
+        let leader = crate::leader::Leader::new(&*store);
+        let freshness = Arc::new(crate::follow::Freshness::new(store.is_shared(), Arc::clone(&clock)));
         let inner = Arc::new_cyclic(|inner| {
             let states = States::open(crate::state::Parts {
                 store: Arc::clone(&store),
@@ -118,6 +120,8 @@ impl Control {
                 behind: AtomicBool::new(false),
                 epoch,
                 heads,
+                leader,
+                freshness,
                 contracts,
                 members,
                 runs,
@@ -143,6 +147,8 @@ impl Control {
 
 /// Starts what goes on by itself, and what an earlier process left half done.
 fn go_on(inner: &Arc<Inner>) {
+    crate::leader::stand(inner);
+    crate::follow::start(inner);
     crate::dial::follow(inner);
     crate::state::collect::go_on(inner);
     tasks::spawn(crate::state::erase::go_on(Arc::clone(inner)));
@@ -194,7 +200,9 @@ async fn load_live_releases(control: Arc<Inner>) {
 /// Forgets answers that nobody will ask for again, and arguments that nobody can decide about any more, now and then,
 /// until the control plane is gone.
 async fn forget_old(control: Weak<Inner>) {
-    while let Some(inner) = control.upgrade() {
+    while crate::leader::until_leading(&control).await
+        && let Some(inner) = control.upgrade()
+    {
         let now = inner.clock.now();
         if let Err(error) = inner.store.approvals_forget(now).await {
             // They aren't shown either way; the next round tries again.

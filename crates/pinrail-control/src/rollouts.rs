@@ -24,7 +24,7 @@ use pinrail_domain::world::World;
 use tokio::sync::watch;
 
 use crate::deploy::{Flipped, flipped};
-use crate::{By, CommitError, Committed, Control, Inner, errors, observe, tasks};
+use crate::{By, CommitError, Committed, Control, Inner, errors, leader, observe, tasks};
 
 mod history;
 mod outline;
@@ -72,7 +72,7 @@ enum ActRefused {
 }
 
 impl Control {
-    /// Conducts all rollouts until the control plane is gone. One process of an installation does.
+    /// Conducts all rollouts while this replica leads, until the control plane is gone.
     pub fn conduct_rollouts(&self) {
         tasks::spawn(conduct(Arc::downgrade(&self.inner)));
     }
@@ -192,7 +192,8 @@ impl Control {
         action: Action,
     ) -> Result<(), String> {
         let (generation, evidence) = (rollout.generation, facts.evidence());
-        let by = |reason: String| By { actor: Actor::System, reason, idempotency: None };
+        let term = self.inner.leader.term();
+        let by = |reason: String| By { actor: Actor::System, reason, idempotency: None, term };
         let done = match action {
             Action::Enter(step) => {
                 let proven = through(rollout.current(), facts);
@@ -271,6 +272,9 @@ async fn conduct(control: Weak<Inner>) {
         return;
     };
     loop {
+        if !leader::until_leading(&control).await {
+            return;
+        }
         // What comes from here on is looked at again.
         heads.mark_unchanged();
         observed.mark_unchanged();

@@ -15,6 +15,7 @@ mod lifecycle;
 mod observe;
 mod proof;
 mod reopen;
+mod replicas;
 mod rollouts;
 mod runs;
 mod sessions;

@@ -99,7 +99,7 @@ impl Call {
 
     /// Who changes something, and why.
     pub fn by(&self, reason: String) -> Result<By, Problem> {
-        Ok(By { actor: self.caller().actor.clone(), reason, idempotency: self.idempotency()? })
+        Ok(By { actor: self.caller().actor.clone(), reason, idempotency: self.idempotency()?, term: None })
     }
 
     /// The caller's promise that this is the same request, with all that decides what the request means.

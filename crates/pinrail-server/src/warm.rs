@@ -116,6 +116,10 @@ impl Warm {
         let (started, mut forgotten) = (clock.now(), Timestamp(0));
         let (mut heads, mut stopping) = (control.heads(), self.inner.stopping.subscribe());
         while !*stopping.borrow() {
+            tokio::select! {
+                () = control.until_leading() => {}
+                _ = stopping.changed() => return,
+            }
             let now = clock.now();
             let (ripe, later): (Vec<_>, Vec<_>) = control
                 .probes_wanted(None)

@@ -316,7 +316,7 @@ impl Op {
     }
 
     fn by(&self) -> By {
-        By { actor: Actor::Open, reason: self.tag(), idempotency: self.idempotency() }
+        By { actor: Actor::Open, reason: self.tag(), idempotency: self.idempotency(), term: None }
     }
 
     fn idempotency(&self) -> Option<Idempotency> {

@@ -53,6 +53,8 @@ struct Kept {
     artifacts: BTreeMap<Digest, Vec<u8>>,
     ledger: Vec<Entry>,
     damaged_entries: BTreeSet<LedgerSeq>,
+    /// The ledger can't be reached to read.
+    unreadable: bool,
     runs: BTreeMap<RunId, journal::StoredRun>,
     bindings: BTreeMap<SessionKey, journal::Binding>,
     bindings_written: u64,
@@ -102,6 +104,11 @@ impl Memory {
     /// Changes the content of a record, or gives it some, behind the store's back.
     pub fn damage_record(&self, seq: StateSeq) {
         self.lock().state.damage(seq);
+    }
+
+    /// Makes reading the ledger fail for every replica, or ends that.
+    pub fn fail_reads(&self, fail: bool) {
+        self.lock().unreadable = fail;
     }
 
     /// Makes a ledger entry unreadable.
@@ -198,6 +205,10 @@ impl Ledger for Memory {
 
     async fn ledger_read(&self, after: LedgerSeq, limit: usize) -> Result<Vec<Entry>, StoreError> {
         let kept = self.lock();
+        if kept.unreadable {
+            let why = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+            return Err(StoreError::Unavailable(Arc::new(why)));
+        }
         let entries = kept.ledger.iter().filter(|entry| entry.seq > after).take(limit);
         let readable = entries.map(|entry| match kept.damaged_entries.contains(&entry.seq) {
             true => Err(StoreError::Damaged(format!("ledger entry {}", entry.seq))),

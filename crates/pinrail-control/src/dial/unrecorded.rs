@@ -142,7 +142,7 @@ impl Control {
     }
 
     async fn record(&self, note: Note) -> Result<(), CommitError<DialRefused>> {
-        let by = By { actor: note.actor.clone(), reason: note.reason.clone(), idempotency: None };
+        let by = By { actor: note.actor.clone(), reason: note.reason.clone(), idempotency: None, term: None };
         let decide = |world: &World| {
             let stands = world.dials.get(&note.turn.place).map(|known| known.position);
             // Somebody else, or the turn itself, came through: then there is nothing to take away.

@@ -26,7 +26,7 @@ use pinrail_store::state::SpaceFilter;
 use pinrail_store::{Store, StoreError};
 
 use super::probes;
-use crate::{By, CommitError, Control, Inner};
+use crate::{By, CommitError, Control, Inner, leader};
 
 /// Whose manifests are made up for when they are missing, whatever became of them.
 pub const RECENT: usize = 16;
@@ -49,6 +49,9 @@ pub(crate) async fn keep(control: Weak<Inner>) {
     let Some(mut epochs) = control.upgrade().map(|inner| inner.epoch.subscribe()) else { return };
     let mut before = Before::default();
     loop {
+        if !leader::until_leading(&control).await {
+            return;
+        }
         let pause = match control.upgrade() {
             None => return,
             Some(inner) => match record_missing(&Control { inner }, &mut before).await {

@@ -77,6 +77,12 @@ impl Clock for ManualClock {
 /// Never the same bytes twice, always the same in the same order.
 pub struct Counted(AtomicU64);
 
+impl Counted {
+    pub fn new() -> Counted {
+        Counted(AtomicU64::new(0))
+    }
+}
+
 impl Entropy for Counted {
     fn fill(&self, bytes: &mut [u8]) {
         let drawn = Digest::of(&self.0.fetch_add(1, Ordering::SeqCst).to_le_bytes()).hex();
@@ -448,7 +454,7 @@ pub fn catalogue() -> Catalogue {
 }
 
 pub fn by(reason: &str) -> By {
-    By { actor: Actor::Open, reason: reason.to_owned(), idempotency: None }
+    By { actor: Actor::Open, reason: reason.to_owned(), idempotency: None, term: None }
 }
 
 /// By a caller with an idempotency key; `request` stands for what is asked.

@@ -12,6 +12,7 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use super::follow::Follower;
 use super::outlet;
+use crate::leader::Standing;
 use crate::outbound::Outbound;
 use crate::{Control, Inner, errors, tasks};
 
@@ -35,6 +36,7 @@ impl Control {
             inner: Arc::downgrade(&self.inner),
             outbound,
             heads: self.inner.heads.subscribe(),
+            standing: self.inner.leader.follow(),
             stop: stopped,
             followers: JoinSet::new(),
             running: BTreeMap::new(),
@@ -57,6 +59,7 @@ struct Tasks {
     inner: Weak<Inner>,
     outbound: Arc<dyn Outbound>,
     heads: watch::Receiver<LedgerSeq>,
+    standing: watch::Receiver<Standing>,
     stop: watch::Receiver<bool>,
     followers: JoinSet<()>,
     running: BTreeMap<Outlet, AbortHandle>,
@@ -67,9 +70,10 @@ impl Tasks {
         let mut to_tidy = true;
         loop {
             self.heads.borrow_and_update();
+            let leads = self.standing.borrow_and_update().leads();
             let Some(inner) = self.inner.upgrade() else { return };
-            to_tidy |= self.match_webhooks(&inner);
-            if to_tidy {
+            to_tidy |= self.match_webhooks(&inner, leads);
+            if to_tidy && leads {
                 match tidy(&inner).await {
                     Ok(()) => to_tidy = false,
                     // It only takes room; the next change tries again.
@@ -86,6 +90,10 @@ impl Tasks {
                     Ok(()) => continue,
                     Err(_) => return,
                 },
+                changed = self.standing.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                },
                 _ = stop.wait_for(|stop| *stop) => None,
                 Some(ended) = self.followers.join_next() => Some(ended),
             };
@@ -96,9 +104,9 @@ impl Tasks {
         }
     }
 
-    /// Begins and ends tasks as there are webhooks; tells whether any ended.
-    fn match_webhooks(&mut self, inner: &Arc<Inner>) -> bool {
-        let wanted = wanted(inner);
+    /// Begins and ends tasks as there are webhooks and this replica leads; tells whether any ended.
+    fn match_webhooks(&mut self, inner: &Arc<Inner>, leads: bool) -> bool {
+        let wanted = if leads { wanted(inner) } else { BTreeSet::new() };
         let before = self.running.len();
         self.running.retain(|outlet, task| {
             let stays = wanted.contains(outlet) && !task.is_finished();

@@ -138,9 +138,9 @@ impl Drift {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Looks at every model whose time has come; returns how many were.
+    /// Looks at every model whose time has come; returns how many were. Where another replica leads, that one does.
     pub async fn look_at_due(&self) -> Result<u32, StoreError> {
-        if !self.settings().enabled {
+        if !self.settings().enabled || !self.inner.options.control.standing_here().leads() {
             return Ok(0);
         }
         let mut looked = 0;

@@ -132,7 +132,12 @@ async fn a_swap_is_one_finding_and_an_all_clear_calibrates_anew() {
     let again = Watched { drift: watch(&watched.bench, &watched.provider), ..watched };
     again.days(2).await;
     assert_eq!(again.findings(), found);
-    let by = pinrail_control::By { actor: Actor::System, reason: "seen".to_owned(), idempotency: None };
+    let by = pinrail_control::By {
+        actor: Actor::System,
+        reason: "seen".to_owned(),
+        idempotency: None,
+        term: None,
+    };
     again.bench.control.clear_drift(by, found[0]).await.unwrap();
     again.days(1).await;
     assert_eq!(again.state().await, "calibrating");

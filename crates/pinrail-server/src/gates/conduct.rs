@@ -157,7 +157,8 @@ async fn judge(
         url: None,
     };
     let settings = &document.settings;
-    let by = By { actor: settings.by.clone(), reason: settings.reason.clone(), idempotency: None };
+    let by =
+        By { actor: settings.by.clone(), reason: settings.reason.clone(), idempotency: None, term: None };
     let kept = gates.keep(by, &about, report).await.map_err(|error| chain(&error))?;
     tracing::info!(gate = %record.id, verdict = report.verdict.as_str(), why = report.why, "a gate ended");
     let (why, verdict) = (report.why.clone(), Some(report.verdict));

@@ -89,6 +89,7 @@ impl Daily {
 
     async fn read_due(&self, started: Timestamp, tried: &mut BTreeMap<ProviderName, Timestamp>) {
         let Options { control, clock, missing_keys, .. } = &self.inner.options;
+        control.until_leading().await;
         let keyless: Vec<String> = missing_keys().into_iter().map(|missing| missing.provider).collect();
         let providers = control.snapshot().world.providers.clone();
         for (name, spec) in providers.iter() {

@@ -1,0 +1,137 @@
+//! Which of several replicas leads: conducts rollouts, delivers webhooks, probes, tidies up.
+//!
+//! The store decides. A task asks it again and again ([`Replicas::lead`](pinrail_store::Replicas::lead)) and says what it
+//! learnt; what only the leader does waits for that before each round ([`Control::until_leading`]). A round that is under way when
+//! leadership goes to another may overlap with the other's first one. What moves the world names its term, and is refused when
+//! there is a newer one; the rest is harmless twice. A store that one process has for itself makes it the leader for good.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use pinrail_store::{Store, StoreError, Term};
+use tokio::sync::watch;
+
+use crate::{Control, Inner, errors, tasks};
+
+/// Knows whether this replica leads.
+pub(crate) struct Leader {
+    standing: watch::Sender<Standing>,
+}
+
+/// Who leads, as far as this replica knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The store is this process's own.
+    Alone,
+    /// This replica does.
+    Leads(Term),
+    /// Another does, or nobody, or it isn't known.
+    Follows,
+}
+
+/// How often the store is asked: how long nobody leads after a leader died is this and a lost connection's notice.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+impl Leader {
+    pub(crate) fn new(store: &dyn Store) -> Leader {
+        let standing = if store.is_shared() { Standing::Follows } else { Standing::Alone };
+        Leader { standing: watch::Sender::new(standing) }
+    }
+
+    /// The term to name in what only the leader may do.
+    pub(crate) fn term(&self) -> Option<Term> {
+        match *self.standing.borrow() {
+            Standing::Leads(term) => Some(term),
+            // A term that never was: whoever isn't the leader can't act for it.
+            Standing::Follows => Some(Term(0)),
+            Standing::Alone => None,
+        }
+    }
+
+    /// Follows who leads.
+    pub(crate) fn follow(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
+    fn is(&self, standing: Standing) {
+        let changed = self.standing.send_if_modified(|known| {
+            let changed = *known != standing;
+            *known = standing;
+            changed
+        });
+        match standing {
+            Standing::Leads(term) if changed => tracing::info!(%term, "this replica leads"),
+            Standing::Follows if changed => tracing::info!("this replica doesn't lead any more"),
+            Standing::Leads(_) | Standing::Follows | Standing::Alone => {}
+        }
+    }
+}
+
+impl Standing {
+    #[must_use]
+    pub fn leads(self) -> bool {
+        matches!(self, Standing::Alone | Standing::Leads(_))
+    }
+}
+
+impl Control {
+    /// Who leads, as far as this replica knows.
+    #[must_use]
+    pub fn standing_here(&self) -> Standing {
+        *self.inner.leader.standing.borrow()
+    }
+
+    /// Waits until this replica leads: what one process of an installation does begins each of its rounds with it.
+    pub async fn until_leading(&self) {
+        let mut standing = self.inner.leader.standing.subscribe();
+        // The sender lives as long as this control plane.
+        let _ = standing.wait_for(|standing| standing.leads()).await;
+    }
+
+    /// Leads no more, so that another replica can at once: for an orderly end.
+    pub async fn resign(&self) {
+        if let Standing::Leads(_) = self.standing_here() {
+            self.inner.leader.is(Standing::Follows);
+            if let Err(error) = self.inner.store.resign().await {
+                tracing::debug!(error = %errors::chain(&error), "the leadership ends with the connection");
+            }
+        }
+    }
+}
+
+/// Waits until this replica leads; false when the control plane is gone.
+pub(crate) async fn until_leading(control: &Weak<Inner>) -> bool {
+    let Some(mut standing) = control.upgrade().map(|inner| inner.leader.standing.subscribe()) else {
+        return false;
+    };
+    standing.wait_for(|standing| standing.leads()).await.is_ok()
+}
+
+/// Stands for leadership, where the store is shared.
+pub(crate) fn stand(inner: &Arc<Inner>) {
+    if inner.store.is_shared() {
+        tasks::spawn(ask_again(Arc::downgrade(inner)));
+    }
+}
+
+async fn ask_again(control: Weak<Inner>) {
+    loop {
+        let Some(inner) = control.upgrade() else { return };
+        ask(&inner).await;
+        drop(inner);
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+/// Asks the store once.
+pub(crate) async fn ask(inner: &Inner) {
+    let led: Result<Option<Term>, StoreError> = inner.store.lead().await;
+    match led {
+        Ok(Some(term)) => inner.leader.is(Standing::Leads(term)),
+        Ok(None) => inner.leader.is(Standing::Follows),
+        Err(error) => {
+            tracing::debug!(error = %errors::chain(&error), "the store doesn't say who leads");
+            inner.leader.is(Standing::Follows);
+        }
+    }
+}
