@@ -16,6 +16,9 @@ pub struct Document {
     /// How it ended, with a verdict or without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<End>,
+    /// It was taken up again: what ended in errors is asked again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry_errors: bool,
 }
 
 /// What a gate was told to do; fixed at its start, whatever the agent's settings become. Stored: never rename a field.
@@ -93,4 +96,11 @@ pub struct End {
     /// The in-toto statement in its envelope, an artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<Digest>,
+}
+impl End {
+    /// One without a verdict.
+    #[must_use]
+    pub fn bare(at: Timestamp, why: String) -> End {
+        End { at, why, verdict: None, report: None, statement: None }
+    }
 }

@@ -48,6 +48,9 @@ impl Gates {
 
     /// Starts what rollouts are waiting for.
     async fn start_waiting(&self, told: &mut Told) {
+        if !self.control().standing_here().leads() {
+            return;
+        }
         let snapshot = self.control().snapshot();
         for deployment in snapshot.world.deployments.values() {
             if !self.waits(&snapshot.world, deployment) {

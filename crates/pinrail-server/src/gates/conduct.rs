@@ -19,6 +19,9 @@ use tokio::sync::watch;
 use super::service::{Gates, json};
 use crate::problem::chain;
 
+/// Why a gate that was stopped ended.
+pub(super) const CANCELLED: &str = "somebody stopped it";
+
 /// What is wanted of a gate that runs.
 pub(super) struct Orders {
     /// It is stopped for good; else a stop is the server's, and the next start goes on.
@@ -59,7 +62,7 @@ pub(super) async fn conduct(
     document.progress = told.borrow().clone();
     document.progress.eta_ms = None;
     let at = gates.inner.options.clock.now();
-    let bare = |why: String| End { at, why, verdict: None, report: None, statement: None };
+    let bare = |why: String| End::bare(at, why);
     let ended = match ended {
         Ok(Some(report)) => judge(gates, &record, &document, &report).await.map(Some),
         Ok(None) => Ok(None),
@@ -71,7 +74,7 @@ pub(super) async fn conduct(
             GateStatus::Finished
         }
         Ok(None) if orders.cancelled.load(Ordering::Acquire) => {
-            document.end = Some(bare("somebody stopped it".to_owned()));
+            document.end = Some(bare(CANCELLED.to_owned()));
             GateStatus::Cancelled
         }
         Ok(None) => return,

@@ -78,7 +78,7 @@ impl Gates {
             incumbent: report.incumbent,
             created_at: about.at,
             status: GateStatus::Finished,
-            document: json(&Document { settings, progress, end: Some(end) }),
+            document: json(&Document { settings, progress, end: Some(end), retry_errors: false }),
         };
         if let Err(error) = self.control().gate_store().gate_create(vec![record], None).await {
             tracing::warn!(gate = %about.gate, error = chain(&error), "an imported gate is not listed; it counts");

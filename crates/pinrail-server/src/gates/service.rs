@@ -1,17 +1,21 @@
 //! The gates of this server: started, followed, stopped, and taken up again after a restart.
 //!
 //! A gate that runs is a task of its own, which waits until fewer than [`AT_ONCE`] others run. What it has is in the store,
-//! so a server that is killed goes on with it at its next start; one that is shut down stops asking first.
+//! so a server that is killed goes on with it at its next start; one that is shut down stops asking first. Of several
+//! replicas the leader runs all gates: what the others are asked to start, stop or resume they write into the store, where it finds
+//! it ([`Gates::conduct_by_itself`]).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use pinrail_control::leader::Standing;
 use pinrail_control::{By, Control};
 use pinrail_domain::id::GateId;
 use pinrail_domain::time::Clock;
 use pinrail_gate::ask::Models;
-use pinrail_gate::run::document::{Document, Progress};
+use pinrail_gate::run::document::{Document, End, Progress};
 use pinrail_gate::run::{self, Estimate};
 use pinrail_gate::statement::SigningKey;
 use pinrail_gate::verdict::Held;
@@ -20,8 +24,9 @@ use pinrail_store::gates::{GateFilter, GateRecord, GateStatus};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::conduct::{self, Orders};
-use super::start::{Plan, StartRefused, Wish};
+use super::conduct::{self, CANCELLED, Orders};
+use super::start::{Pair, Plan, StartRefused, Wish};
+use crate::problem::chain;
 
 /// What gates are run with.
 pub struct Options {
@@ -56,7 +61,7 @@ pub(super) struct Inner {
 /// A gate that runs or waits for its place.
 #[derive(Clone)]
 struct Running {
-    pair: super::start::Pair,
+    pair: Pair,
     told: watch::Receiver<Progress>,
     /// True when it is over.
     over: watch::Receiver<bool>,
@@ -101,6 +106,8 @@ pub enum ActRefused {
 const AT_ONCE: usize = 2;
 /// Gates that run or wait: as many as anybody can look through.
 const RUNNING_MAX: usize = 64;
+/// How soon the leader finds what another replica was asked for.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// Gates read at once at start-up.
 const PAGE: usize = 100;
 
@@ -147,21 +154,29 @@ impl Gates {
                 }
             }
         }
+        self.check_elsewhere(&plans).await?;
         let records: Vec<GateRecord> = plans.iter().map(|plan| self.record(plan)).collect();
         let made = self.control().gates_make(by, records.clone()).await.map_err(StartRefused::Commit)?;
         if made.replayed {
             return Ok((self.made(&made.value).await?, true));
         }
-        for record in &records {
-            self.begin(record.clone(), false);
+        if self.conducts() {
+            for record in &records {
+                self.begin(record.clone(), false);
+            }
         }
         let ids = records.into_iter().map(|record| Some(record.id));
         Ok((ids.zip(plans).map(|(id, plan)| started(id, plan)).collect(), false))
     }
 
-    /// Takes up the gates that ran when the server ended; returns how many.
+    /// Takes up the gates that ran when the server ended, if this replica leads; returns how many.
     pub async fn take_up(&self) -> Result<usize, StoreError> {
         self.inner.stopping.send_replace(false);
+        if self.conducts() { self.begin_stored().await } else { Ok(0) }
+    }
+
+    /// Begins what the store says is running and isn't here.
+    async fn begin_stored(&self) -> Result<usize, StoreError> {
         let filter = GateFilter { status: Some(GateStatus::Running), ..GateFilter::default() };
         let (mut before, mut count) = (None, 0);
         loop {
@@ -170,7 +185,9 @@ impl Gates {
             let is_last = page.len() < PAGE;
             for record in page {
                 if !self.running().contains_key(&record.id) {
-                    self.begin(record, false);
+                    let again =
+                        serde_json::from_str(&record.document).is_ok_and(|read: Document| read.retry_errors);
+                    self.begin(record, again);
                     count += 1;
                 }
             }
@@ -190,7 +207,10 @@ impl Gates {
             // An error says that its task is gone, which is what was waited for.
             let _ = over.wait_for(|over| *over).await;
         }
-        let looked = self.look(id).await?.ok_or(ActRefused::NoGate(id))?;
+        let mut looked = self.look(id).await?.ok_or(ActRefused::NoGate(id))?;
+        if looked.record.status == GateStatus::Running && !self.conducts() {
+            looked = self.cancel_elsewhere(looked).await?;
+        }
         match looked.record.status {
             GateStatus::Cancelled => Ok(looked),
             status @ (GateStatus::Finished | GateStatus::Failed | GateStatus::Running) => {
@@ -216,11 +236,14 @@ impl Gates {
             return Err(StartRefused::Full(count).into());
         }
         looked.document.end = None;
+        looked.document.retry_errors = true;
         looked.record.document = json(&looked.document);
         looked.record.status = GateStatus::Running;
         let (status, document) = (looked.record.status, looked.record.document.clone());
         self.control().gate_store().gate_update(id, status, document).await?;
-        self.begin(looked.record, true);
+        if self.conducts() {
+            self.begin(looked.record, true);
+        }
         self.look(id).await?.ok_or(ActRefused::NoGate(id))
     }
 
@@ -274,6 +297,90 @@ impl Gates {
         &self.inner.options.control
     }
 
+    /// Whether gates run in this process: of several replicas, in the leader's.
+    fn conducts(&self) -> bool {
+        self.control().standing_here().leads()
+    }
+
+    /// Refuses what another replica runs or is to run already.
+    async fn check_elsewhere(&self, plans: &[Plan]) -> Result<(), StartRefused> {
+        if self.control().standing_here() == Standing::Alone {
+            return Ok(());
+        }
+        let filter = GateFilter { status: Some(GateStatus::Running), ..GateFilter::default() };
+        let running = self.control().gate_store().gate_list(&filter, None, RUNNING_MAX).await;
+        let running = running.map_err(StartRefused::Store)?;
+        if running.len() + plans.len() > RUNNING_MAX {
+            return Err(StartRefused::Full(running.len()));
+        }
+        let pairs = running.iter().map(|record| (record.id, pair_of(record)));
+        match pairs.into_iter().find(|(_, pair)| plans.iter().any(|plan| plan.pair == *pair)) {
+            Some((id, _)) => Err(StartRefused::Running(id)),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down that a gate is stopped; whoever runs it finds it.
+    async fn cancel_elsewhere(&self, mut looked: Looked) -> Result<Looked, StoreError> {
+        let at = self.inner.options.clock.now();
+        looked.document.end = Some(End::bare(at, CANCELLED.to_owned()));
+        looked.record.status = GateStatus::Cancelled;
+        looked.record.document = json(&looked.document);
+        let (id, document) = (looked.record.id, looked.record.document.clone());
+        self.control().gate_store().gate_update(id, GateStatus::Cancelled, document).await?;
+        Ok(looked)
+    }
+
+    /// Runs, while this replica leads, the gates that any replica was asked to start, and stops those that any was asked to
+    /// stop. Where there are no others, gates begin where they are asked for, and nothing is to be looked for.
+    pub fn conduct_by_itself(&self) {
+        if self.control().standing_here() == Standing::Alone {
+            return;
+        }
+        let gates = self.clone();
+        let mut stopping = self.inner.stopping.subscribe();
+        tokio::spawn(async move {
+            while !*stopping.borrow() {
+                tokio::select! {
+                    () = gates.control().until_leading() => {}
+                    _ = stopping.changed() => return,
+                }
+                if let Err(error) = gates.look_around().await {
+                    tracing::warn!(error = %chain(&error), "gates can't be looked for; trying again");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_AROUND) => {}
+                    _ = stopping.changed() => return,
+                }
+                if !gates.conducts() {
+                    gates.leave();
+                }
+            }
+        });
+    }
+
+    async fn look_around(&self) -> Result<(), StoreError> {
+        self.begin_stored().await?;
+        let here: Vec<GateId> = self.running().keys().copied().collect();
+        for id in here {
+            let kept = self.control().gate_store().gate_get(id).await?;
+            if kept.is_some_and(|record| record.status == GateStatus::Cancelled)
+                && let Some(running) = self.running().get(&id)
+            {
+                running.orders.cancelled.store(true, Ordering::Release);
+                running.stop.send_replace(true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops asking: another replica leads, and goes on with what is in the store.
+    fn leave(&self) {
+        for running in self.running().values() {
+            running.stop.send_replace(true);
+        }
+    }
+
     /// Has a gate run as a task of its own; while the server goes down, the next start does.
     fn begin(&self, record: GateRecord, retry_errors: bool) {
         if *self.inner.stopping.borrow() {
@@ -287,12 +394,7 @@ impl Gates {
             retry_errors,
         });
         let running = Running {
-            pair: super::start::Pair {
-                agent: record.agent.clone(),
-                deployment: record.deployment,
-                candidate: record.candidate,
-                incumbent: record.incumbent,
-            },
+            pair: pair_of(&record),
             told: told.subscribe(),
             over: over.subscribe(),
             stop: stop.clone(),
@@ -315,7 +417,7 @@ impl Gates {
     fn record(&self, plan: &Plan) -> GateRecord {
         let Plan { pair, settings, estimate } = plan;
         let progress = Progress { total: estimate.answers, repeats: settings.repeats, ..Progress::default() };
-        let document = Document { settings: settings.clone(), progress, end: None };
+        let document = Document { settings: settings.clone(), progress, end: None, retry_errors: false };
         GateRecord {
             id: self.control().new_gate_id(),
             agent: pair.agent.clone(),
@@ -383,4 +485,10 @@ fn started(gate: Option<GateId>, plan: Plan) -> Started {
     let Plan { pair, settings, estimate } = plan;
     let super::start::Pair { agent, deployment: _, candidate, incumbent } = pair;
     Started { gate, agent, candidate, incumbent, settings, estimate }
+}
+
+/// What a gate compares, and for whom.
+fn pair_of(record: &GateRecord) -> Pair {
+    let GateRecord { agent, deployment, candidate, incumbent, .. } = record;
+    Pair { agent: agent.clone(), deployment: *deployment, candidate: *candidate, incumbent: *incumbent }
 }

@@ -29,6 +29,7 @@ async fn shadowed() -> (Bench, DeploymentId) {
         actor: pinrail_domain::ledger::Actor::Open,
         reason: "a candidate".into(),
         idempotency: None,
+        term: None,
     };
     let id = bench.control.deploy(by, &open).await.unwrap().value.deployment;
     (bench, id)
