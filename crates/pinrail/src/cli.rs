@@ -8,8 +8,8 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 use crate::client::{Client, ClientError};
 use crate::commands::{
     agent, apply, approval, bench, catalogue, completions, context, demo, deploy, deployment, dial, doctor,
-    drift, erase, gate, gc, hold, init, key, ledger, member, memory, model, pointers, provider, readiness,
-    release, run, scan, sim, state, tools, up, vectors, warm, watch, webhook,
+    drift, erase, gate, gc, health, hold, init, key, ledger, member, memory, model, pointers, provider,
+    readiness, release, run, scan, sim, state, tools, up, vectors, warm, watch, webhook,
 };
 use crate::config;
 use crate::exit;
@@ -104,6 +104,7 @@ enum Command {
     Webhook(webhook::Args),
     Warm(warm::Args),
     Readiness(readiness::Args),
+    Health(health::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
     Completions(completions::Args),
@@ -152,6 +153,7 @@ impl Cli {
             Command::State(args) => verdict(state::run(args, &globals.context()?)),
             Command::Gc(args) => done(gc::run(args, &globals.context()?)),
             Command::Erase(args) => done(erase::run(args, &globals.context()?)),
+            Command::Health(args) => done(health::run(&args, &globals.context()?)),
             Command::Ledger(args) => verdict(ledger::run(&args, &globals.context()?)),
             Command::Doctor(args) => verdict(doctor::run(&args, &globals.context()?)),
         }

@@ -16,6 +16,7 @@ pub mod drift;
 pub mod erase;
 pub mod gate;
 pub mod gc;
+pub mod health;
 pub mod hold;
 pub mod init;
 pub mod key;
