@@ -13,7 +13,7 @@ use crate::failure::{Failure, column};
 impl Artifacts for Postgres {
     async fn artifact_put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::of(bytes);
-        repeat(|| self.put(digest, bytes)).await?;
+        repeat(|| self.insert_artifact(digest, bytes)).await?;
         Ok(digest)
     }
 
@@ -31,7 +31,7 @@ impl Artifacts for Postgres {
 }
 
 impl Postgres {
-    async fn put(&self, digest: Digest, bytes: &[u8]) -> Result<(), Failure> {
+    async fn insert_artifact(&self, digest: Digest, bytes: &[u8]) -> Result<(), Failure> {
         let tx = self.begin(Lane::Work).await?;
         let sql = "INSERT INTO pinrail.artifacts (digest, bytes) VALUES ($1, $2) ON CONFLICT DO NOTHING";
         tx.execute(sql, &[(&&digest.as_bytes()[..], Type::BYTEA), (&bytes, Type::BYTEA)]).await?;

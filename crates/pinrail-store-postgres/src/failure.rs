@@ -16,6 +16,8 @@ use tokio_postgres::types::FromSql;
 pub(crate) struct Failure {
     pub(crate) error: StoreError,
     again: Again,
+    /// A single value is what PostgreSQL won't take.
+    about_data: bool,
 }
 
 /// Whether the transaction may be tried again.
@@ -30,13 +32,13 @@ enum Again {
 impl Failure {
     /// Something stored can't be read; `what` names it.
     pub(crate) fn damaged(what: impl Display, why: impl Display) -> Failure {
-        Failure { error: StoreError::Damaged(format!("{what}: {why}")), again: Again::No }
+        Failure { error: StoreError::Damaged(format!("{what}: {why}")), again: Again::No, about_data: false }
     }
 
     /// Nothing was done, for a reason that isn't PostgreSQL's.
     pub(crate) fn unavailable(why: impl Into<String>) -> Failure {
         let why = std::io::Error::other(why.into());
-        Failure { error: StoreError::Unavailable(Arc::new(why)), again: Again::No }
+        Failure { error: StoreError::Unavailable(Arc::new(why)), again: Again::No, about_data: false }
     }
 
     /// Another transaction was faster: this one was undone and finds another world when it is tried again.
@@ -51,6 +53,11 @@ impl Failure {
         if certain { failure } else { Failure { again: Again::No, ..failure } }
     }
 
+    /// Whether it may be one write of several that made a transaction fail; the others can be tried without it.
+    pub(crate) fn is_about_data(&self) -> bool {
+        self.about_data
+    }
+
     /// Whether a transaction that ended so may be tried again: it has surely done nothing.
     pub(crate) fn may_repeat(&self) -> bool {
         self.again == Again::Yes
@@ -61,8 +68,13 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let Some(code) = error.code().cloned() else {
             // No answer at all: the connection is gone, and with it whatever wasn't committed.
-            return Failure { error: StoreError::Unavailable(Arc::new(error)), again: Again::Yes };
+            return Failure {
+                error: StoreError::Unavailable(Arc::new(error)),
+                again: Again::Yes,
+                about_data: false,
+            };
         };
+        let about_data = ["22", "23", "54"].iter().any(|class| code.code().starts_with(class));
         let again = if is_conflict(&code) || is_parting(&code) { Again::Yes } else { Again::No };
         let error = if code == SqlState::DISK_FULL {
             StoreError::Full(Arc::new(error))
@@ -73,7 +85,7 @@ impl From<Error> for Failure {
         } else {
             StoreError::Unavailable(Arc::new(error))
         };
-        Failure { error, again }
+        Failure { error, again, about_data }
     }
 }
 
@@ -85,9 +97,11 @@ impl From<PoolError> for Failure {
             error @ (PoolError::Timeout(_)
             | PoolError::Closed
             | PoolError::NoRuntimeSpecified
-            | PoolError::PostCreateHook(_)) => {
-                Failure { error: StoreError::Unavailable(Arc::new(error)), again: Again::No }
-            }
+            | PoolError::PostCreateHook(_)) => Failure {
+                error: StoreError::Unavailable(Arc::new(error)),
+                again: Again::No,
+                about_data: false,
+            },
         }
     }
 }

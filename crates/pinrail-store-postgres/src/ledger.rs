@@ -91,7 +91,6 @@ impl Postgres {
 }
 
 /// What the ledger's epoch is, until the transaction ends: whoever would raise it waits.
-#[allow(dead_code, reason = "journals ask")]
 pub(crate) async fn hold_epoch(db: &Session) -> Result<Epoch, Failure> {
     db.batch(&format!("SELECT pg_catalog.pg_advisory_xact_lock_shared({EPOCH_LOCK})")).await?;
     // A statement of its own: it sees what was committed while the lock was waited for.

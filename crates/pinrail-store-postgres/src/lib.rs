@@ -11,6 +11,7 @@ mod answers;
 mod artifacts;
 mod db;
 mod failure;
+mod journal;
 mod ledger;
 mod migrate;
 mod open;
@@ -42,8 +43,8 @@ struct Inner {
     direct: url::Address,
     found: Found,
     /// Which replica this is: what runs that begin here are filed under. Zero until it joined the others.
-    #[allow(dead_code, reason = "replicas set it, journals read it")]
     replica: AtomicU64,
+    journal: journal::Keeping,
 }
 
 impl Postgres {

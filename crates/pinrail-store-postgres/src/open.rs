@@ -11,7 +11,7 @@ use crate::failure::chain;
 use crate::migrate::{self, MigrateError};
 use crate::options::Options;
 use crate::url::{Address, BadUrl};
-use crate::{Inner, Postgres};
+use crate::{Inner, Postgres, journal};
 
 /// What the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,9 +89,9 @@ impl Postgres {
         let silent = |_| OpenError::Silent { place: address.place.clone() };
         let found = looking.await.map_err(silent)??;
         let pools = Pools::new(&address, &options);
-        Ok(Postgres {
-            inner: Arc::new(Inner { options, pools, direct, found, replica: AtomicU64::default() }),
-        })
+        let (replica, journal) = (AtomicU64::default(), journal::Keeping::default());
+        let inner = Inner { options, pools, direct, found, replica, journal };
+        Ok(Postgres { inner: Arc::new(inner) })
     }
 }
 

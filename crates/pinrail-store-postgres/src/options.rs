@@ -84,7 +84,8 @@ impl Options {
         );
         if !local {
             settings.push_str("SET SESSION default_transaction_isolation = 'read committed';");
-            settings.push_str("SET SESSION jit = off;");
+            // Partial indexes and partitions are chosen by the values.
+            settings.push_str("SET SESSION plan_cache_mode = force_custom_plan; SET SESSION jit = off;");
         }
         settings
     }

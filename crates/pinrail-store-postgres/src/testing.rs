@@ -123,7 +123,8 @@ impl Database {
     /// The usual options for it.
     #[must_use]
     pub fn options(&self) -> Options {
-        Options { pool_max: 4, ..Options::new(&self.url) }
+        // A server for tests may be one that syncs nothing.
+        Options { pool_max: 4, allow_unsafe_server: true, ..Options::new(&self.url) }
     }
 
     /// Opens it. Blocks; the connections are made where the store is used.
