@@ -17,6 +17,7 @@ mod migrate;
 mod open;
 mod options;
 mod secure;
+mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod url;
@@ -45,6 +46,8 @@ struct Inner {
     /// Which replica this is: what runs that begin here are filed under. Zero until it joined the others.
     replica: AtomicU64,
     journal: journal::Keeping,
+    spaces: state::Known,
+    vectors: state::Indexes,
 }
 
 impl Postgres {

@@ -16,7 +16,10 @@ use crate::url::{Address, BadUrl};
 use crate::{Postgres, open};
 
 /// What there is to apply. Append, never change: [`Migration::digest`] is compared with what was applied.
-const MIGRATIONS: &[Migration] = &[migration(1, "core", include_str!("../migrations/V1__core.sql"))];
+const MIGRATIONS: &[Migration] = &[
+    migration(1, "core", include_str!("../migrations/V1__core.sql")),
+    migration(2, "state", include_str!("../migrations/V2__state.sql")),
+];
 
 /// The lock that lets one process migrate at a time. Stored by nobody, but shared by all versions: never change.
 const LOCK: i64 = 0x7069_6e72_6169_6c01;

@@ -10,6 +10,7 @@ use crate::db::Pools;
 use crate::failure::chain;
 use crate::migrate::{self, MigrateError};
 use crate::options::Options;
+use crate::state::{Indexes, Known};
 use crate::url::{Address, BadUrl};
 use crate::{Inner, Postgres, journal};
 
@@ -90,7 +91,8 @@ impl Postgres {
         let found = looking.await.map_err(silent)??;
         let pools = Pools::new(&address, &options);
         let (replica, journal) = (AtomicU64::default(), journal::Keeping::default());
-        let inner = Inner { options, pools, direct, found, replica, journal };
+        let (spaces, vectors) = (Known::default(), Indexes::default());
+        let inner = Inner { options, pools, direct, found, replica, journal, spaces, vectors };
         Ok(Postgres { inner: Arc::new(inner) })
     }
 }

@@ -10,6 +10,7 @@
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{AgentName, DeploymentId, LedgerSeq, RunId, StateSeq, TenantId};
+use pinrail_domain::release::Metric;
 use pinrail_domain::state::{Author, Content, Layer, Moment, Op, Operation, Record, Space, StateKey};
 use pinrail_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,59 @@ pub struct Use {
     pub reads: u64,
     pub writes: u64,
     pub last_at: Timestamp,
+}
+
+/// What a reader asks a store about a space that isn't in memory.
+#[derive(Clone, Debug)]
+pub struct Look<'a> {
+    pub space: &'a Space,
+    /// Whose own writes are seen whatever became of them.
+    pub own: Option<DeploymentId>,
+    /// None is now.
+    pub at: Option<Moment>,
+    /// Only records before this one are listed; all are counted.
+    pub before: Option<StateSeq>,
+    /// How many are listed at most.
+    pub limit: usize,
+    /// A space with fewer operations isn't worth asking the store about.
+    pub operations_min: u64,
+}
+
+/// What a reader sees of a space.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visible {
+    /// The view's moment.
+    pub at: Moment,
+    /// How many records are visible.
+    pub count: u64,
+    /// The last of them, newest first.
+    pub last: Vec<StateSeq>,
+}
+
+/// A question to a store that searches vectors.
+#[derive(Clone, Debug)]
+pub struct Nearest<'a> {
+    /// A space of one embedder: its vectors are never compared with another's (I12).
+    pub space: &'a Space,
+    pub own: Option<DeploymentId>,
+    pub at: Moment,
+    pub vector: &'a [f32],
+    pub metric: Metric,
+    pub k: usize,
+    /// Compare with everything that is visible, whatever indexes there are.
+    pub exact: bool,
+    /// How many operations the space has, and how many puts of them the reader sees: which way is cheaper follows from that.
+    pub operations: usize,
+    pub visible: usize,
+}
+
+/// The answer: candidates, which the caller compares with the vectors themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Near {
+    /// Nearest first as far as the store can tell; a few more than were asked for, where there are so many.
+    pub seqs: Vec<StateSeq>,
+    /// Nothing nearer was missed: all that is visible was compared.
+    pub proven: bool,
 }
 
 impl Batch {
@@ -279,4 +333,21 @@ pub trait State: Send + Sync {
     /// A failure may leave some of them erased: ask again until it is `Ok`. Only then has the content left the store's
     /// files too, as far as the backend can tell; what it can't is in its documentation.
     async fn state_erase(&self, seqs: &[StateSeq]) -> Result<u64, StoreError>;
+
+    /// What a reader sees of a large space, by `pinrail_domain::state::view`'s rule: for whoever has no index of it in
+    /// memory and would have to read it whole. None: build the index, since the space is small or the store knows no rule.
+    async fn state_visible(&self, _look: &Look<'_>) -> Result<Option<Visible>, StoreError> {
+        Ok(None)
+    }
+
+    /// The visible records of a space that are nearest to a vector. None: this store doesn't search, at least not here
+    /// and now.
+    async fn vectors_nearest(&self, _asked: &Nearest<'_>) -> Result<Option<Near>, StoreError> {
+        Ok(None)
+    }
+
+    /// How vectors are searched, for people; none where the store leaves it to whoever asks.
+    fn vectors_search(&self) -> Option<String> {
+        None
+    }
 }

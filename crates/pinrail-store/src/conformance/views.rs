@@ -16,6 +16,7 @@ use pinrail_domain::world::World;
 use super::Subject;
 use super::random::Draw;
 use super::sample::state::{author, batch, set, unset};
+use crate::state::{Look, Visible};
 use crate::{Store, ledger};
 
 pub async fn everybody_sees_what_a_copy_of_everything_says_1(subject: Subject) {
@@ -124,8 +125,25 @@ impl Stage<'_> {
             let view = View { own, at, commits: Arc::clone(&world.commits) };
             let expected = self.model.shown(own, at);
             assert_eq!(seen(&indexes, &view), *expected, "seed {}, {own:?} as of {at:?}", self.seed);
+            self.check_look(own, at, expected).await;
             if at == self.model.moment() {
                 assert_eq!(shown_now(&indexes, own), *expected, "seed {}, {own:?} now", self.seed);
+            }
+        }
+    }
+
+    /// What the store says by its own rule, where it has one.
+    async fn check_look(&self, own: Option<DeploymentId>, at: Moment, expected: &Shown) {
+        for (number, space) in model::spaces().iter().enumerate() {
+            let now = (at == self.model.moment()).then_some(None);
+            for at in now.into_iter().chain([Some(at)]) {
+                let look = Look { space, own, at, before: None, limit: usize::MAX, operations_min: 1 };
+                let Some(seen) = self.store.state_visible(&look).await.unwrap() else { continue };
+                let of_space = expected.iter().filter(|((of, _), _)| *of == number);
+                let mut last: Vec<StateSeq> = of_space.map(|(_, seq)| *seq).collect();
+                last.sort_unstable_by(|one, other| other.cmp(one));
+                let (at, count) = (at.unwrap_or(self.model.moment()), last.len() as u64);
+                assert_eq!(seen, Visible { at, count, last }, "seed {}, {own:?} as of {at:?}", self.seed);
             }
         }
     }

@@ -1,0 +1,204 @@
+//! Appends of records.
+//!
+//! Everything that can be made ready beforehand is: the rows as arrays, the spaces' numbers, and a first look at the answer and
+//! at what is expected. One call then writes the content, locks the heads, looks again, and writes the narrow rows.
+
+use pinrail_domain::id::{LedgerSeq, StateSeq};
+use pinrail_domain::state::{Content, Value};
+use pinrail_store::state::{AppendError, Appended, Batch};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::spaces;
+use crate::db::{Lane, Param, repeat};
+use crate::failure::{Failure, column, integer, natural};
+use crate::{Postgres, answers};
+
+const APPEND: &str = "SELECT outcome, out_first, out_last, out_ledger, out_newest FROM pinrail.state_append(\
+     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+/// Looked at before the heads are locked: what is refused here costs nobody a wait.
+const NEWEST: &str = "SELECT max(seq) FROM pinrail.state WHERE space = $1 AND key = $2";
+
+/// The number that no space has.
+const NO_SPACE: i64 = 0;
+
+/// What [`APPEND`] says.
+enum Outcome {
+    Appended(Appended),
+    Answered,
+    Moved(Option<StateSeq>),
+}
+
+/// A batch as columns.
+struct Rows<'a> {
+    spaces: Vec<i64>,
+    keys: Vec<&'a str>,
+    ops: Vec<i16>,
+    parents: Vec<Option<String>>,
+    content_digests: Vec<&'a [u8]>,
+    digests: Vec<&'a [u8]>,
+    content_of: Vec<i32>,
+    salts: Vec<&'a [u8]>,
+    jsons: Vec<&'a str>,
+    vector_from: Vec<Option<i32>>,
+    vector_to: Vec<Option<i32>>,
+    floats: Vec<f32>,
+    /// The expected key's space.
+    expect_space: i64,
+}
+
+pub(super) async fn append(store: &Postgres, batch: &Batch) -> Result<Appended, AppendError> {
+    let rows = Rows::of(store, batch).await?;
+    repeat(|| once(store, batch, &rows)).await?
+}
+
+/// One attempt. The transaction's failure is outside, what the batch met inside.
+async fn once(
+    store: &Postgres,
+    batch: &Batch,
+    rows: &Rows<'_>,
+) -> Result<Result<Appended, AppendError>, Failure> {
+    let tx = store.begin(Lane::Work).await?;
+    if let Some(keep) = &batch.answer
+        && let Some(given) = answers::given(&tx, &keep.key).await?
+    {
+        tx.rollback().await?;
+        return Ok(Err(AppendError::Answered(Box::new(given))));
+    }
+    if let Some(expect) = &batch.expect {
+        let params: [Param<'_>; 2] = [(&rows.expect_space, Type::INT8), (&expect.key.as_str(), Type::TEXT)];
+        let newest: Option<i64> = column(&tx.row(NEWEST, &params).await?, 0, "a key's newest record")?;
+        let newest = newest.map(|seq| StateSeq(natural(seq)));
+        if newest != expect.newest {
+            tx.rollback().await?;
+            return Ok(Err(AppendError::Moved { newest }));
+        }
+    }
+    match outcome(&rows.append(&tx, batch).await?)? {
+        Outcome::Appended(appended) => {
+            if let Some(keep) = &batch.answer {
+                answers::keep(&tx, &keep.clone().answer(appended, batch.at)).await?;
+            }
+            let probe = &store.inner.options.probe;
+            probe.at("state.before_commit");
+            tx.commit().await?;
+            probe.at("state.after_commit");
+            Ok(Ok(appended))
+        }
+        Outcome::Answered => {
+            tx.rollback().await?;
+            Err(Failure::overtaken("another request used the idempotency key at the same moment"))
+        }
+        Outcome::Moved(newest) => {
+            tx.rollback().await?;
+            Ok(Err(AppendError::Moved { newest }))
+        }
+    }
+}
+
+impl<'a> Rows<'a> {
+    async fn of(store: &Postgres, batch: &'a Batch) -> Result<Rows<'a>, Failure> {
+        let numbers = spaces::make(store, batch.puts.iter().map(|put| &put.space)).await?;
+        let expect_space = match &batch.expect {
+            Some(expect) => spaces::find(store, &expect.space).await?.unwrap_or(NO_SPACE),
+            None => NO_SPACE,
+        };
+        let puts = &batch.puts;
+        let mut rows = Rows {
+            spaces: puts.iter().map(|put| numbers[&put.space]).collect(),
+            keys: puts.iter().map(|put| put.key.as_str()).collect(),
+            ops: puts.iter().map(|put| put.op as i16).collect(),
+            parents: puts.iter().map(|put| places(&put.parents)).collect(),
+            content_digests: puts.iter().map(|put| &put.content_digest.as_bytes()[..]).collect(),
+            digests: puts.iter().map(|put| &put.digest.as_bytes()[..]).collect(),
+            content_of: Vec::new(),
+            salts: Vec::new(),
+            jsons: Vec::new(),
+            vector_from: Vec::new(),
+            vector_to: Vec::new(),
+            floats: Vec::new(),
+            expect_space,
+        };
+        for (place, put) in (1..).zip(puts) {
+            match &put.content {
+                Content::Value(value) => rows.add(place, value),
+                Content::Nothing | Content::Erased => {}
+            }
+        }
+        Ok(rows)
+    }
+
+    fn add(&mut self, place: i32, value: &'a Value) {
+        self.content_of.push(place);
+        self.salts.push(&value.salt);
+        self.jsons.push(&value.json);
+        let from = self.floats.len() + 1;
+        self.floats.extend(value.vector.iter().flatten());
+        let place_of =
+            |n: usize| i32::try_from(n).expect("a batch's vectors have fewer components than that");
+        let is_vector = value.vector.is_some();
+        self.vector_from.push(is_vector.then(|| place_of(from)));
+        self.vector_to.push(is_vector.then(|| place_of(self.floats.len())));
+    }
+
+    async fn append(&self, db: &crate::db::Session, batch: &Batch) -> Result<Row, Failure> {
+        let author = &batch.author;
+        let (idem_key, idem_caller) =
+            batch.answer.as_ref().map(|keep| (keep.key.key.as_str(), keep.key.caller.as_str())).unzip();
+        let expected = batch.expect.as_ref();
+        let expect_key = expected.map(|expect| expect.key.as_str());
+        let expect_newest = expected.and_then(|expect| expect.newest).map(|seq| integer(seq.0));
+        let run = author.run.map(|run| Uuid::from_u128(run.0));
+        let agent = author.agent.as_ref().map(|agent| agent.as_str());
+        let params: [Param<'_>; 22] = [
+            (&idem_key, Type::TEXT),
+            (&idem_caller, Type::TEXT),
+            (&self.expect_space, Type::INT8),
+            (&expect_key, Type::TEXT),
+            (&expect_newest, Type::INT8),
+            (&integer(author.deployment.0), Type::INT8),
+            (&run, Type::UUID),
+            (&agent, Type::TEXT),
+            (&(author.origin as i16), Type::INT2),
+            (&integer(batch.at.0), Type::INT8),
+            (&self.spaces, Type::INT8_ARRAY),
+            (&self.keys, Type::TEXT_ARRAY),
+            (&self.ops, Type::INT2_ARRAY),
+            (&self.parents, Type::TEXT_ARRAY),
+            (&self.content_digests, Type::BYTEA_ARRAY),
+            (&self.digests, Type::BYTEA_ARRAY),
+            (&self.content_of, Type::INT4_ARRAY),
+            (&self.salts, Type::BYTEA_ARRAY),
+            (&self.jsons, Type::TEXT_ARRAY),
+            (&self.vector_from, Type::INT4_ARRAY),
+            (&self.vector_to, Type::INT4_ARRAY),
+            (&self.floats, Type::FLOAT4_ARRAY),
+        ];
+        db.row(APPEND, &params).await
+    }
+}
+
+fn outcome(row: &Row) -> Result<Outcome, Failure> {
+    let what = "an append's outcome";
+    let place = |place: usize| -> Result<u64, Failure> { Ok(natural(column(row, place, what)?)) };
+    Ok(match column::<i16>(row, 0, what)? {
+        0 => Outcome::Appended(Appended {
+            first: StateSeq(place(1)?),
+            last: StateSeq(place(2)?),
+            ledger: LedgerSeq(place(3)?),
+        }),
+        1 => Outcome::Answered,
+        2 => {
+            let newest: Option<i64> = column(row, 4, what)?;
+            Outcome::Moved(newest.map(|seq| StateSeq(natural(seq))))
+        }
+        other => return Err(Failure::damaged(what, other)),
+    })
+}
+
+/// Places as PostgreSQL writes an array of them; none where there are none.
+fn places(seqs: &[StateSeq]) -> Option<String> {
+    let numbers: Vec<String> = seqs.iter().map(|seq| integer(seq.0).to_string()).collect();
+    (!seqs.is_empty()).then(|| format!("{{{}}}", numbers.join(",")))
+}
