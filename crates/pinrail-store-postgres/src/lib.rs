@@ -22,7 +22,7 @@ mod state;
 pub mod testing;
 mod url;
 
-pub use migrate::{MigrateError, Migrated};
+pub use migrate::{Access, MigrateError, Migrated};
 pub use open::{Found, OpenError};
 pub use options::{Options, Statements};
 

@@ -6,9 +6,9 @@
 //!
 //! So a store opens when every migration it knows is there, and all that came later still allow it.
 
-use tokio_postgres::Client;
-
 use pinrail_domain::digest::Digest;
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::failure::chain;
 use crate::options::Options;
@@ -55,6 +55,8 @@ pub enum MigrateError {
     Changed { place: String, version: i32 },
     #[error("cannot apply migration {name} to {place}: {}", chain(source))]
     Apply { place: String, name: String, source: tokio_postgres::Error },
+    #[error("cannot give {role} its rights in {place}: {}", chain(source))]
+    Grant { place: String, role: String, source: tokio_postgres::Error },
     #[error("cannot read the migrations of {place}")]
     Read { place: String, source: tokio_postgres::Error },
 }
@@ -85,6 +87,39 @@ impl Postgres {
         drop(client);
         let _ = task.await;
         migrated
+    }
+}
+
+/// What a role may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// What replicas do: nothing that changes history or the schema.
+    App,
+    /// Reading.
+    Reader,
+}
+
+impl Postgres {
+    /// Gives a role, which there must be, what it needs in the schema. As the schema's owner; again after each migration.
+    pub async fn grant(url: &str, role: &str, access: Access) -> Result<(), MigrateError> {
+        let options = Options::new(url);
+        let address = Address::parse(url, &options)?;
+        let place = || address.place.clone();
+        let connecting = address.config.connect(address.secure.clone()).await;
+        let (client, connection) =
+            connecting.map_err(|source| MigrateError::Connect { place: place(), source })?;
+        let task = tokio::spawn(async move { drop(connection.await) });
+        let access = match access {
+            Access::App => "app",
+            Access::Reader => "reader",
+        };
+        let params: [(&(dyn ToSql + Sync), Type); 2] = [(&role, Type::TEXT), (&access, Type::TEXT)];
+        let granted =
+            client.query_typed("SELECT 1 FROM (SELECT pinrail.grant_to($1, $2)) AS done", &params).await;
+        drop(client);
+        let _ = task.await;
+        granted.map_err(|source| MigrateError::Grant { place: place(), role: role.to_owned(), source })?;
+        Ok(())
     }
 }
 

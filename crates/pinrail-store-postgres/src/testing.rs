@@ -4,6 +4,8 @@
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "test code: a surprise must panic")]
 
+mod server;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +13,8 @@ use tokio_postgres::Client;
 
 use crate::url::Address;
 use crate::{Options, Postgres, migrate};
+
+pub use server::Server;
 
 /// The environment variable that names the server.
 pub const SERVER: &str = "PINRAIL_TEST_POSTGRES";
@@ -112,6 +116,11 @@ impl Cluster {
     }
 
     async fn client(&self, url: &str) -> Client {
+        Cluster::session(url).await
+    }
+
+    /// A plain connection, driven on the runtime that asks.
+    pub async fn session(url: &str) -> Client {
         let address = Address::parse(url, &Options::new(url)).unwrap();
         let (client, connection) = address.config.connect(address.secure).await.unwrap();
         tokio::spawn(async move { drop(connection.await) });
