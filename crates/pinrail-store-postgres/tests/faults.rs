@@ -1,5 +1,7 @@
 //! A server that is killed, connections that are cut, and hands that would change history.
 
+#![expect(clippy::unwrap_used, reason = "test code: a surprise must panic")]
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -265,6 +267,19 @@ async fn history_refuses_to_be_changed() {
     database.execute(&format!(
         "DROP OWNED BY {role}; DROP OWNED BY {reader}; DROP ROLE {role}; DROP ROLE {reader}"
     ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_table_says_who_may_do_what() {
+    let Some(cluster) = Cluster::named_by_env() else { return };
+    let database = cluster.database();
+    let sql = "SELECT c.relname::text FROM pg_catalog.pg_class c WHERE c.relnamespace = 'pinrail'::regnamespace \
+               AND c.relkind IN ('r', 'p', 'S', 'v') AND NOT c.relispartition \
+               AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'i') \
+               AND c.relname NOT IN (SELECT name FROM pinrail.rights)";
+    let silent = Cluster::session(&database.url).await.query(sql, &[]).await.unwrap();
+    let silent: Vec<String> = silent.iter().map(|row| row.get(0)).collect();
+    assert_eq!(silent, Vec::<String>::new(), "their migration must add them to pinrail.rights");
 }
 
 async fn damaged(sql: &str, check: impl AsyncFn(&Postgres) -> Result<(), StoreError>, expected: &str) {

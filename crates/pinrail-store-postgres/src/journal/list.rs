@@ -43,6 +43,23 @@ impl Postgres {
         self.rows(Lane::Work, &sql, &params).await?.iter().map(run_of).collect()
     }
 
+    /// What the server does for a list, as it explains it, and the milliseconds that it took.
+    #[cfg(feature = "testing")]
+    pub async fn run_list_explained(
+        &self,
+        filter: &RunFilter,
+        before: Option<RunId>,
+        limit: usize,
+    ) -> Result<Vec<String>, pinrail_store::StoreError> {
+        let skew = self.read_skew().await?;
+        let Query { sql, values } = query(filter, before, limit, skew);
+        let sql = format!("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {sql}");
+        let params: Vec<Param<'_>> =
+            values.iter().map(|(value, of)| (&**value as &(dyn ToSql + Sync), of.clone())).collect();
+        let rows = self.rows(Lane::Work, &sql, &params).await?;
+        Ok(rows.iter().map(|row| column(row, 0, "a plan")).collect::<Result<_, _>>()?)
+    }
+
     /// How much later, and sooner, runs began than their ids say, at most: whatever was acknowledged is counted in.
     async fn read_skew(&self) -> Result<(i64, i64), Failure> {
         let row = self.maybe(Lane::Work, "SELECT later, sooner FROM pinrail.run_skew", &[]).await?;
