@@ -14,7 +14,7 @@
 use std::time::Instant;
 
 use pinrail_domain::id::{AgentName, DeploymentId, RunId, SessionId, TenantId};
-use pinrail_domain::journal::{Ending, Event, Outcome, RunStatus};
+use pinrail_domain::journal::{Event, Outcome, RunStatus};
 use pinrail_domain::time::Timestamp;
 use pinrail_store::conformance::sample;
 use pinrail_store::journal::{RunFilter, Start, Write};
@@ -98,7 +98,7 @@ fn start(n: u64, runs: u64) -> Start {
     if dice(5_000, 7) != 0 {
         start.events = sample::one_call();
         start.events.retain(|(_, event)| !matches!(event, Event::Finished { .. }));
-        start.events.push((Timestamp(at + 900), Event::Finished { outcome, why: None::<Ending> }));
+        start.events.push((Timestamp(at + 900), Event::Finished { outcome, why: None }));
     }
     start
 }

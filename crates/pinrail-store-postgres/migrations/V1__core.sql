@@ -284,6 +284,7 @@ SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' A
 DECLARE
     part record;
     found bigint;
+    is_open boolean;
     total bigint := 0;
 BEGIN
     FOR part IN
@@ -293,11 +294,11 @@ BEGIN
             AND to_date(substr(c.relname, 7), 'YYYYMMDD') - '1970-01-01'::date < before_day
         ORDER BY c.relname
     LOOP
-        -- No run of it can end or begin until it is gone.
-        EXECUTE format('LOCK TABLE pinrail.%I IN ACCESS EXCLUSIVE MODE', part.name);
-        EXECUTE format('SELECT count(*) FROM pinrail.%I WHERE status <> 4', part.name) INTO found;
-        CONTINUE WHEN found > 0;
         EXECUTE format('SELECT count(*) FROM pinrail.%I', part.name) INTO found;
+        -- Parents first, as everybody locks them. No run of the day can begin or end until it is gone.
+        LOCK TABLE ONLY pinrail.runs, ONLY pinrail.run_events IN ACCESS EXCLUSIVE MODE;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM pinrail.%I WHERE status <> 4)', part.name) INTO is_open;
+        CONTINUE WHEN is_open;
         EXECUTE format('DROP TABLE pinrail.%I', part.name);
         EXECUTE format('DROP TABLE IF EXISTS pinrail.%I', part.events);
         total := total + found;
@@ -327,7 +328,8 @@ BEGIN
     END LOOP;
     IF access = 'app' THEN
         EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pinrail TO %I', role);
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION pinrail.grant_to(text, text) FROM %I', role);
+        -- Rights and retention are the owner's.
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION pinrail.grant_to(text, text), pinrail.runs_drop(int) FROM %I', role);
     END IF;
 END $$;
 

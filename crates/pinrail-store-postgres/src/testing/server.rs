@@ -100,15 +100,30 @@ impl Server {
         format!("{}/data", self.folder.display())
     }
 
-    /// One of PostgreSQL's programs, as a user that isn't root.
-    fn command(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
+    /// Where its data and its log are.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A command that runs as the server's user, which isn't root.
+    #[must_use]
+    pub fn as_its_user(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         if !is_root() {
             return Command::new(program);
         }
         let mut command = Command::new("setpriv");
         command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(program).current_dir("/");
         command
+    }
+
+    fn command(&self, program: &str) -> Command {
+        self.as_its_user(self.programs.join(program))
     }
 }
 
