@@ -25,7 +25,7 @@ const ASK_LOCK: i32 = 7_071;
 #[async_trait]
 impl Approvals for Postgres {
     async fn approval_ask(&self, approval: Approval) -> Result<Asked, StoreError> {
-        let asked = repeat(async || {
+        let asked = repeat(|| async {
             let tx = self.begin(Lane::Work).await?;
             let asked = ask(&tx, &approval).await?;
             tx.commit().await?;
@@ -41,7 +41,7 @@ impl Approvals for Postgres {
         expires_at: Timestamp,
         answer: Option<Answer>,
     ) -> Result<Approval, DecideError> {
-        let decided = repeat(async || {
+        let decided = repeat(|| async {
             let tx = self.begin(Lane::Work).await?;
             let decided = decide(&tx, id, &decision, expires_at, answer.as_ref()).await?;
             match decided {
@@ -54,7 +54,7 @@ impl Approvals for Postgres {
     }
 
     async fn approval_use(&self, id: ApprovalId, by: Use) -> Result<bool, StoreError> {
-        let used = repeat(async || {
+        let used = repeat(|| async {
             let tx = self.begin(Lane::Work).await?;
             let used = take(&tx, id, by).await?;
             tx.commit().await?;
@@ -96,6 +96,7 @@ impl Approvals for Postgres {
 }
 
 /// Takes the arguments of the calls that these runs asked approval for; gives the runs that had any.
+#[allow(dead_code, reason = "journals ask for it")]
 pub(crate) async fn erase_arguments(db: &Session, runs: &[RunId]) -> Result<Vec<RunId>, Failure> {
     let runs: Vec<Uuid> = runs.iter().map(|run| Uuid::from_u128(run.0)).collect();
     let sql = "WITH erased AS (UPDATE pinrail.approvals SET arguments = NULL \
@@ -169,7 +170,8 @@ async fn take(db: &Session, id: ApprovalId, by: Use) -> Result<bool, Failure> {
 
 async fn write(db: &Session, approval: &Approval) -> Result<(), Failure> {
     let id = uuid(approval.id);
-    let sql = "UPDATE pinrail.approvals SET expires_at = $2, approved = $3, used = $4, document = $5 WHERE id = $1";
+    let sql =
+        "UPDATE pinrail.approvals SET expires_at = $2, approved = $3, used = $4, document = $5 WHERE id = $1";
     let params: [Param<'_>; 5] = [
         (&id, Type::UUID),
         (&integer(approval.expires_at.0), Type::INT8),

@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Connection, Error, Row, Socket};
+use tokio_postgres::{Client, Error, Row};
 
 use crate::Postgres;
 use crate::failure::Failure;
 use crate::options::{Options, Statements};
-use crate::secure::{Secure, SecureStream};
+use crate::secure::Secure;
 use crate::url::Address;
 
 /// A parameter and its type.
@@ -165,17 +165,15 @@ impl Postgres {
         Ok(self.rows(lane, sql, params).await?.into_iter().next())
     }
 
-    /// A connection outside the pool, by [`Options::direct_url`] where there is one: for what a session must hold.
-    ///
-    /// The caller drives the connection, and hears its notifications.
-    #[allow(dead_code, reason = "replicas listen and lead by it")]
-    pub(crate) async fn direct(&self) -> Result<(Client, Connection<Socket, SecureStream<Socket>>), Failure> {
-        let Address { config, secure, .. } = &self.inner.direct;
-        let connecting = config.connect(secure.clone());
-        match tokio::time::timeout(self.inner.options.connect_timeout(), connecting).await {
-            Ok(connected) => Ok(connected?),
-            Err(_) => Err(Failure::unavailable("the server doesn't answer")),
-        }
+    /// Writes with one statement; tells how many rows it touched.
+    pub(crate) async fn change(&self, lane: Lane, sql: &str, params: &[Param<'_>]) -> Result<u64, Failure> {
+        let changed = repeat(|| async {
+            let tx = self.begin(lane).await?;
+            let touched = tx.execute(sql, params).await?;
+            tx.commit().await?;
+            Ok(touched)
+        });
+        changed.await
     }
 }
 

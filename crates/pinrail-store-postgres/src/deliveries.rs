@@ -13,7 +13,8 @@ use crate::db::{Lane, Param, Session, repeat};
 use crate::failure::{Failure, column, integer, limit as sql_limit, number};
 
 /// What a dead letter is read from, in the order of [`letter`].
-const LETTER: &str = "SELECT seq, attempts, why, at FROM pinrail.dead_letters WHERE webhook = $1 AND since = $2";
+const LETTER: &str =
+    "SELECT seq, attempts, why, at FROM pinrail.dead_letters WHERE webhook = $1 AND since = $2";
 
 #[async_trait]
 impl Deliveries for Postgres {
@@ -30,7 +31,7 @@ impl Deliveries for Postgres {
         cursor: LedgerSeq,
         dead: Option<DeadLetter>,
     ) -> Result<bool, StoreError> {
-        let advanced = repeat(async || {
+        let advanced = repeat(|| async {
             let tx = self.begin(Lane::Work).await?;
             let moves = advance(&tx, to, cursor, dead.as_ref()).await?;
             tx.commit().await?;
@@ -106,7 +107,7 @@ impl Deliveries for Postgres {
 
     async fn delivery_forget(&self, outlet: &Outlet) -> Result<(), StoreError> {
         let (webhook, since) = key(outlet);
-        let forgotten = repeat(async || {
+        let forgotten = repeat(|| async {
             let tx = self.begin(Lane::Work).await?;
             for table in ["dead_letters", "deliveries"] {
                 let sql = format!("DELETE FROM pinrail.{table} WHERE webhook = $1 AND since = $2");

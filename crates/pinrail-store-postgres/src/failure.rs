@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use deadpool_postgres::PoolError;
+use pinrail_domain::digest::Digest;
 use pinrail_store::gates::GateCreateError;
 use pinrail_store::journal::WriteError;
 use pinrail_store::{StoreError, ledger, state};
@@ -163,6 +164,12 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(
 ) -> Result<T, Failure> {
     let text: &str = column(row, place, &what)?;
     serde_json::from_str(text).map_err(|why| Failure::damaged(what, why))
+}
+
+/// Reads a digest.
+pub(crate) fn digest(row: &Row, place: usize, what: impl Display) -> Result<Digest, Failure> {
+    let bytes: &[u8] = column(row, place, &what)?;
+    Ok(Digest::from_bytes(bytes.try_into().map_err(|why| Failure::damaged(what, why))?))
 }
 
 /// Reads a number that was stored as [`integer`].

@@ -24,7 +24,7 @@ impl Gates for Postgres {
         gates: Vec<GateRecord>,
         answer: Option<Answer>,
     ) -> Result<(), GateCreateError> {
-        let created = repeat(async || {
+        let created = repeat(|| async {
             let tx = self.begin(Lane::Work).await?;
             let created = create(&tx, &gates, answer.as_ref()).await?;
             match created {
@@ -43,7 +43,7 @@ impl Gates for Postgres {
         document: String,
     ) -> Result<bool, StoreError> {
         let sql = "UPDATE pinrail.gates SET status = $2, document = $3 WHERE id = $1";
-        let updated = repeat(async || {
+        let updated = repeat(|| async {
             let tx = self.begin(Lane::Work).await?;
             let params: [Param<'_>; 3] =
                 [(&uuid(id), Type::UUID), (&(status as i16), Type::INT2), (&document, Type::TEXT)];
@@ -69,7 +69,7 @@ impl Gates for Postgres {
     }
 
     async fn gate_rows_append(&self, gate: GateId, rows: Vec<GateRow>) -> Result<u64, StoreError> {
-        let appended = repeat(async || {
+        let appended = repeat(|| async {
             let tx = self.begin(Lane::Work).await?;
             let appended = append(&tx, gate, &rows).await?;
             tx.commit().await?;

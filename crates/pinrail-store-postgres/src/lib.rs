@@ -8,26 +8,33 @@
 //! `migrations/` (what a row is), `migrate` (how versions run side by side) and `failure`. There is one file for each trait.
 
 mod answers;
+mod approvals;
 mod artifacts;
+mod conditions;
 mod db;
+mod deliveries;
 mod failure;
+mod gates;
 mod journal;
 mod ledger;
 mod migrate;
 mod open;
 mod options;
+mod replicas;
 mod secure;
+mod sightings;
 mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod url;
+mod watches;
 
 pub use migrate::{Access, MigrateError, Migrated};
 pub use open::{Found, OpenError};
 pub use options::{Options, Statements};
+pub use replicas::SessionError;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use db::Pools;
 
@@ -40,14 +47,12 @@ pub struct Postgres {
 struct Inner {
     options: Options,
     pools: Pools,
-    #[allow(dead_code, reason = "replicas listen and lead by it")]
-    direct: url::Address,
     found: Found,
-    /// Which replica this is: what runs that begin here are filed under. Zero until it joined the others.
-    replica: AtomicU64,
     journal: journal::Keeping,
     spaces: state::Known,
     vectors: state::Indexes,
+    /// This process among the replicas.
+    here: replicas::Here,
 }
 
 impl Postgres {

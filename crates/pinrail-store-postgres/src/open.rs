@@ -1,7 +1,6 @@
 //! Opening a store: what the server must be, before anything is asked of it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error};
@@ -10,9 +9,10 @@ use crate::db::Pools;
 use crate::failure::chain;
 use crate::migrate::{self, MigrateError};
 use crate::options::Options;
+use crate::replicas::Here;
 use crate::state::{Indexes, Known};
 use crate::url::{Address, BadUrl};
-use crate::{Inner, Postgres, journal};
+use crate::{Inner, Postgres, SessionError, journal};
 
 /// What the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub enum OpenError {
     NoRights { place: String, source: Error },
     #[error("cannot bring the schema up")]
     Migrate(#[from] MigrateError),
+    #[error(transparent)]
+    Session(#[from] SessionError),
     #[error("cannot look at {place}: {}", chain(source))]
     Other { place: String, source: Error },
 }
@@ -90,9 +92,10 @@ impl Postgres {
         let silent = |_| OpenError::Silent { place: address.place.clone() };
         let found = looking.await.map_err(silent)??;
         let pools = Pools::new(&address, &options);
-        let (replica, journal) = (AtomicU64::default(), journal::Keeping::default());
-        let (spaces, vectors) = (Known::default(), Indexes::default());
-        let inner = Inner { options, pools, direct, found, replica, journal, spaces, vectors };
+        let (journal, spaces, vectors) = (journal::Keeping::default(), Known::default(), Indexes::default());
+        let here = Here::open(&direct, &options).await?;
+        let inner = Inner { options, pools, found, journal, spaces, vectors, here };
+        Ok(Postgres { inner: Arc::new(inner) })
         Ok(Postgres { inner: Arc::new(inner) })
     }
 }

@@ -25,7 +25,7 @@ impl Watches for Postgres {
         document: String,
         day: Option<WatchDay>,
     ) -> Result<(), StoreError> {
-        let put = repeat(async || {
+        let put = repeat(|| async {
             let tx = self.begin(Lane::Work).await?;
             let (provider, snapshot) = (of.provider.as_str(), &of.snapshot);
             let sql = "INSERT INTO pinrail.watches (provider, snapshot, document) VALUES ($1, $2, $3) \

@@ -82,7 +82,8 @@ pub(super) async fn reusable(
         (&i64::from(repeats), Type::INT8),
     ];
     let rows = store.rows(Lane::Work, sql, &params).await?;
-    let reusable = |row: &Row| Ok((GateId(column::<Uuid>(row, 0, "a gate's row")?.as_u128()), gate_row(row, 1)?));
+    let reusable =
+        |row: &Row| Ok((GateId(column::<Uuid>(row, 0, "a gate's row")?.as_u128()), gate_row(row, 1)?));
     rows.iter().map(reusable).collect()
 }
 

@@ -38,7 +38,7 @@ impl Postgres {
         world: &World<'_>,
         careful: &AtomicBool,
     ) -> Result<(i64, i64), Failure> {
-        let replica = integer(self.inner.replica.load(Ordering::Relaxed));
+        let replica = integer(self.inner.here.me().0);
         let (begun, insert_runs) = insert_runs(db, world, replica);
         let skew = skew_of(world);
         let (runs, rest, updated, events) = tokio::join!(

@@ -304,15 +304,7 @@ impl<'a> World<'a> {
 impl Postgres {
     /// Lets other replicas know that there is something to read, and forgets what they have read long ago.
     pub(super) async fn tell_of_writes(&self) {
-        let replica = integer(self.inner.replica.load(Ordering::Relaxed));
-        if replica == 0 {
-            return;
-        }
-        let news = format!("journal:{replica}");
-        // A transaction of its own, which writes nothing and so waits for no disk: with the batch's it would make all replicas' batches
-        // wait for each other. Lost, it is a hint that comes later.
-        let sql = "SELECT pg_catalog.pg_notify('pinrail', $1)";
-        let _ = self.rows(Lane::Quick, sql, &[(&news, Type::TEXT)]).await;
+        self.inner.here.wrote_runs();
         if self.inner.journal.groups.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
             let sql = "DELETE FROM pinrail.run_writes w WHERE at < pg_catalog.now() - interval '10 minutes' \
                        AND batch < (SELECT max(batch) FROM pinrail.run_writes n WHERE n.replica = w.replica)";

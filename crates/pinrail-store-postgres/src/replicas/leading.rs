@@ -57,9 +57,10 @@ impl Held {
 
     /// One above the last. No append to the ledger is under way meanwhile, so whoever is past its check has committed.
     async fn begin_term(&self) -> Result<Term, Failure> {
-        self.batch("BEGIN; SET LOCAL synchronous_commit = on; SELECT 1 FROM pinrail.heads FOR UPDATE;").await?;
+        self.batch("BEGIN; SET LOCAL synchronous_commit = on; UPDATE pinrail.heads SET term = term + 1;")
+            .await?;
         let sql = "INSERT INTO pinrail.leaders (term, replica, since) \
-                   SELECT coalesce(max(term), 0) + 1, $1, pinrail.now_us() / 1000 FROM pinrail.leaders RETURNING term";
+                   SELECT term, $1, pinrail.now_us() / 1000 FROM pinrail.heads RETURNING term";
         let params: [Param<'_>; 1] = [(&self.me(), Type::INT8)];
         let rows = self.ask(sql, &params).await?;
         let term = Term(number(first(&rows)?, 0, "a term")?);

@@ -195,7 +195,7 @@ impl Settings {
              SET synchronous_commit = off; SET default_transaction_isolation = 'read committed'; LISTEN pinrail;"
         );
         held.client.batch_execute(&begin).await?;
-        held.beat(&self.name).await?;
+        held.enter(&self.name).await?;
         Ok(Some(held))
     }
 
@@ -271,44 +271,46 @@ impl Held {
     }
 
     async fn keep(&self, prune: bool) -> Result<(), Failure> {
-        self.beat("").await?;
-        if prune { self.prune().await } else { Ok(()) }
-    }
-
-    /// Says that it is there. Where its row is gone, the others gave it up: it becomes another one.
-    async fn beat(&self, name: &str) -> Result<(), Failure> {
-        let sql = "UPDATE pinrail.replicas SET heard_us = pinrail.now_us(), pid = pg_catalog.pg_backend_pid() \
-                   WHERE id = $1 RETURNING pid";
-        let rows = self.ask(sql, &[(&self.me(), Type::INT8)]).await?;
-        if let Some(row) = rows.first() {
-            let pid: i32 = column(row, 0, "a replica")?;
-            let moved = || Failure::unavailable("a pooler gave the session to somebody else");
-            return if pid == self.pid { Ok(()) } else { Err(moved()) };
-        }
-        if name.is_empty() {
+        if !self.is_known().await? {
             // Made anew with the next session: what this one holds was the other's.
             return Err(Failure::unavailable("this replica was given up by the others"));
         }
-        let sql = "INSERT INTO pinrail.replicas (name, pid) VALUES ($1, pg_catalog.pg_backend_pid()) RETURNING id";
+        if prune { self.prune().await } else { Ok(()) }
+    }
+
+    /// Becomes a replica, or goes on being the one that it was.
+    async fn enter(&self, name: &str) -> Result<(), Failure> {
+        if self.is_known().await? {
+            return Ok(());
+        }
+        let sql =
+            "INSERT INTO pinrail.replicas (name, pid) VALUES ($1, pg_catalog.pg_backend_pid()) RETURNING id";
         let rows = self.ask(sql, &[(&name, Type::TEXT)]).await?;
-        let id = number(first(&rows)?, 0, "a replica")?;
-        self.shared.me.store(id, Ordering::Release);
+        self.shared.me.store(number(first(&rows)?, 0, "a replica")?, Ordering::Release);
         Ok(())
+    }
+
+    /// Says that it is there. False where its row is gone, since the others gave it up.
+    async fn is_known(&self) -> Result<bool, Failure> {
+        let sql = "UPDATE pinrail.replicas SET heard_us = pinrail.now_us(), pid = pg_catalog.pg_backend_pid() \
+                   WHERE id = $1 RETURNING pid";
+        let rows = self.ask(sql, &[(&self.me(), Type::INT8)]).await?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        if column::<i32>(row, 0, "a replica")? != self.pid {
+            return Err(Failure::unavailable("a pooler gave the session to somebody else"));
+        }
+        Ok(true)
     }
 
     /// Forgets which runs were written when, where everybody has read it. The last of each replica stays, so that whoever
     /// comes too late sees that there was more.
     async fn prune(&self) -> Result<(), Failure> {
-        let sql = "DELETE FROM pinrail.run_writes w WHERE w.at < pinrail.now_us() / 1000 - CASE w.replica WHEN $1 \
-                   THEN $2 ELSE $3 END AND (w.replica <> $1 OR w.batch < (SELECT max(batch) FROM pinrail.run_writes \
-                   WHERE replica = $1)) AND (w.replica = $1 OR NOT EXISTS (SELECT 1 FROM pinrail.replicas \
-                   WHERE id = w.replica))";
         let params: [Param<'_>; 3] = [
             (&self.me(), Type::INT8),
             (&integer(WRITES_KEPT_MS), Type::INT8),
             (&integer(WRITES_KEPT_GONE_MS), Type::INT8),
         ];
-        self.ask(sql, &params).await.map(drop)
+        self.ask(prune_sql(), &params).await.map(drop)
     }
 }
 
@@ -368,7 +370,10 @@ async fn due(shared: &Shared, told: Option<Instant>) {
 }
 
 /// Tells whoever asked; an error is also the session's, so that it is made anew.
-fn pass_on<T>(result: Result<T, Failure>, reply: oneshot::Sender<Result<T, StoreError>>) -> Result<(), Failure> {
+fn pass_on<T>(
+    result: Result<T, Failure>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+) -> Result<(), Failure> {
     match result {
         Ok(value) => {
             let _ = reply.send(Ok(value));
@@ -383,4 +388,13 @@ fn pass_on<T>(result: Result<T, Failure>, reply: oneshot::Sender<Result<T, Store
 
 pub(super) fn first(rows: &[Row]) -> Result<&Row, Failure> {
     rows.first().ok_or_else(|| Failure::damaged("the store", "a statement gave no row"))
+}
+
+/// Deletes what is older than `$2` ms of replica `$1`, but the last, and what is older than `$3` ms of replicas that are gone.
+pub(super) fn prune_sql() -> &'static str {
+    "DELETE FROM pinrail.run_writes w WHERE CASE WHEN w.replica = $1 \
+     THEN w.at < pinrail.now_us() / 1000 - $2 \
+     AND w.batch < (SELECT max(batch) FROM pinrail.run_writes WHERE replica = $1) \
+     ELSE w.at < pinrail.now_us() / 1000 - $3 \
+     AND NOT EXISTS (SELECT 1 FROM pinrail.replicas WHERE id = w.replica) END"
 }
