@@ -17,6 +17,7 @@ mod failure;
 mod gates;
 mod journal;
 mod ledger;
+mod members;
 mod migrate;
 mod open;
 mod options;

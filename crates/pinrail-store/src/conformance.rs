@@ -23,6 +23,7 @@ pub mod deliveries;
 pub mod erasure;
 pub mod gates;
 pub mod ledger;
+pub mod members;
 pub mod moments;
 pub mod random;
 pub mod reads;

@@ -19,6 +19,7 @@ pub mod deliveries;
 pub mod gates;
 pub mod journal;
 pub mod ledger;
+pub mod members;
 pub mod memory;
 pub mod replicas;
 pub mod sightings;
@@ -32,6 +33,7 @@ pub use deliveries::Deliveries;
 pub use gates::Gates;
 pub use journal::Journal;
 pub use ledger::Ledger;
+pub use members::Members;
 pub use memory::Memory;
 pub use replicas::{ReplicaId, Replicas, Term};
 pub use sightings::Sightings;
@@ -51,6 +53,7 @@ pub trait Store:
     + Sightings
     + Watches
     + Replicas
+    + Members
 {
 }
 
@@ -65,7 +68,8 @@ impl<
         + Approvals
         + Sightings
         + Watches
-        + Replicas,
+        + Replicas
+        + Members,
 > Store for T
 {
 }

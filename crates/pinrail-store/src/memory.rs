@@ -26,6 +26,7 @@ mod approvals;
 mod deliveries;
 mod gates;
 mod journal;
+mod members;
 mod replicas;
 mod sightings;
 mod state;
@@ -67,6 +68,7 @@ struct Kept {
     watches: BTreeMap<WatchKey, watches::Watched>,
     failures: VecDeque<(Strike, StoreError)>,
     together: replicas::Together,
+    members: members::Shared,
 }
 
 impl Default for Memory {
@@ -168,7 +170,9 @@ impl Kept {
         if append.base() != head {
             return Err(AppendError::Moved { head });
         }
+        let before = self.epoch();
         self.ledger.extend(append.entries);
+        self.members.flipped(before, self.epoch());
         self.keep(append.answer);
         Ok(())
     }

@@ -352,10 +352,9 @@ impl Shared {
 /// Drives the connection until it ends, and passes on what is heard.
 async fn drive(mut connection: Connection<Socket, SecureStream<Socket>>, shared: Arc<Shared>) {
     while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-        match message {
-            AsyncMessage::Notification(heard) => shared.hear(heard.payload()),
-            // What the server says beside: that it stops, for example.
-            _ => {}
+        // What the server says beside (that it stops, for example) shows in the connection's end.
+        if let AsyncMessage::Notification(heard) = message {
+            shared.hear(heard.payload());
         }
     }
 }

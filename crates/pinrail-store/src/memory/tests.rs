@@ -19,6 +19,35 @@ mod conformance_of_replicas {
     crate::conformance_tests!(super::open_shared);
 }
 
+mod conformance_of_members {
+    use crate::conformance::members;
+    use crate::memory::Memory;
+
+    #[tokio::test]
+    async fn members_are_the_same_at_every_replica() {
+        let (one, two) = shared();
+        members::members_are_the_same_at_every_replica(&one, &two, |ms| one.pass(ms)).await;
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_lapsed_is_not_renewed() {
+        let (one, two) = shared();
+        members::a_lease_that_lapsed_is_not_renewed(&one, &two, |ms| one.pass(ms)).await;
+    }
+
+    #[tokio::test]
+    async fn registrations_count_once() {
+        let (one, two) = shared();
+        members::registrations_count_once(&one, &two, |ms| one.pass(ms)).await;
+    }
+
+    fn shared() -> (Memory, Memory) {
+        let one = Memory::new();
+        let two = one.join("second");
+        (one, two)
+    }
+}
+
 fn open() -> Subject {
     subject(Memory::new(), None)
 }
