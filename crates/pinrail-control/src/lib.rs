@@ -28,6 +28,7 @@ pub mod deploy;
 pub mod dial;
 pub mod drift;
 pub mod drill;
+mod elsewhere;
 pub mod errors;
 mod explain;
 pub mod follow;
@@ -185,6 +186,7 @@ impl Control {
     /// Writes what is queued; call when no more requests come.
     pub async fn drain(&self) {
         self.inner.runs.drain().await;
+        members::gateway::leave(&self.inner).await;
     }
 
     /// Draws what nobody can guess.

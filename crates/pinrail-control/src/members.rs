@@ -9,47 +9,45 @@
 //! 3. The same name registered again (by the same key) keeps its id and gets the next generation; an acknowledgement
 //!    or a write of the one before, where it names its generation, is refused.
 //!
-//! Leases are kept in memory and counted on the clock that never goes back: a server that starts has no members, and
-//! whoever still believes to be one is told to register again. An acknowledgement says "I act on this epoch and on nothing
-//! older", so the same one twice is a heartbeat. The server's own gateway reads the snapshot itself: it is a member
-//! without a lease and acknowledges with the swap.
+//! An acknowledgement says "I act on this epoch and on nothing older", so the same one twice is a heartbeat.
+//!
+//! A process that has its store for itself keeps members in memory ([`local`]): a server that starts has none, and whoever still
+//! believes to be one is told to register again. Replicas share them through the store ([`shared`]), whose clock judges all leases:
+//! whatever one replica is told, all know, and it outlives each of them. What epochs were about every process reads off the ledger
+//! by itself.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use pinrail_domain::id::{Epoch, Generation, LedgerSeq, MemberName};
-use pinrail_domain::key::Scope;
+use pinrail_domain::id::{DeploymentId, Epoch, Generation, LedgerSeq, MemberName};
 use pinrail_domain::ledger::Entry;
-use pinrail_domain::member::{Change, MemberId, MemberKind};
+use pinrail_domain::member::{Change, MemberId, MemberKind, Part};
 use pinrail_domain::time::{Clock, Entropy, Ticks, Timestamp};
 use pinrail_domain::world::World;
+use pinrail_store::{Store, StoreError};
 use tokio::sync::watch;
 
 use crate::commit::Idempotency;
 use crate::keys::Caller;
 
 mod flips;
+pub(crate) mod gateway;
+mod local;
 mod registry;
 mod report;
+mod shared;
 
 pub use report::{Answer, EpochReport, MemberAck, Took};
 
-use flips::Flips;
-use registry::{Lease, Member, Registry};
+use local::Local;
+use shared::Shared;
 
-/// The members of this server. Lives as long as the control plane.
+/// The members of this installation, as this process knows them. Lives as long as the control plane.
 pub struct Members {
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    kept: Mutex<Kept>,
-    /// Rises whenever somebody enters, acknowledges or leaves.
-    moved: watch::Sender<u64>,
-}
-
-/// Members and flips change together, so that each acknowledgement finds its flip.
-struct Kept {
-    registry: Registry,
-    flips: Flips,
+    /// The epochs, and the members where no other process has any.
+    local: Local,
+    /// The members where replicas share them.
+    shared: Option<Shared>,
 }
 
 /// Somebody who wants to be a member.
@@ -126,6 +124,8 @@ pub enum RegisterRefused {
     TooMany,
     #[error("this idempotency key was used for a different request")]
     KeyReused,
+    #[error(transparent)]
+    Store(#[from] Unasked),
 }
 
 /// Why a member doesn't count any more.
@@ -152,7 +152,23 @@ pub enum AckRefused {
     Fenced(#[from] Fenced),
     #[error("epoch {said} has not been here yet: the newest is {epoch}")]
     Ahead { said: Epoch, epoch: Epoch },
+    #[error(transparent)]
+    Store(#[from] Unasked),
 }
+
+/// Why a member's write isn't let through.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AdmitRefused {
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
+    #[error(transparent)]
+    Store(#[from] Unasked),
+}
+
+/// The store that holds the members of all replicas didn't answer. Two are equal that say the same.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the members can't be looked up")]
+pub struct Unasked(#[from] pub StoreError);
 
 /// Every gateway and worker of a large installation. Each flip notes all of them. Tests fill it.
 pub const MEMBERS_MAX: usize = if cfg!(test) { 20 } else { 1_000 };
@@ -172,193 +188,151 @@ pub const EPOCHS_KEPT: usize = if cfg!(test) { 16 } else { 256 };
 const LAPSED_KEPT_MS: u64 = 3_600_000;
 
 impl Members {
-    /// Begins with this server's own gateway. `past` are the newest changes of the ledger, oldest first.
+    /// Begins with this process's own gateway. `past` are the newest changes of the ledger, oldest first.
     pub(crate) fn open(
+        store: &Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         epoch: Epoch,
         past: impl IntoIterator<Item = Change>,
     ) -> Members {
-        let mut registry = Registry::default();
-        registry.enter(Member {
-            id: new_id(&*entropy),
-            name: MemberName::new("self").expect("a good name"),
-            kind: MemberKind::Gateway,
-            owner: None,
-            generation: Generation(1),
-            acknowledged: epoch,
-            began: epoch,
-            lease: Lease::Process,
-            registered_at: clock.now(),
-            idempotency: None,
-        });
-        let kept = Mutex::new(Kept { registry, flips: Flips::new(epoch, past) });
-        Members { clock, entropy, kept, moved: watch::Sender::new(0) }
+        let shared = store.is_shared().then(|| Shared::new(Arc::clone(store)));
+        let local = Local::open(clock, entropy, epoch, past);
+        if shared.is_none() {
+            local.enter_itself(epoch);
+        }
+        Members { local, shared }
     }
 
     /// Gives a lease. The member begins at the current epoch.
-    pub fn register(
+    pub async fn register(
         &self,
         caller: &Caller,
         wish: Register,
         idempotency: Option<Idempotency>,
     ) -> Result<Registered, RegisterRefused> {
-        let lease_ms = wish.lease_ms.unwrap_or(LEASE_MS_DEFAULT);
-        if !(LEASE_MS_MIN..=LEASE_MS_MAX).contains(&lease_ms) {
-            return Err(RegisterRefused::Lease(lease_ms));
+        match &self.shared {
+            None => self.local.register(caller, wish, idempotency),
+            Some(shared) => shared.register(self.local.new_id(), caller, wish, idempotency).await,
         }
-        let (now, owner) = (self.clock.ticks(), caller.id());
-        let Kept { registry, flips } = &mut *self.lock();
-        let before = registry.named(&owner, &wish.name).cloned();
-        if let Some(before) = &before
-            && let (Some(said), Some(known)) = (&idempotency, &before.idempotency)
-            && said.key == known.key
-        {
-            return if said.request == known.request {
-                Ok(before.again())
-            } else {
-                Err(RegisterRefused::KeyReused)
-            };
-        }
-        registry.forget_lapsed(now, LAPSED_KEPT_MS);
-        if before.is_none() && !registry.make_room(now, MEMBERS_MAX) {
-            return Err(RegisterRefused::TooMany);
-        }
-        let (id, generation) = match &before {
-            Some(before) => {
-                flips.replaced(before, now);
-                (before.id, before.generation.next())
-            }
-            None => (new_id(&*self.entropy), Generation(1)),
-        };
-        let epoch = flips.epoch();
-        registry.enter(Member {
-            id,
-            name: wish.name,
-            kind: wish.kind,
-            owner: Some(owner),
-            generation,
-            acknowledged: epoch,
-            began: epoch,
-            lease: Lease::Until { ends: after(now, lease_ms), ms: lease_ms },
-            registered_at: self.clock.now(),
-            idempotency,
-        });
-        self.moved.send_modify(|moves| *moves += 1);
-        Ok(Registered { member: id, generation, epoch, lease_ms, replayed: false })
     }
 
     /// Takes an acknowledgement, which renews the lease.
-    pub fn acknowledge(
+    pub async fn acknowledge(
         &self,
         caller: &Caller,
         id: MemberId,
         generation: Option<Generation>,
         epoch: Epoch,
     ) -> Result<Renewed, AckRefused> {
-        let now = self.clock.ticks();
-        let Kept { registry, flips } = &mut *self.lock();
-        let member = registry.own(&caller.id(), id).ok_or(Fenced::Unknown(id))?;
-        member.check_generation(generation)?;
-        member.check_lease(now)?;
-        let newest = flips.epoch();
-        if epoch > newest {
-            return Err(AckRefused::Ahead { said: epoch, epoch: newest });
+        match &self.shared {
+            None => self.local.acknowledge(caller, id, generation, epoch),
+            Some(shared) => shared.acknowledge(caller, id, generation, epoch).await,
         }
-        flips.acknowledged(member, epoch, now);
-        member.acknowledged = member.acknowledged.max(epoch);
-        let lease_ms = member.renew(now);
-        self.moved.send_modify(|moves| *moves += 1);
-        Ok(Renewed { epoch: newest, lease_ms })
     }
 
     /// Lets a write of a member through, or says why not.
-    pub fn admit(&self, caller: &Caller, id: MemberId, generation: Option<Generation>) -> Result<(), Fenced> {
-        let now = self.clock.ticks();
-        let Kept { registry, flips } = &mut *self.lock();
-        let member = registry.own(&caller.id(), id).ok_or(Fenced::Unknown(id))?;
-        member.check_generation(generation)?;
-        member.check_lease(now)?;
-        member.check_epoch(flips, now)
+    pub async fn admit(
+        &self,
+        caller: &Caller,
+        id: MemberId,
+        generation: Option<Generation>,
+    ) -> Result<(), AdmitRefused> {
+        match &self.shared {
+            None => Ok(self.local.admit(caller, id, generation)?),
+            Some(shared) => shared.admit(caller, id, generation).await,
+        }
     }
 
     /// Ends a member's lease at its own wish, or at an admin's. Returns its name.
-    pub fn leave(&self, caller: &Caller, id: MemberId) -> Option<MemberName> {
-        let now = self.clock.ticks();
-        let Kept { registry, flips } = &mut *self.lock();
-        let may = caller.may(Scope::Admin);
-        let member = registry.remove(id, |owner| may || owner == caller.id())?;
-        flips.left(&member, now);
-        self.moved.send_modify(|moves| *moves += 1);
-        Some(member.name)
+    pub async fn leave(&self, caller: &Caller, id: MemberId) -> Result<Option<MemberName>, StoreError> {
+        match &self.shared {
+            None => Ok(self.local.leave(caller, id)),
+            Some(shared) => shared.leave(caller, id).await,
+        }
     }
 
     /// Changes whenever somebody enters, acknowledges or leaves.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.moved.subscribe()
+        self.local.changes()
     }
 
     /// All members, by name; those that lapsed for an hour.
-    #[must_use]
-    pub fn list(&self) -> Vec<Shown> {
-        let now = self.clock.ticks();
-        let Kept { registry, flips } = &mut *self.lock();
-        registry.forget_lapsed(now, LAPSED_KEPT_MS);
-        let mut shown: Vec<Shown> = registry.all().map(|member| member.shown(flips, now)).collect();
-        shown.sort_by(|a, b| a.name.cmp(&b.name).then(a.member.cmp(&b.member)));
-        shown
+    pub async fn list(&self) -> Result<Vec<Shown>, StoreError> {
+        match &self.shared {
+            None => Ok(self.local.list()),
+            Some(shared) => shared.list().await,
+        }
     }
 
     /// What changed after an epoch, as far as it is kept; nothing before where none is named.
     #[must_use]
     pub fn since(&self, after: Option<Epoch>) -> Since {
-        self.lock().flips.since(after)
+        self.local.since(after)
     }
 
-    /// Who acknowledged an epoch and how fast; none where it is no longer kept, or wasn't flipped by this server.
-    #[must_use]
-    pub fn report(&self, epoch: Epoch) -> Option<EpochReport> {
-        let now = self.clock.ticks();
-        let kept = self.lock();
-        report::of(kept.flips.flip(epoch)?, &kept.registry, &kept.flips, now)
+    /// Who acknowledged an epoch and how fast; none where it is no longer kept, or, without other replicas, wasn't flipped
+    /// by this process.
+    pub async fn report(&self, epoch: Epoch) -> Result<Option<EpochReport>, StoreError> {
+        match &self.shared {
+            None => Ok(self.local.report(epoch)),
+            Some(shared) => match self.local.change(epoch) {
+                Some(change) => shared.report(change).await,
+                None => Ok(None),
+            },
+        }
     }
 
     /// The newest epoch that a deployment's opening, promotion, weight or rollback led to, while it is kept.
     #[must_use]
-    pub fn epoch_of(&self, deployment: pinrail_domain::id::DeploymentId) -> Option<Epoch> {
-        self.lock().flips.epoch_of(deployment)
+    pub fn epoch_of(&self, deployment: DeploymentId) -> Option<Epoch> {
+        self.local.epoch_of(deployment)
     }
 
     /// How long the acknowledgements of the newest flips took, in microseconds, sorted, and how many flips those were.
-    pub(crate) fn newest_acknowledgements(&self, flips_max: usize) -> (Vec<u64>, usize) {
-        self.lock().flips.newest_acknowledgements(flips_max)
+    pub(crate) async fn newest_acknowledgements(
+        &self,
+        flips_max: usize,
+    ) -> Result<(Vec<u64>, usize), StoreError> {
+        match &self.shared {
+            None => Ok(self.local.newest_acknowledgements(flips_max)),
+            Some(shared) => shared.newest_acknowledgements(flips_max).await,
+        }
     }
 
     /// Notes that the snapshot was swapped just now. `entries` led to it; `world` is the world after them.
     pub(crate) fn flipped(&self, entries: &[Entry], world: &World) {
-        let raising: Vec<&Entry> = entries.iter().filter(|entry| entry.body.raises_epoch()).collect();
-        if raising.is_empty() {
-            return;
-        }
-        let (now, at) = (self.clock.ticks(), self.clock.now());
-        let Kept { registry, flips } = &mut *self.lock();
-        for entry in raising {
-            let change = Change::of(entry, flips.epoch().next(), world).expect("the entry raises the epoch");
-            flips.flip_now(change, registry, now, at);
-        }
-        debug_assert_eq!(flips.epoch(), world.epoch);
+        self.local.flipped(entries, world);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Notes that other replicas may have told the store of members.
+    pub(crate) fn moved(&self) {
+        self.local.moved();
+    }
+}
+
+impl PartialEq for Unasked {
+    fn eq(&self, other: &Unasked) -> bool {
+        self.0.to_string() == other.0.to_string()
+    }
+}
+
+impl Eq for Unasked {}
+
+impl Register {
+    /// How long the lease is to last, if it may.
+    fn lease(&self) -> Result<u64, RegisterRefused> {
+        let lease_ms = self.lease_ms.unwrap_or(LEASE_MS_DEFAULT);
+        let may = (LEASE_MS_MIN..=LEASE_MS_MAX).contains(&lease_ms);
+        if may { Ok(lease_ms) } else { Err(RegisterRefused::Lease(lease_ms)) }
     }
 }
 
 impl Since {
     /// All that the changes touch.
     #[must_use]
-    pub fn changed(&self) -> BTreeSet<pinrail_domain::member::Part> {
+    pub fn changed(&self) -> BTreeSet<Part> {
         self.changes.iter().flat_map(|change| change.changed.iter().copied()).collect()
     }
 }
@@ -369,12 +343,6 @@ pub fn ack_every_ms(lease_ms: u64) -> u64 {
     lease_ms / ACKS_PER_LEASE
 }
 
-fn new_id(entropy: &dyn Entropy) -> MemberId {
-    let mut random = [0; 8];
-    entropy.fill(&mut random);
-    MemberId(u64::from_le_bytes(random))
-}
-
 fn after(now: Ticks, ms: u64) -> Ticks {
     Ticks(now.0.saturating_add(ms.saturating_mul(1_000_000)))
 }
@@ -382,6 +350,3 @@ fn after(now: Ticks, ms: u64) -> Ticks {
 fn ms_since(now: Ticks, earlier: Ticks) -> u64 {
     now.us_since(earlier) / 1_000
 }
-
-#[cfg(test)]
-mod tests;

@@ -79,7 +79,7 @@ impl Control {
         let (probes, lists) = seen_before(&*store).await;
         let (epoch, _) = watch::channel(world.epoch);
         let (heads, _) = watch::channel(world.head.seq);
-        let members = Members::open(Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
+        let members = Members::open(&store, Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
         let snapshot = Arc::new(ArcSwap::from_pointee(unrecorded.lock().shown(Snapshot::of(world))));
         let contracts = Arc::new(Contracts::new(Arc::clone(&store), Arc::clone(&snapshot)));
         let observer = observer(&store, &contracts, &snapshot, &clock);
@@ -149,6 +149,8 @@ impl Control {
 fn go_on(inner: &Arc<Inner>) {
     crate::leader::stand(inner);
     crate::follow::start(inner);
+    crate::elsewhere::start(inner);
+    crate::members::gateway::start(inner);
     crate::dial::follow(inner);
     crate::state::collect::go_on(inner);
     tasks::spawn(crate::state::erase::go_on(Arc::clone(inner)));

@@ -99,12 +99,12 @@ static INDICATORS: &[Row] = &[
     Row {
         name: "divergence",
         objective: "no member is lapsed, or behind for more than 1 s",
-        look: |control, _| Box::pin(async { divergence::look(&control.members().list()) }),
+        look: |control, _| Box::pin(divergence::look(control)),
     },
     Row {
         name: "acknowledgement",
         objective: "p99 of the newest flips' acknowledgements ≤ 50 ms",
-        look: |control, _| Box::pin(async { acknowledgement::look(control) }),
+        look: |control, _| Box::pin(acknowledgement::look(control)),
     },
     Row {
         name: "drain",

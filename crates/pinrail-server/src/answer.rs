@@ -111,7 +111,7 @@ async fn attempt(
         && let Some((member, generation)) = call.member()?
     {
         // After the body, which may have taken longer than a lease.
-        api::members::admit(&call, member, generation)?;
+        api::members::admit(&call, member, generation).await?;
     }
     let ended = if route.is_mutation() {
         tokio::spawn((route.handler)(call)).await

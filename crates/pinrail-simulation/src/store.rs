@@ -101,6 +101,8 @@ impl Artifacts for Breaking {
 /// One process has it.
 impl pinrail_store::Replicas for Breaking {}
 
+impl pinrail_store::Members for Breaking {}
+
 #[async_trait]
 impl Ledger for Breaking {
     async fn ledger_head(&self) -> Result<Head, StoreError> {

@@ -120,15 +120,6 @@ CREATE TABLE pinrail.replicas (
     pid        int    NOT NULL
 ) WITH (fillfactor = 50);
 
--- Which runs each replica wrote, by its journal's transactions, numbered from 1 without gaps: what others read of them anew.
-CREATE TABLE IF NOT EXISTS pinrail.run_writes (
-    replica bigint NOT NULL,
-    batch   bigint NOT NULL,
-    at      bigint NOT NULL,
-    runs    uuid[] NOT NULL,
-    PRIMARY KEY (replica, batch)
-);
-
 -- Leaders' terms, one row each: begun under the lock of `heads`, which holds the newest, so that no append slips in between.
 CREATE TABLE pinrail.leaders (
     term    bigint PRIMARY KEY,
@@ -200,11 +191,9 @@ INSERT INTO pinrail.rights (name, app) VALUES
     ('watch_days', 'SELECT, INSERT, UPDATE'),
     ('replicas', 'SELECT, INSERT, UPDATE, DELETE'),
     ('leaders', 'SELECT, INSERT'),
-    ('run_writes', 'SELECT, INSERT, DELETE'),
     ('flips', 'SELECT, DELETE'),
     ('members', 'SELECT, INSERT, UPDATE, DELETE'),
-    ('epoch_acks', 'SELECT, INSERT, DELETE')
-ON CONFLICT DO NOTHING;
+    ('epoch_acks', 'SELECT, INSERT, DELETE');
 
 -- Written once, whoever holds the connection.
 CREATE TRIGGER gates_keep

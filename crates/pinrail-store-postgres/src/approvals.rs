@@ -95,15 +95,12 @@ impl Approvals for Postgres {
     }
 }
 
-/// Takes the arguments of the calls that these runs asked approval for; gives the runs that had any.
-#[allow(dead_code, reason = "journals ask for it")]
-pub(crate) async fn erase_arguments(db: &Session, runs: &[RunId]) -> Result<Vec<RunId>, Failure> {
-    let runs: Vec<Uuid> = runs.iter().map(|run| Uuid::from_u128(run.0)).collect();
-    let sql = "WITH erased AS (UPDATE pinrail.approvals SET arguments = NULL \
-               WHERE run = ANY($1) AND arguments IS NOT NULL RETURNING run) SELECT DISTINCT run FROM erased";
-    let rows = db.rows(sql, &[(&runs, Type::UUID_ARRAY)]).await?;
-    let run = |row| Ok(RunId(crate::failure::column::<Uuid>(row, 0, "an approval's run")?.as_u128()));
-    rows.iter().map(run).collect()
+impl Postgres {
+    /// Takes the arguments of the calls that a run asked approval for; tells whether there were any.
+    pub(crate) async fn erase_arguments(&self, run: RunId) -> Result<bool, Failure> {
+        let sql = "UPDATE pinrail.approvals SET arguments = NULL WHERE run = $1 AND arguments IS NOT NULL";
+        Ok(self.change(Lane::Work, sql, &[(&Uuid::from_u128(run.0), Type::UUID)]).await? > 0)
+    }
 }
 
 async fn ask(db: &Session, approval: &Approval) -> Result<Asked, Failure> {

@@ -50,7 +50,8 @@ impl Journal for Postgres {
     async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError> {
         let mut erased = 0;
         for run in runs {
-            erased += u64::from(self.erase_run(*run).await?);
+            let (events, arguments) = (self.erase_run(*run).await?, self.erase_arguments(*run).await?);
+            erased += u64::from(events || arguments);
         }
         Ok(erased)
     }

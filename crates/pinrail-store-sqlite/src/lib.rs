@@ -26,6 +26,9 @@ mod writer;
 /// One process has the file.
 impl pinrail_store::Replicas for Sqlite {}
 
+/// The process that has the file keeps its members in memory.
+impl pinrail_store::Members for Sqlite {}
+
 pub use open::{OpenError, Options};
 
 use reader::Readers;

@@ -3,6 +3,7 @@
 use pinrail_domain::id::{Generation, MemberName};
 use pinrail_domain::member::{Change, MemberId};
 use pinrail_domain::time::{Ticks, Timestamp};
+pub use pinrail_store::members::Answer;
 
 use super::flips::{Expected, Flip, Flips, Outcome};
 use super::registry::Registry;
@@ -12,9 +13,10 @@ use super::registry::Registry;
 pub struct EpochReport {
     /// What raised the epoch, and to what.
     pub change: Change,
-    /// When this server's snapshot was swapped.
+    /// When this process's snapshot was swapped; where replicas share the ledger, when it was appended.
     pub flipped_at: Timestamp,
-    /// Over the members that acknowledged; this server's own gateway isn't counted.
+    /// Over the members that acknowledged, the gateways of replicas among them; the one gateway of a server that is alone isn't
+    /// counted.
     pub took: Option<Took>,
     /// All that held a lease at the flip, by name.
     pub members: Vec<MemberAck>,
@@ -35,24 +37,6 @@ pub struct MemberAck {
     pub name: MemberName,
     pub generation: Generation,
     pub answer: Answer,
-}
-
-/// A member's answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    Acknowledged {
-        took_us: u64,
-    },
-    /// Not yet; its lease runs for so long still.
-    Missing {
-        lease_left_ms: u64,
-    },
-    /// It didn't answer within its lease: what it writes is refused.
-    Fenced,
-    /// It said goodbye.
-    Left,
-    /// It registered again, and so began anew at a later epoch.
-    Replaced,
 }
 
 impl EpochReport {

@@ -1,16 +1,20 @@
 //! How fast members acknowledged the newest flips.
 
 use super::Seen;
-use crate::Control;
 use crate::members::Took;
+use crate::{Control, errors};
 
 /// The budget, in microseconds.
 const P99_US_MAX: u64 = 50_000;
 /// Flips judged: enough for a p99 with a handful of members, few enough that one bad day doesn't show for weeks.
 const FLIPS_JUDGED: usize = 20;
 
-pub fn look(control: &Control) -> Seen {
-    let (took, flips) = control.members().newest_acknowledgements(FLIPS_JUDGED);
+pub async fn look(control: &Control) -> Seen {
+    let newest = control.members().newest_acknowledgements(FLIPS_JUDGED).await;
+    let (took, flips) = match newest {
+        Ok(newest) => newest,
+        Err(error) => return Seen::unknown(format!("the members can't be read: {}", errors::chain(&error))),
+    };
     let Some(Took { p50_us, p99_us, max_us }) = Took::of(&took) else {
         return match flips {
             0 => Seen::unknown("nothing was flipped since this server started"),

@@ -2,11 +2,19 @@
 
 use super::{Seen, span};
 use crate::members::{Shown, State};
+use crate::{Control, errors};
 
 /// An acknowledgement takes milliseconds: after a whole second the member doesn't follow.
 const BEHIND_MS_MAX: u64 = 1_000;
 
-pub fn look(members: &[Shown]) -> Seen {
+pub async fn look(control: &Control) -> Seen {
+    match control.members().list().await {
+        Ok(members) => judge(&members),
+        Err(error) => Seen::unknown(format!("the members can't be read: {}", errors::chain(&error))),
+    }
+}
+
+fn judge(members: &[Shown]) -> Seen {
     let why: Vec<String> = members.iter().filter_map(amiss).collect();
     if why.is_empty() {
         let count = members.len().saturating_sub(1);

@@ -67,22 +67,22 @@ async fn a_slow_or_silent_member_shows() {
     check(&bench, "acknowledgement", Met::Yes, "no members but").await;
     let caller = bench.control.authenticate(None).unwrap();
     let wish = Register { name: "pod-1".parse().unwrap(), kind: MemberKind::Worker, lease_ms: None };
-    let member = bench.control.members().register(&caller, wish, None).unwrap().member;
+    let member = bench.control.members().register(&caller, wish, None).await.unwrap().member;
     let pass = |ms: u64| bench.clock.0.fetch_add(ms, Ordering::SeqCst);
-    let ack = || {
+    let ack = async || {
         let epoch = bench.control.snapshot().world.epoch;
-        bench.control.members().acknowledge(&caller, member, None, epoch).unwrap()
+        bench.control.members().acknowledge(&caller, member, None, epoch).await.unwrap()
     };
     bench.canary("m2-2026-01-01", "5%").await;
     pass(50);
-    ack();
+    ack().await;
     check(&bench, "acknowledgement", Met::Yes, "p99 50 ms").await;
     bench.roll_back(DeploymentId(2)).await;
     pass(1_000);
     check(&bench, "divergence", Met::Yes, "1 member beside").await;
     pass(1);
     check(&bench, "divergence", Met::No, "worker pod-1").await;
-    ack();
+    ack().await;
     check(&bench, "divergence", Met::Yes, "it follows").await;
     check(&bench, "acknowledgement", Met::No, "p99 1001 ms").await;
     pass(20_000);

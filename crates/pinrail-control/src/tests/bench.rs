@@ -200,6 +200,8 @@ impl Ledger for Gated {
 /// One process has it.
 impl pinrail_store::Replicas for Gated {}
 
+impl pinrail_store::Members for Gated {}
+
 #[async_trait]
 impl Journal for Gated {
     async fn journal_write(&self, writes: Arc<Vec<Write>>) -> Vec<Result<Written, WriteError>> {

@@ -19,6 +19,8 @@ use crate::leader::{self, Standing};
 use crate::publish::Publish;
 use crate::{By, CommitError, Control, Options};
 
+mod members;
+
 /// Replicas over one store in memory, on one clock.
 pub struct Crew {
     pub store: Memory,

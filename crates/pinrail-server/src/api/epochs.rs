@@ -5,17 +5,18 @@ use pinrail_control::members::{self, Answer as Known};
 use pinrail_domain::id::Epoch;
 
 use crate::call::{Call, bad_name};
-use crate::problem::not_found;
+use crate::problem::{self, not_found};
 use crate::reply::{self, Answer};
 
 pub async fn show(call: Call) -> Answer {
     let text = call.text("epoch");
     let epoch =
         text.parse().map(Epoch).map_err(|_| bad_name("epoch in the path: not a number".to_owned()))?;
-    let report = call.control().members().report(epoch).ok_or_else(|| {
+    let report = call.control().members().report(epoch).await.map_err(|error| problem::store(&error))?;
+    let report = report.ok_or_else(|| {
         let kept = members::EPOCHS_KEPT;
         not_found(
-            format!("epoch {epoch} that this process flipped and still keeps"),
+            format!("epoch {epoch} that is kept here"),
             "the newest is in `x-pinrail-epoch`, and the ledger keeps every change: `pinrail ledger show` (GET \
              /api/v1/ledger)",
         )

@@ -1,7 +1,7 @@
 //! Members: who follows the epoch, and what it costs not to.
 
 use pinrail_api::problem::{Code, Problem};
-use pinrail_control::members::Fenced;
+use pinrail_control::members::{AdmitRefused, Fenced, Unasked};
 use pinrail_domain::id::Generation;
 use pinrail_domain::member::MemberId;
 
@@ -19,8 +19,12 @@ fn id(call: &Call) -> Result<MemberId, Problem> {
 }
 
 /// Refuses what a member that doesn't count any more wants to write.
-pub fn admit(call: &Call, member: MemberId, generation: Option<Generation>) -> Result<(), Problem> {
-    call.control().members().admit(call.caller(), member, generation).map_err(|refused| fenced(&refused))
+pub async fn admit(call: &Call, member: MemberId, generation: Option<Generation>) -> Result<(), Problem> {
+    match call.control().members().admit(call.caller(), member, generation).await {
+        Ok(()) => Ok(()),
+        Err(AdmitRefused::Fenced(why)) => Err(fenced(&why)),
+        Err(AdmitRefused::Store(Unasked(error))) => Err(problem::store(&error)),
+    }
 }
 
 /// What it means to be fenced: one code, one way back.

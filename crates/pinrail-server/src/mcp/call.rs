@@ -149,6 +149,7 @@ impl Mcp {
             }
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return Err(not_authorized(tool, &ruled)) },
+                () = control.may_have_changed_elsewhere() => {}
                 () = &mut patience => return Err(not_authorized(tool, &ruled)),
                 () = cancelled.notified() => return Err(told(CallError::Cancelled, tool)),
             }

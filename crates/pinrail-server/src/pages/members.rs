@@ -9,7 +9,7 @@ use crate::call::Call;
 
 pub async fn list(call: Call) -> Result<Members, Problem> {
     let query: api::members::list::Query = form::query(&call)?;
-    let page = api::members::list::gather(&call, query)?;
+    let page = api::members::list::gather(&call, query).await?;
     let epoch = call.control().snapshot().world.epoch;
     Ok(Members { epoch, items: page.items, next: page.next })
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{run_id, uuid};
 use crate::answers::answer_of;
 use crate::db::{Lane, Param, Session, repeat};
-use crate::failure::{Failure, column, integer, json, natural};
+use crate::failure::{Failure, column, json, natural};
 use crate::{Postgres, ledger};
 
 /// The results of one caller's writes.

@@ -31,12 +31,18 @@ pub(super) const LEASE_MS: u64 = 5_000;
 const BEAT_MS: u64 = 1_000;
 /// How often others are told that runs were written: each telling is one transaction without a write to disk.
 pub(super) const JOURNAL_EVERY_MS: u64 = 20;
-/// How often what others have surely read is pruned, in beats.
-const PRUNE_BEATS: u32 = 10;
-/// How long others may take to read which runs were written; whoever comes later looks at everything.
-const WRITES_KEPT_MS: u64 = 60_000;
-/// The same of replicas that are gone.
-const WRITES_KEPT_GONE_MS: u64 = 86_400_000;
+/// How often what is old is pruned, in beats.
+const PRUNE_BEATS: u32 = 60;
+/// Epochs of which it is kept who acknowledged them.
+const EPOCHS_KEPT: u64 = 1_024;
+/// Members that ended, or lapsed a day ago, and acknowledgements go with the flips that they were awaited for.
+const PRUNE: &str = "\
+    DELETE FROM pinrail.flips WHERE epoch <= (SELECT epoch FROM pinrail.heads) - KEPT; \
+    DELETE FROM pinrail.members m WHERE least(m.ended_us, m.heard_us + m.lease_us) < least( \
+    pinrail.now_us() - 86400000000, coalesce((SELECT min(at_us) FROM pinrail.flips), pinrail.now_us())); \
+    DELETE FROM pinrail.epoch_acks a WHERE a.epoch <= (SELECT epoch FROM pinrail.heads) - KEPT \
+    AND NOT EXISTS (SELECT 1 FROM pinrail.members m WHERE m.id = a.member AND m.generation = a.generation \
+    AND m.acknowledged = a.epoch);";
 /// The first pause before connecting again; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
@@ -302,15 +308,9 @@ impl Held {
         Ok(true)
     }
 
-    /// Forgets which runs were written when, where everybody has read it. The last of each replica stays, so that whoever
-    /// comes too late sees that there was more.
+    /// Forgets how old epochs were received.
     async fn prune(&self) -> Result<(), Failure> {
-        let params: [Param<'_>; 3] = [
-            (&self.me(), Type::INT8),
-            (&integer(WRITES_KEPT_MS), Type::INT8),
-            (&integer(WRITES_KEPT_GONE_MS), Type::INT8),
-        ];
-        self.ask(prune_sql(), &params).await.map(drop)
+        self.batch(&PRUNE.replace("KEPT", &EPOCHS_KEPT.to_string())).await
     }
 }
 
@@ -387,13 +387,4 @@ fn pass_on<T>(
 
 pub(super) fn first(rows: &[Row]) -> Result<&Row, Failure> {
     rows.first().ok_or_else(|| Failure::damaged("the store", "a statement gave no row"))
-}
-
-/// Deletes what is older than `$2` ms of replica `$1`, but the last, and what is older than `$3` ms of replicas that are gone.
-pub(super) fn prune_sql() -> &'static str {
-    "DELETE FROM pinrail.run_writes w WHERE CASE WHEN w.replica = $1 \
-     THEN w.at < pinrail.now_us() / 1000 - $2 \
-     AND w.batch < (SELECT max(batch) FROM pinrail.run_writes WHERE replica = $1) \
-     ELSE w.at < pinrail.now_us() / 1000 - $3 \
-     AND NOT EXISTS (SELECT 1 FROM pinrail.replicas WHERE id = w.replica) END"
 }

@@ -37,7 +37,10 @@ pub async fn report(call: &Call, id: DeploymentId, verify: bool) -> Result<Repor
         report.ok_or_else(|| no_deployment(id))?;
     let verification = if verify { Some(proof(control, id).await?) } else { None };
     let members = control.members();
-    let acknowledged = members.epoch_of(id).and_then(|epoch| members.report(epoch));
+    let acknowledged = match members.epoch_of(id) {
+        Some(epoch) => members.report(epoch).await.map_err(|error| problem::store(&error))?,
+        None => None,
+    };
     let snapshot = control.snapshot();
     let deployment = snapshot.world.deployments.get(&id).ok_or_else(|| no_deployment(id))?;
     let shown = shown(&snapshot.world, deployment);

@@ -8,6 +8,7 @@ use pinrail_domain::member::MemberId;
 use serde::Deserialize;
 
 use crate::call::Call;
+use crate::problem;
 use crate::reply::{self, Answer};
 
 /// Which members.
@@ -20,14 +21,14 @@ pub struct Query {
 
 pub async fn list(call: Call) -> Answer {
     let query = call.query()?;
-    reply::json(&gather(&call, query)?)
+    reply::json(&gather(&call, query).await?)
 }
 
 /// A page of them.
-pub fn gather(call: &Call, query: Query) -> Result<Page<Member>, Problem> {
+pub async fn gather(call: &Call, query: Query) -> Result<Page<Member>, Problem> {
     let Query { after, limit } = query;
     let limit = call.page(limit)?;
-    let members = call.control().members().list();
+    let members = call.control().members().list().await.map_err(|error| problem::store(&error))?;
     // By name, which several may share: the page goes on behind the member that the one before ended with.
     let from =
         after.and_then(|after| members.iter().position(|shown| shown.member == after)).map_or(0, |at| at + 1);

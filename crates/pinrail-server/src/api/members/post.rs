@@ -2,7 +2,7 @@
 
 use pinrail_api::members::{RegisterMember, Registered};
 use pinrail_api::problem::{Code, Problem};
-use pinrail_control::members::{LEASE_MS_DEFAULT, Register, RegisterRefused, ack_every_ms};
+use pinrail_control::members::{LEASE_MS_DEFAULT, Register, RegisterRefused, Unasked, ack_every_ms};
 
 use crate::call::Call;
 use crate::problem;
@@ -12,7 +12,7 @@ pub async fn register(call: Call) -> Answer {
     let RegisterMember { name, kind, lease_ms } = call.json()?;
     let wish = Register { name, kind, lease_ms };
     let done =
-        call.control().members().register(call.caller(), wish, call.idempotency()?).map_err(refused)?;
+        call.control().members().register(call.caller(), wish, call.idempotency()?).await.map_err(refused)?;
     let registered = Registered {
         member: done.member,
         generation: done.generation,
@@ -34,5 +34,6 @@ fn refused(refused: RegisterRefused) -> Problem {
                  member remove ID` (DELETE /api/v1/members/ID)",
         ),
         RegisterRefused::KeyReused => problem::key_reused(),
+        RegisterRefused::Store(Unasked(error)) => problem::store(&error),
     }
 }

@@ -37,6 +37,7 @@ pub async fn authorize(call: Call) -> Answer {
     while place.is_some() && authorized.ruling == Ruling::NeedsApproval {
         tokio::select! {
             decided = changes.changed() => if decided.is_err() { break },
+            () = control.may_have_changed_elsewhere() => {}
             _ = draining.wait_for(|draining| *draining) => break,
             () = tokio::time::sleep_until(deadline) => break,
         }

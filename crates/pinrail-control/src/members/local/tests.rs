@@ -2,13 +2,12 @@ use std::sync::atomic::Ordering;
 
 use pinrail_domain::agent::AgentSpec;
 use pinrail_domain::deploy::Traffic;
-use pinrail_domain::id::DeploymentId;
-use pinrail_domain::key::Tenants;
-use pinrail_domain::member::Part;
+use pinrail_domain::key::{Scope, Tenants};
 use pinrail_domain::tier::Tier;
 use proptest::prelude::*;
 
-use super::*;
+use super::super::*;
+use super::{Kept, Local};
 use crate::tests::bench::{AGENTS, Bench, agent, by, idempotency};
 
 /// A bench, and who asks.
@@ -28,8 +27,8 @@ fn worker(name: &str, lease_ms: u64) -> Register {
 }
 
 impl Play {
-    fn members(&self) -> &Members {
-        self.bench.control.members()
+    fn members(&self) -> &Local {
+        &self.bench.control.members().local
     }
 
     fn register(&self, name: &str, lease_ms: u64) -> Registered {
@@ -237,7 +236,7 @@ async fn changes_are_told_from_any_epoch_that_is_kept_also_after_a_restart() {
 
     let (again, _) = play.bench.another().await;
     assert_eq!(again.control.members().since(Some(Epoch(4))), since);
-    assert_eq!(again.control.members().report(Epoch(7)), None, "another process flipped it");
+    assert_eq!(again.control.members().local.report(Epoch(7)), None, "another process flipped it");
     for _ in 0..EPOCHS_KEPT {
         play.flip().await;
     }
@@ -257,7 +256,7 @@ async fn what_another_replica_changed_is_flipped_here_when_it_is_seen() {
     assert_eq!(replica.control.members().since(None).epoch, Epoch(4));
     replica.roll_back(DeploymentId(2)).await;
     assert_eq!(replica.control.members().since(None).epoch, Epoch(6));
-    assert!(replica.control.members().report(Epoch(5)).is_some());
+    assert!(replica.control.members().local.report(Epoch(5)).is_some());
 }
 
 /// What members do, in any order.
@@ -294,7 +293,7 @@ proptest! {
     #[test]
     fn a_member_is_fenced_exactly_when_it_should_be(steps in prop::collection::vec(step(), 1..60)) {
         let clock = Arc::new(crate::tests::bench::ManualClock(0.into()));
-        let members = Members::open(clock.clone(), Arc::new(Ids(0.into())), Epoch(0), []);
+        let members = Local::open(clock.clone(), Arc::new(Ids(0.into())), Epoch(0), []);
         let caller = Caller::system();
         let (mut model, mut flips, mut now) = ([Model::default(); 3], Vec::<u64>::new(), 0_u64);
         for step in steps {
@@ -349,7 +348,7 @@ impl Entropy for Ids {
     }
 }
 
-impl Members {
+impl Local {
     fn flip_for_test(&self, epoch: Epoch) {
         let (now, at) = (self.clock.ticks(), self.clock.now());
         let Kept { registry, flips } = &mut *self.lock();
