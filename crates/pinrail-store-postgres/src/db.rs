@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Error, Row};
+use tokio_postgres::{Client, Connection, Error, Row, Socket};
 
 use crate::Postgres;
 use crate::failure::Failure;
 use crate::options::{Options, Statements};
-use crate::secure::Secure;
+use crate::secure::{Secure, SecureStream};
 use crate::url::Address;
 
 /// A parameter and its type.
@@ -174,6 +174,20 @@ impl Postgres {
             Ok(touched)
         });
         changed.await
+    }
+}
+
+impl Postgres {
+    /// A connection outside the pool, by [`Options::direct_url`] where there is one: for what a session must hold.
+    ///
+    /// The caller drives the connection, and hears its notifications.
+    pub(crate) async fn direct(&self) -> Result<(Client, Connection<Socket, SecureStream<Socket>>), Failure> {
+        let Address { config, secure, .. } = &self.inner.direct;
+        let connecting = config.connect(secure.clone());
+        match tokio::time::timeout(self.inner.options.connect_timeout(), connecting).await {
+            Ok(connected) => Ok(connected?),
+            Err(_) => Err(Failure::unavailable("the server doesn't answer")),
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub struct Postgres {
 struct Inner {
     options: Options,
     pools: Pools,
+    direct: url::Address,
     found: Found,
     journal: journal::Keeping,
     spaces: state::Known,

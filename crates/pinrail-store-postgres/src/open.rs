@@ -94,8 +94,7 @@ impl Postgres {
         let pools = Pools::new(&address, &options);
         let (journal, spaces, vectors) = (journal::Keeping::default(), Known::default(), Indexes::default());
         let here = Here::open(&direct, &options).await?;
-        let inner = Inner { options, pools, found, journal, spaces, vectors, here };
-        Ok(Postgres { inner: Arc::new(inner) })
+        let inner = Inner { options, pools, direct, found, journal, spaces, vectors, here };
         Ok(Postgres { inner: Arc::new(inner) })
     }
 }

@@ -161,7 +161,8 @@ async fn acknowledgements_that_arrive_together_are_all_taken() {
 async fn what_another_replica_did_wakes_those_who_wait() {
     let crew = Crew::new(2, Tier::Standard).await;
     gathered(&crew).await;
-    let (mut approvals, mut members) = (crew.replicas[1].approval_changes(), crew.replicas[1].members().changes());
+    let (mut approvals, mut members) =
+        (crew.replicas[1].approval_changes(), crew.replicas[1].members().changes());
     approvals.mark_unchanged();
     members.mark_unchanged();
     register(&crew.replicas[0], "w").await;
