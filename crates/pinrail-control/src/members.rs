@@ -191,13 +191,13 @@ impl Members {
     /// Begins with this process's own gateway. `past` are the newest changes of the ledger, oldest first.
     pub(crate) fn open(
         store: &Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
+        clock: &Arc<dyn Clock>,
+        entropy: &Arc<dyn Entropy>,
         epoch: Epoch,
         past: impl IntoIterator<Item = Change>,
     ) -> Members {
         let shared = store.is_shared().then(|| Shared::new(Arc::clone(store)));
-        let local = Local::open(clock, entropy, epoch, past);
+        let local = Local::open(Arc::clone(clock), Arc::clone(entropy), epoch, past);
         if shared.is_none() {
             local.enter_itself(epoch);
         }

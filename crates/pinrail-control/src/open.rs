@@ -79,7 +79,7 @@ impl Control {
         let (probes, lists) = seen_before(&*store).await;
         let (epoch, _) = watch::channel(world.epoch);
         let (heads, _) = watch::channel(world.head.seq);
-        let members = Members::open(&store, Arc::clone(&clock), Arc::clone(&entropy), world.epoch, past);
+        let members = Members::open(&store, &clock, &entropy, world.epoch, past);
         let snapshot = Arc::new(ArcSwap::from_pointee(unrecorded.lock().shown(Snapshot::of(world))));
         let contracts = Arc::new(Contracts::new(Arc::clone(&store), Arc::clone(&snapshot)));
         let observer = observer(&store, &contracts, &snapshot, &clock);

@@ -47,14 +47,13 @@ impl Postgres {
             update_runs(db, world),
             insert_events(db, world),
         );
-        if runs? < begun {
+        if runs? < begun || !events? {
             // Looks at them the next time.
             careful.store(true, Ordering::Relaxed);
             return Err(Failure::overtaken("a run has begun before"));
         }
         rest?;
         updated?;
-        events?;
         let (bound, answered, noted) =
             tokio::join!(bind(db, world), keep_answers(db, world), note_writes(db, world, replica));
         bound?;
@@ -168,19 +167,20 @@ async fn update_runs(db: &Session, world: &World<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn insert_events(db: &Session, world: &World<'_>) -> Result<(), Failure> {
+/// Inserts the events; false where some are there. They may get to the server before the run that they belong to.
+async fn insert_events(db: &Session, world: &World<'_>) -> Result<bool, Failure> {
     if world.events.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let ids: Vec<Uuid> = world.events.iter().map(|events| uuid(events.run)).collect();
     let first: Vec<i32> =
         world.events.iter().map(|events| i32::try_from(events.first.0).unwrap_or(i32::MAX)).collect();
     let texts: Vec<&str> = world.events.iter().map(|events| events.json).collect();
-    let sql = "INSERT INTO pinrail.run_events (run, seq, events) SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[])";
+    let sql = "INSERT INTO pinrail.run_events (run, seq, events) \
+               SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[]) ON CONFLICT DO NOTHING";
     let params: [Param<'_>; 3] =
         [(&ids, Type::UUID_ARRAY), (&first, Type::INT4_ARRAY), (&texts, Type::TEXT_ARRAY)];
-    db.execute(sql, &params).await?;
-    Ok(())
+    Ok(db.execute(sql, &params).await? == world.events.len() as u64)
 }
 
 /// Writes bindings: those that were stored are locked, and of the others nobody else may write one at the same moment.
