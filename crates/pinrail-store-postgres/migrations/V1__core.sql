@@ -84,6 +84,8 @@ CREATE INDEX runs_by_tenant ON pinrail.runs (tenant, id) WHERE tenant <> 'defaul
 CREATE INDEX runs_open ON pinrail.runs (deployment, status) WHERE status <> 4;
 -- Runs that ended badly: few.
 CREATE INDEX runs_failed ON pinrail.runs (outcome, id) WHERE outcome <> 0;
+-- A replica's runs, where there are several.
+CREATE INDEX runs_by_replica ON pinrail.runs (replica, id) WHERE replica <> 0;
 -- A deployment's copies. Live runs cost it nothing.
 CREATE INDEX runs_shadow ON pinrail.runs (deployment, id) WHERE shadow IS NOT NULL;
 

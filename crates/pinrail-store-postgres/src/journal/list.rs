@@ -24,6 +24,8 @@ const ID_MS_MAX: i64 = (1 << 48) - 1;
 struct Query {
     sql: String,
     values: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
+    /// What comes before the id in the order.
+    order: &'static str,
 }
 
 impl Postgres {
@@ -37,7 +39,7 @@ impl Postgres {
             (None, None) => (0, 0),
             (Some(_), _) | (_, Some(_)) => self.read_skew().await?,
         };
-        let Query { sql, values } = query(filter, before, limit, skew);
+        let Query { sql, values, order: _ } = query(filter, before, limit, skew);
         let params: Vec<Param<'_>> =
             values.iter().map(|(value, of)| (&**value as &(dyn ToSql + Sync), of.clone())).collect();
         self.rows(Lane::Work, &sql, &params).await?.iter().map(run_of).collect()
@@ -52,7 +54,7 @@ impl Postgres {
         limit: usize,
     ) -> Result<Vec<String>, pinrail_store::StoreError> {
         let skew = self.read_skew().await?;
-        let Query { sql, values } = query(filter, before, limit, skew);
+        let Query { sql, values, order: _ } = query(filter, before, limit, skew);
         let sql = format!("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF) {sql}");
         let params: Vec<Param<'_>> =
             values.iter().map(|(value, of)| (&**value as &(dyn ToSql + Sync), of.clone())).collect();
@@ -70,9 +72,9 @@ impl Postgres {
 
 fn query(filter: &RunFilter, before: Option<RunId>, limit: usize, skew: (i64, i64)) -> Query {
     let RunFilter {
-        agent,
-        release,
-        deployment,
+        agent: _,
+        release: _,
+        deployment: _,
         status,
         outcome,
         session,
@@ -80,23 +82,13 @@ fn query(filter: &RunFilter, before: Option<RunId>, limit: usize, skew: (i64, i6
         single,
         shadow,
         gate,
-        replica,
+        replica: _,
         since,
         until,
     } = filter;
-    let mut query = Query {
-        sql: "SELECT id, stamp, summary FROM pinrail.runs WHERE true".to_owned(),
-        values: Vec::new(),
-    };
-    if let Some(agent) = agent {
-        query.and("agent = ", agent.as_str().to_owned(), Type::TEXT);
-    }
-    if let Some(release) = release {
-        query.and("release = ", release.0.as_bytes().to_vec(), Type::BYTEA);
-    }
-    if let Some(deployment) = deployment {
-        query.and("deployment = ", integer(deployment.0), Type::INT8);
-    }
+    let sql = "SELECT id, stamp, summary FROM pinrail.runs WHERE true".to_owned();
+    let mut query = Query { sql, values: Vec::new(), order: "" };
+    query.lead(filter);
     if let Some(status) = status {
         if status.is_open() {
             query.sql.push_str(" AND status <> 4");
@@ -115,9 +107,6 @@ fn query(filter: &RunFilter, before: Option<RunId>, limit: usize, skew: (i64, i6
     if let Some(single) = single {
         query.and("single = ", *single, Type::BOOL);
     }
-    if let Some(replica) = replica {
-        query.and("replica = ", integer(replica.0), Type::INT8);
-    }
     query.kinds(*shadow, *gate);
     if let Some(tenants) = tenants {
         query.tenants(tenants);
@@ -126,7 +115,7 @@ fn query(filter: &RunFilter, before: Option<RunId>, limit: usize, skew: (i64, i6
     if let Some(before) = before {
         query.and("id < ", uuid(before), Type::UUID);
     }
-    query.sql.push_str(" ORDER BY id DESC LIMIT ");
+    query.sql.push_str(&format!(" ORDER BY {}id DESC LIMIT ", query.order));
     query.value(sql_limit(limit), Type::INT8);
     query
 }
@@ -141,6 +130,56 @@ impl Query {
     fn value(&mut self, value: impl ToSql + Sync + Send + 'static, of: Type) {
         self.values.push((Box::new(value), of));
         self.sql.push_str(&format!("${}", self.values.len()));
+    }
+
+    /// What an index leads by. The first of these is asked for as a stretch of one value and put in front of the order: so the planner can't take the
+    /// ids' index and walk through all the runs that came since, which it likes where it thinks that matches are everywhere.
+    fn lead(&mut self, filter: &RunFilter) {
+        if let Some(deployment) = filter.deployment {
+            self.equals(
+                ["deployment >= ", "deployment <= ", "deployment DESC, "],
+                integer(deployment.0),
+                Type::INT8,
+            );
+        }
+        if let Some(release) = filter.release {
+            let release = release.0.as_bytes().to_vec();
+            self.equals(["release >= ", "release <= ", "release DESC, "], release, Type::BYTEA);
+        }
+        if let Some(replica) = filter.replica {
+            if replica.0 == 0 {
+                // All runs of a store that was never shared.
+                self.and("replica = ", 0_i64, Type::INT8);
+            } else {
+                self.sql.push_str(" AND replica <> 0");
+                let columns = ["replica >= ", "replica <= ", "replica DESC, "];
+                self.equals(columns, integer(replica.0), Type::INT8);
+            }
+        }
+        if let Some(agent) = &filter.agent {
+            let agent = agent.as_str().to_owned();
+            // Agents are few: an index that is about less is better.
+            let others = filter.outcome.is_some_and(|outcome| outcome != Outcome::Ok)
+                || filter.tenants.as_ref().is_some_and(|tenants| tenants.len() == 1);
+            if others {
+                self.and("agent = ", agent, Type::TEXT);
+            } else {
+                self.equals(["agent >= ", "agent <= ", "agent DESC, "], agent, Type::TEXT);
+            }
+        }
+    }
+
+    fn equals(
+        &mut self,
+        [from, to, order]: [&'static str; 3],
+        value: impl ToSql + Sync + Send + 'static,
+        of: Type,
+    ) {
+        self.and(from, value, of);
+        self.sql.push_str(&format!(" AND {to}${}", self.values.len()));
+        if self.order.is_empty() {
+            self.order = order;
+        }
     }
 
     /// Copies or not, in a gate or not.
