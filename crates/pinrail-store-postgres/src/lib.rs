@@ -7,6 +7,7 @@
 //! Start reading at [`Postgres::connect`], then `db` (how statements and transactions are run, and what is tried again),
 //! `migrations/` (what a row is), `migrate` (how versions run side by side) and `failure`. There is one file for each trait.
 
+mod alone;
 mod answers;
 mod approvals;
 mod artifacts;

@@ -151,7 +151,7 @@ async fn examine(client: &Client, address: &Address, options: &Options) -> Resul
     })
 }
 
-fn explain(address: &Address, source: Error) -> OpenError {
+pub(crate) fn explain(address: &Address, source: Error) -> OpenError {
     let place = address.place.clone();
     let is = |code: SqlState| source.code() == Some(&code);
     if is(SqlState::INVALID_PASSWORD) || is(SqlState::INVALID_AUTHORIZATION_SPECIFICATION) {

@@ -11,6 +11,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("pinrail-wire", 0, &[]),
     ("pinrail-api", 0, &["pinrail-domain"]),
     ("pinrail-dashboard", 1, &["pinrail-api", "pinrail-domain"]),
+    ("pinrail-adopt", 1, &[]),
     ("pinrail-store", 1, &["pinrail-domain"]),
     ("pinrail-store-sqlite", 1, &["pinrail-domain", "pinrail-store"]),
     ("pinrail-store-postgres", 1, &["pinrail-domain", "pinrail-store"]),
@@ -42,6 +43,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
         "pinrail",
         4,
         &[
+            "pinrail-adopt",
             "pinrail-api",
             "pinrail-control",
             "pinrail-domain",

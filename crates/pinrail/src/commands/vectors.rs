@@ -13,6 +13,7 @@ use super::state_by::{Reader, Writer};
 use crate::cli::Context;
 use crate::exit::Usage;
 
+mod adopt;
 mod canaries;
 mod search;
 mod show;
@@ -28,6 +29,7 @@ mod upsert;
   pinrail vectors delete kb faq/7 faq/8 --run run_01j…
   pinrail vectors show kb --deployment 9                             how far a candidate's embedder is
   pinrail vectors canaries kb --check texts.jsonl
+  pinrail vectors adopt public.documents --dry-run                   a pgvector table of your own (docs/adopt.md)
 
 A line of a file is a record: {\"key\": \"faq/7\", \"vector\": [0.1, 0.9], \"payload\": {\"lang\": \"en\"}}; a vector may be base64
 of little-endian 32-bit floats too. docs/state.md tells what filters can say and what an embedder's contract holds.")]
@@ -54,6 +56,12 @@ enum What {
     },
     /// Find out whether an embedder is still the one that filled the space
     Canaries(canaries::Canaries),
+    /// Put a table of your own in PostgreSQL under the visibility rule, so that a rollback takes its rows back, too
+    Adopt(adopt::Adopt),
+    /// Make an adopted table a plain one again
+    Unadopt(adopt::Unadopt),
+    /// List adopted tables, and what deployments wrote there
+    Adopted(adopt::Adopted),
 }
 
 #[derive(Debug, clap::Args)]
@@ -95,6 +103,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<bool> {
         What::Delete(args) => delete(args, context)?,
         What::Show { space, reader } => show::run(space, reader, context)?,
         What::Canaries(args) => return canaries::run(args, context),
+        What::Adopt(args) => adopt::run_adopt(args, context)?,
+        What::Unadopt(args) => adopt::run_unadopt(args, context)?,
+        What::Adopted(args) => adopt::run_adopted(args, context)?,
     }
     Ok(true)
 }

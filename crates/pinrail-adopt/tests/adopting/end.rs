@@ -1,0 +1,125 @@
+//! The way back: the table is what it was, and holds what everybody sees.
+
+use pinrail_adopt::hidden::export;
+use pinrail_adopt::shape::Shape;
+use pinrail_adopt::{Error, list};
+
+use super::bench::{Bench, DOCUMENTS, seen, within};
+
+const ALL: &str = "SELECT * FROM documents ORDER BY id";
+
+#[tokio::test]
+async fn a_table_that_nobody_wrote_to_comes_back_as_it_was() {
+    let Some(mut bench) = Bench::new().await else { return };
+    bench
+        .sql(&format!(
+            "{DOCUMENTS}
+            CREATE TABLE authors (id integer PRIMARY KEY);
+            CREATE SEQUENCE aside;
+            ALTER TABLE documents ADD COLUMN author integer REFERENCES authors ON DELETE CASCADE,
+                ADD COLUMN note varchar(20) COLLATE \"C\" DEFAULT 'a''b' CHECK (note <> 'bad'),
+                ADD COLUMN other bigint DEFAULT nextval('aside'),
+                ADD COLUMN n integer GENERATED ALWAYS AS IDENTITY,
+                DROP COLUMN slug;
+            CREATE INDEX ON documents (author) WHERE author > 3;
+            CREATE INDEX ON documents ((lower(content)));
+            CREATE UNIQUE INDEX ON documents (note, other);
+            GRANT SELECT, INSERT ON documents TO PUBLIC; GRANT UPDATE (note) ON documents TO PUBLIC"
+        ))
+        .await;
+    let (shape, rows) =
+        (Shape::find(&bench.admin, "documents").await.unwrap(), seen(&bench.admin, &[], ALL).await);
+    let files =
+        "SELECT pg_relation_filenode(oid), relname FROM pg_class WHERE relname ~ '^documents' ORDER BY 2";
+    let stored = seen(&bench.admin, &[], files).await;
+    for _ in 0..2 {
+        bench.adopt("documents").await.unwrap();
+        assert_eq!(seen(&bench.admin, &[], ALL).await, rows);
+        let gone = bench.unadopt("public.documents", false).await.unwrap();
+        assert_eq!((gone.settled, gone.removed, gone.moved), (0, 0, 0));
+        assert!(Shape::find(&bench.admin, "documents").await.unwrap().is_same(&shape), "{shape:#?}");
+        assert_eq!(seen(&bench.admin, &[], ALL).await, rows);
+        assert_eq!(
+            seen(&bench.admin, &[], files).await,
+            stored,
+            "the very same files: nothing was rewritten"
+        );
+    }
+    let left = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^pinrail_adopted_'";
+    assert!(seen(&bench.admin, &[], left).await.is_empty());
+    let history =
+        seen(&bench.admin, &[], "SELECT act, table_name, reason FROM pinrail_adopted.history ORDER BY at")
+            .await;
+    assert_eq!(history.len(), 4);
+    assert_eq!(history[0], "adopted|documents|a test");
+    bench.admin.batch_execute("DELETE FROM pinrail_adopted.history").await.expect_err("it is append-only");
+    bench.sql("INSERT INTO documents (content) VALUES ('next')").await;
+    assert_eq!(
+        seen(&bench.admin, &[], "SELECT id, n FROM documents ORDER BY id DESC LIMIT 1").await,
+        ["4|4"]
+    );
+}
+
+#[tokio::test]
+async fn what_everybody_sees_is_what_the_table_holds() {
+    let Some(mut bench) = Bench::adopted().await else { return };
+    let run = [format!("pinrail.run = '{}'", bench.run_of(1, "").await)];
+    bench.sql("INSERT INTO documents (slug) SELECT 'g' || n FROM generate_series(1, 9) n").await;
+    bench.sql("DELETE FROM documents WHERE id = 4; UPDATE documents SET content = 'grounded' WHERE id IN (2, 5)").await;
+    // Values that move from key to key must find their place free.
+    within(&bench.admin, &run, "UPDATE documents SET slug = NULL WHERE id = 1; UPDATE documents SET slug = 'a' WHERE id = 3; DELETE FROM documents WHERE id = 6").await.unwrap();
+    bench
+        .sql(
+            "UPDATE documents SET slug = 'freed' WHERE id = 7; UPDATE documents SET slug = 'g4' WHERE id = 8",
+        )
+        .await;
+    bench.commit(1).await;
+    bench.sql("UPDATE documents SET slug = 'g3' WHERE id = 9").await;
+    let rows = seen(&bench.admin, &[], ALL).await;
+    let gone = bench.unadopt("documents", false).await.unwrap();
+    assert!(gone.settled >= 8 && gone.moved >= 2, "{gone:?}");
+    assert_eq!(seen(&bench.admin, &[], ALL).await, rows);
+    let planned = seen(&bench.admin, &[], "SELECT count(*), count(DISTINCT slug) FROM documents").await;
+    assert_eq!(planned, [format!("{0}|{1}", rows.len(), rows.len() - 1)]);
+}
+
+#[tokio::test]
+async fn what_not_everybody_sees_is_kept_until_told_otherwise() {
+    let Some(mut bench) = Bench::adopted().await else { return };
+    let open = [format!("pinrail.run = '{}'", bench.run_of(1, "").await)];
+    let gone = [format!("pinrail.run = '{}'", bench.run_of(2, "").await)];
+    within(&bench.admin, &open, "INSERT INTO documents (slug) VALUES ('open')").await.unwrap();
+    within(&bench.admin, &gone, "DELETE FROM documents WHERE id = 1").await.unwrap();
+    bench.commit(2).await;
+    bench.roll_back(2).await;
+    let rows = seen(&bench.admin, &[], ALL).await;
+    let refused = bench.unadopt("documents", false).await.unwrap_err();
+    assert!(matches!(&refused, Error::Hidden { rows: 1, ends: 1, .. }), "{refused}");
+    assert!(refused.to_string().contains("deployment 1: open, deployment 2: retracted"), "{refused}");
+    assert_eq!(seen(&bench.admin, &[], ALL).await, rows);
+    let mut lines = Vec::new();
+    let mut keep = |line: &str| {
+        lines.push(line.to_owned());
+        Ok::<(), ()>(())
+    };
+    let kept = export(&bench.admin, "documents", &mut keep).await;
+    assert_eq!(kept.unwrap(), Ok(2));
+    assert!(lines[0].contains(r#""deployment" : 1"#) && lines[0].contains(r#""slug" : "open""#), "{lines:?}");
+    assert!(lines[1].contains(r#""ended" : {"id" : 1}"#), "{lines:?}");
+    let done = bench.unadopt("documents", true).await.unwrap();
+    assert_eq!(done.dropped.len(), 2);
+    assert_eq!(seen(&bench.admin, &[], ALL).await, rows);
+}
+
+#[tokio::test]
+async fn what_was_made_from_the_view_is_named() {
+    let Some(mut bench) = Bench::adopted().await else { return };
+    bench.sql("CREATE VIEW titles AS SELECT slug FROM documents").await;
+    let refused = bench.unadopt("documents", false).await.unwrap_err();
+    assert!(matches!(&refused, Error::Used { by, .. } if by.contains("view titles")), "{refused}");
+    bench.sql("DROP VIEW titles").await;
+    bench.unadopt("documents", false).await.unwrap();
+    let again = bench.unadopt("documents", false).await.unwrap_err();
+    assert!(matches!(again, Error::NotAdopted(_)), "{again}");
+    assert!(list::adopted(&bench.admin, None, None).await.unwrap().is_empty());
+}

@@ -1,0 +1,117 @@
+//! Who may do what: the application keeps its rights and gets no others.
+
+use pinrail_adopt::shape::Shape;
+use pinrail_adopt::{Unadopting, adopt, unadopt};
+use tokio_postgres::error::SqlState;
+
+use super::bench::{Bench, connect, seen, within};
+
+struct Roles {
+    app: String,
+    reader: String,
+    keeper: String,
+}
+
+#[tokio::test]
+async fn the_application_keeps_its_rights_and_gets_no_others() {
+    let Some(bench) = Bench::new().await else { return };
+    let roles = Roles::make(&bench).await;
+    let Roles { app, reader, keeper } = &roles;
+    let [app_client, reader_client, mut keeper_client] = [
+        connect(&bench.database.url_of(app)).await,
+        connect(&bench.database.url_of(reader)).await,
+        connect(&bench.database.url_of(keeper)).await,
+    ];
+    app_client
+        .batch_execute(&format!(
+            "CREATE TABLE documents (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, serial serial, content text);
+             INSERT INTO documents (content) VALUES ('one'); GRANT SELECT ON documents TO {reader}"
+        ))
+        .await
+        .unwrap();
+    let shape = Shape::find(&bench.admin, "documents").await.unwrap();
+    adopt(&mut keeper_client, "documents", "a test").await.unwrap();
+    let run = [format!("pinrail.run = '{}'", bench.run_of(4, "").await)];
+
+    let all = "SELECT id, serial, content FROM documents ORDER BY id";
+    within(
+        &app_client,
+        &run,
+        "INSERT INTO documents (content) VALUES ('two'); UPDATE documents SET content = 'x' WHERE id = 1",
+    )
+    .await
+    .unwrap();
+    assert_eq!(seen(&app_client, &run, all).await, ["1|1|x", "2|2|two"]);
+    assert_eq!(seen(&reader_client, &[], all).await, ["1|1|one"]);
+    assert_eq!(seen(&reader_client, &run, all).await, ["1|1|x", "2|2|two"]);
+    for sql in [
+        "SELECT * FROM pinrail_adopted_1.ground",
+        "SELECT * FROM pinrail_adopted_1.written",
+        "INSERT INTO pinrail_adopted_1.ends VALUES (1, 0, 0, 0)",
+        "DELETE FROM pinrail_adopted_1.ends",
+        "ALTER TABLE pinrail_adopted_1.ground DISABLE TRIGGER ALL",
+        "UPDATE pinrail_adopted.tables SET state = 'prepared'",
+        "INSERT INTO pinrail_adopted.jobs VALUES (9)",
+        "SELECT pinrail_adopted.writer()",
+        "SELECT * FROM pinrail.spans",
+        "UPDATE pinrail.spans SET committed = 1",
+        "DROP VIEW documents",
+        "ALTER VIEW documents ALTER COLUMN content SET DEFAULT 'x'",
+    ] {
+        let denied = within(&app_client, &[], sql).await;
+        assert_eq!(denied, Err(SqlState::INSUFFICIENT_PRIVILEGE), "{sql}");
+    }
+    let denied = within(&reader_client, &run, "DELETE FROM documents").await;
+    assert_eq!(denied, Err(SqlState::INSUFFICIENT_PRIVILEGE));
+    // A search path of the application's own leads the functions nowhere.
+    let hostile = "CREATE SCHEMA evil; CREATE FUNCTION evil.current_setting(text, boolean) RETURNS text LANGUAGE sql AS $$ SELECT '4' $$;
+        CREATE TABLE evil.spans (deployment bigint, committed bigint, retracted bigint); INSERT INTO evil.spans VALUES (4, 1, NULL);
+        SET LOCAL search_path = evil, public, pg_catalog; UPDATE public.documents SET content = 'y' WHERE id = 1";
+    bench.sql(&format!("GRANT CREATE ON DATABASE {} TO {app}", bench.name())).await;
+    within(&app_client, &[], hostile).await.unwrap();
+    assert_eq!(seen(&reader_client, &[], all).await, ["1|1|y"]);
+
+    let how = Unadopting { drop_hidden: true, reason: "a test".to_owned(), batch: 100 };
+    unadopt(&mut keeper_client, "documents", &how).await.unwrap();
+    let back = Shape::find(&bench.admin, "documents").await.unwrap();
+    assert!(back.is_same(&shape), "{back:#?}");
+    app_client
+        .batch_execute(
+            "ALTER TABLE documents ADD COLUMN more text; INSERT INTO documents (content) VALUES ('z')",
+        )
+        .await
+        .unwrap();
+    drop((app_client, reader_client, keeper_client));
+    roles.drop(&bench).await;
+}
+
+impl Bench {
+    fn name(&self) -> &str {
+        self.database.url.rsplit('/').next().unwrap().split('?').next().unwrap()
+    }
+}
+
+impl Roles {
+    /// Roles of this test alone: they are the whole server's.
+    async fn make(bench: &Bench) -> Roles {
+        let name = |of: &str| format!("{}_{of}", bench.name());
+        let roles = Roles { app: name("app"), reader: name("reader"), keeper: name("keeper") };
+        let Roles { app, reader, keeper } = &roles;
+        bench
+            .sql(&format!(
+                "CREATE ROLE {app} LOGIN; CREATE ROLE {reader} LOGIN; CREATE ROLE {keeper} LOGIN IN ROLE {app};
+                 GRANT CREATE ON SCHEMA public TO {app}; GRANT USAGE ON SCHEMA pinrail TO {keeper};
+                 GRANT CREATE ON DATABASE {} TO {keeper};
+                 GRANT SELECT ON pinrail.spans, pinrail.heads, pinrail.runs, pinrail.ledger TO {keeper}",
+                bench.name()
+            ))
+            .await;
+        roles
+    }
+
+    async fn drop(self, bench: &Bench) {
+        for role in [self.keeper, self.reader, self.app] {
+            bench.sql(&format!("DROP OWNED BY {role} CASCADE; DROP ROLE {role}")).await;
+        }
+    }
+}
