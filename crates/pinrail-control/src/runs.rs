@@ -40,7 +40,7 @@ pub use api::{
     EVENTS_PER_APPEND_MAX, NewScore, Resumed, RunChange, SCORE_COMMENT_BYTES_MAX, SCORES_MAX,
 };
 pub use gate::GateRunRefused;
-pub use recorder::QUEUE_MAX;
+pub use recorder::{JournalSeen, QUEUE_MAX};
 pub use search::REACH;
 pub use shadow::ShadowCounts;
 pub use touched::{RunRead, Touched};
@@ -114,6 +114,7 @@ impl Runs {
             sessions: Arc::clone(&sessions),
             observer: Arc::clone(&parts.observer),
             traffic: Arc::clone(&parts.traffic),
+            clock: Arc::clone(&parts.clock),
         };
         let recorder = Recorder::start(Arc::clone(&parts.store), listeners);
         Ok(Runs { parts, sessions, live, recorder, shadows: Shadows::default() })
@@ -201,6 +202,12 @@ impl Runs {
     #[must_use]
     pub fn journal_trouble(&self) -> Option<String> {
         self.recorder.trouble()
+    }
+
+    /// The journal's queue now, and what its writer did since the process began.
+    #[must_use]
+    pub fn journal_seen(&self) -> JournalSeen {
+        self.recorder.seen()
     }
 
     async fn begin_single(&self, call: Call) -> Result<Begun, BeginError> {

@@ -53,6 +53,12 @@ impl Control {
         lately
     }
 
+    /// Writes that the counters missed since the process began.
+    #[must_use]
+    pub fn traffic_dropped(&self) -> u64 {
+        self.inner.traffic.overflowed.load(Ordering::Relaxed)
+    }
+
     /// Rises when counters changed: many changes may be one rise.
     #[must_use]
     pub fn traffic_changed(&self) -> watch::Receiver<u64> {

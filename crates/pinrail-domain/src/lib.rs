@@ -24,6 +24,7 @@ pub mod key;
 pub mod ledger;
 pub mod mcp;
 pub mod member;
+pub mod meter;
 pub mod model;
 pub mod provider;
 pub mod release;

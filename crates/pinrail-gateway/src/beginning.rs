@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use pinrail_domain::time::Ticks;
 
@@ -19,6 +19,8 @@ use crate::trail::Trail;
 pub struct Beginning {
     /// None when it is over.
     under_way: Option<UnderWay>,
+    /// Since when its stamp is waited for; none where it was there at once.
+    waits: Option<Ticks>,
 }
 
 struct UnderWay {
@@ -32,7 +34,8 @@ impl Beginning {
     pub fn new(shared: &Arc<Shared>, call: Call, arrived: Ticks, place: Place) -> Beginning {
         let runs = Arc::clone(&shared.runs);
         let begin = Box::pin(async move { runs.begin(call).await });
-        Beginning { under_way: Some(UnderWay { shared: Arc::clone(shared), begin, arrived, place }) }
+        let under_way = UnderWay { shared: Arc::clone(shared), begin, arrived, place };
+        Beginning { under_way: Some(under_way), waits: None }
     }
 }
 
@@ -46,9 +49,17 @@ impl Future for Beginning {
     type Output = Result<Trail, BeginError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let under_way = self.under_way.as_mut().expect("it is not polled after its end");
-        let outcome = ready!(under_way.begin.as_mut().poll(cx));
-        let under_way = self.under_way.take().expect("it was there just now");
+        let this = &mut *self;
+        let under_way = this.under_way.as_mut().expect("it is not polled after its end");
+        let Poll::Ready(outcome) = under_way.begin.as_mut().poll(cx) else {
+            this.waits.get_or_insert_with(|| under_way.shared.clock.ticks());
+            return Poll::Pending;
+        };
+        if let Some(since) = this.waits {
+            let shared = &under_way.shared;
+            shared.telemetry.stamp_waited(shared.clock.ticks().us_since(since));
+        }
+        let under_way = this.under_way.take().expect("it was there just now");
         Poll::Ready(under_way.begun(outcome))
     }
 }

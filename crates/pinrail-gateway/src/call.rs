@@ -19,6 +19,7 @@ use pinrail_domain::provider::{Api, ProviderSpec};
 use pinrail_wire::convert::{self, About};
 use pinrail_wire::{Dialect, dialect};
 use serde_json::Value;
+use tracing::Instrument as _;
 
 use crate::beginning::Beginning;
 use crate::body::Body;
@@ -32,6 +33,7 @@ use crate::port::Begun;
 use crate::prepared::{Applied, Prepared, Wanted};
 use crate::shadow::Original;
 use crate::stamped;
+use crate::telemetry::Parent;
 use crate::trail::Trail;
 use crate::upstream::answer::{Answer, Asked as Outcome, Question, is_of_the_endpoint};
 use crate::upstream::target::{Endpoint, Target};
@@ -108,12 +110,14 @@ where
         place.ok_or_else(|| Failure::busy("the number of calls at once", limits.calls_max as u64))?;
     let (head, body) = request.into_parts();
     let body = intake::read(&head.headers, body, limits, &mut place).await?;
+    let taken_in = shared.clock.ticks();
     let request = dialect.parse(&body).map_err(|error| unreadable(&error))?;
     let Identity { call, variables, follows } = Identity::read(&head.headers, &request, tenants, shared)?;
     let mut trail = Beginning::new(shared, call, arrived, place).await?;
     if follows {
         trail.be_followed();
     }
+    trail.taken_in(dialect, taken_in, Parent::read(&head.headers).as_ref());
     let begun = Arc::clone(&trail.begun);
 
     if let Some(text) = begun.dial.as_ref().and_then(|standing| standing.canned.as_deref()) {
@@ -131,7 +135,8 @@ where
     }
     // What the provider gets is a body of its own: where nobody else may be asked, the client's need not wait with us.
     let asked = (!begun.alternatives.as_slice().is_empty()).then_some(asked);
-    let outcome = ask(shared, &head.headers, first, asked, trail).await;
+    let span = trail.seen.log_span();
+    let outcome = ask(shared, &head.headers, first, asked, trail).instrument(span).await;
     let mut response = match outcome {
         Ok(response) => response,
         Err((failure, trail)) => {
@@ -236,6 +241,7 @@ pub async fn ask(
             }
         }
     };
+    trail.keep_request(&ready.body, &ready.credential);
     trail.sending(ready.stream, ready.dropped(), &ready.body, &ready.credential).await;
     loop {
         let more = asked.is_some() && !others.as_slice().is_empty();

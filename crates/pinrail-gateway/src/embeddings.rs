@@ -32,6 +32,7 @@ use crate::identity::Identity;
 use crate::intake;
 use crate::port::Begun;
 use crate::stamped;
+use crate::telemetry::Parent;
 use crate::trail::{Ended, Trail};
 use crate::upstream::answer::{Answer, Question};
 use crate::upstream::target::{Endpoint, Target};
@@ -61,6 +62,7 @@ where
         place.ok_or_else(|| Failure::busy("the number of calls at once", limits.calls_max as u64))?;
     let (head, body) = request.into_parts();
     let bytes = intake::read(&head.headers, body, limits, &mut place).await?;
+    let taken_in = shared.clock.ticks();
     let request = EmbeddingsRequest::parse(&bytes).map_err(|error| call::unreadable(&error))?;
     let (agent, space) = match request.model().split_once('/') {
         Some((agent, space)) => (agent, Some(space)),
@@ -68,6 +70,8 @@ where
     };
     let Identity { call, .. } = Identity::of(&head.headers, &request, agent, tenants, shared)?;
     let mut trail = Beginning::new(shared, call, arrived, place).await?;
+    trail.taken_in(Dialect::Chat, taken_in, Parent::read(&head.headers).as_ref());
+    trail.seen.embeds = true;
     let begun = Arc::clone(&trail.begun);
     let outcome = match pinned(&begun, space) {
         Ok((space, embedder)) => {

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use http::header::HeaderMap;
 use http::{Method, Request, Response, StatusCode, Uri};
+use pinrail_domain::id::DeploymentId;
 use pinrail_domain::journal::FaultOf;
 use pinrail_domain::key::Tenants;
 use pinrail_domain::model::Catalogue;
@@ -22,9 +24,10 @@ use crate::failure::{BUSY, Failure};
 use crate::limits::Limits;
 use crate::models;
 use crate::places::Places;
-use crate::port::{Runs, Secrets};
+use crate::port::{Fate, Runs, Secrets};
 use crate::prepared::PreparedReleases;
 use crate::shadow::{self, Copies};
+use crate::telemetry::{Began, Parent, Refusal, Telemetry};
 use crate::trail::Write;
 use crate::upstream::Upstreams;
 use crate::upstream::health::{Healths, ProviderHealth};
@@ -39,6 +42,8 @@ pub struct Options {
     /// Where `sim:` leads, up to and with `/v1`; none where no simulated provider runs.
     pub sim_base: Option<Uri>,
     pub limits: Limits,
+    /// Hears what calls come to: [`crate::telemetry::Silent`], where nobody wants to.
+    pub telemetry: Arc<dyn Telemetry>,
 }
 
 /// The data plane: a cheap handle, all clones of which share one state.
@@ -61,6 +66,9 @@ pub struct Shared {
     pub copies: Copies,
     /// Which embedders must be asked for their dimensions.
     pub dimensions: Asking,
+    pub telemetry: Arc<dyn Telemetry>,
+    /// Answers that are being streamed.
+    pub streams: AtomicUsize,
     /// The task that writes the journals of calls that were dropped.
     late: mpsc::Sender<Write>,
 }
@@ -93,7 +101,7 @@ impl Gateway {
     /// Outside of a Tokio runtime.
     #[must_use]
     pub fn with_connect(options: Options, connect: Arc<dyn Connect>) -> Gateway {
-        let Options { runs, secrets, clock, catalogue, sim_base, limits } = options;
+        let Options { runs, secrets, clock, catalogue, sim_base, limits, telemetry } = options;
         let calls_max = limits.calls_max.max(1) + limits.copies_at_once;
         let (late, mut writes) = mpsc::channel::<Write>(calls_max * WRITES_PER_CALL_MAX);
         let (copies, waiting) = Copies::new(&limits);
@@ -115,6 +123,8 @@ impl Gateway {
             places: Places::new(limits.calls_max, limits.bodies_bytes_max),
             copies,
             dimensions: Asking::default(),
+            telemetry,
+            streams: AtomicUsize::new(0),
             late,
         };
         let shared = Arc::new(shared);
@@ -128,14 +138,26 @@ impl Gateway {
         B: http_body::Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
         let dialect = dialect(request.uri().path(), request.headers());
+        let began = self.began(request.headers());
         let answered = self.route(request, tenants, dialect).await;
-        answered.unwrap_or_else(|failure| refuse(failure, dialect))
+        answered.unwrap_or_else(|failure| {
+            let Failure { fault, code, status, .. } = failure;
+            let refusal = Refusal { dialect, fault, code, status: status.as_u16(), began };
+            self.shared.telemetry.refused(&refusal);
+            refuse(failure, dialect)
+        })
     }
 
     /// How many calls are under way; a call ends when its journal is written.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.shared.places.taken()
+    }
+
+    /// How many answers are being streamed.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.shared.streams.load(Ordering::Relaxed)
     }
 
     /// Waits until no call is under way. Stop the listener first.
@@ -158,6 +180,13 @@ impl Gateway {
     #[must_use]
     pub fn health(&self) -> Vec<ProviderHealth> {
         self.shared.healths.shown()
+    }
+
+    /// Notes a call's beginning, for the case that it gets no run; none where calls aren't traced.
+    fn began(&self, headers: &HeaderMap) -> Option<Began> {
+        let Shared { telemetry, clock, .. } = &*self.shared;
+        let began = || Began { parent: Parent::read(headers), at: clock.now(), ticks: clock.ticks() };
+        telemetry.traces().then(began)
     }
 
     async fn route<B>(
@@ -210,6 +239,12 @@ pub fn dialect(path: &str, headers: &HeaderMap) -> Dialect {
 }
 
 impl Shared {
+    /// Counts what became of a copy for a deployment. Never waits (I13).
+    pub fn copied(&self, deployment: DeploymentId, fate: Fate) {
+        self.telemetry.copied(fate);
+        self.runs.copied(deployment, fate);
+    }
+
     /// Hands what a dropped call still has to write to the gateway's task.
     pub fn write_late(&self, write: Write) {
         if self.late.try_send(write).is_err() {

@@ -7,7 +7,8 @@
 //! Start reading at [`Gateway::handle`], then `call` (one call from beginning to end), `upstream::answer` (asking,
 //! and asking again), `upstream::health` (what is made of failures), `body::stream` (how bytes pass through) and `trail`
 //! (what the journal gets, also when the
-//! client leaves). What a candidate makes of copies of live calls is in `shadow`; live calls never wait for it (I13).
+//! client leaves). What a candidate makes of copies of live calls is in `shadow`; live calls never wait for it (I13). What
+//! others count and trace is told through [`telemetry`].
 
 mod beginning;
 mod body;
@@ -28,6 +29,7 @@ pub mod port;
 mod prepared;
 mod shadow;
 mod stamped;
+pub mod telemetry;
 mod trail;
 mod upstream;
 

@@ -178,14 +178,15 @@ async fn answer(shared: &Arc<Shared>, copy: Copy) {
     let begun = match shared.runs.begin_shadow(CopyOf { live: Arc::clone(&live.stamp), target }).await {
         Ok(begun) => begun,
         Err(NoShadow::NotCandidate(_) | NoShadow::NoShare(_) | NoShadow::Spent { .. }) => {
-            return shared.runs.copied(target.deployment, Fate::Refused);
+            return shared.copied(target.deployment, Fate::Refused);
         }
         Err(NoShadow::Begin(error)) => {
             tracing::debug!(deployment = %target.deployment, %error, "no run begins for a copy");
-            return shared.runs.copied(target.deployment, Fate::Failed { cost: Usd::default() });
+            return shared.copied(target.deployment, Fate::Failed { cost: Usd::default() });
         }
     };
     let mut trail = Trail::new(Arc::clone(shared), Arc::new(begun), shared.clock.ticks(), place);
+    trail.taken_in(asked.dialect, shared.clock.ticks(), None);
     trail.compare_with(LiveAnswer { of: (live.stamp.run, live.call), said });
     let ready = match asked.dialect.parse(&asked.body) {
         Ok(request) => call::ready(shared, &mut trail, &request, &asked, None),

@@ -10,6 +10,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use pinrail_domain::model::{Price, Served, Tokens};
 use pinrail_domain::rollout::divergence::{Said, compare};
 use pinrail_domain::rollout::quantity::Usd;
 use pinrail_domain::time::{Ticks, Timestamp};
-use pinrail_wire::{Gathered, Observed};
+use pinrail_wire::{Dialect, Gathered, Observed};
 
 use crate::enforce;
 use crate::failure::Failure;
@@ -31,8 +32,11 @@ use crate::identity;
 use crate::places::Place;
 use crate::port::{Begun, Fate};
 use crate::shadow::{LiveAnswer, Original, Pairing, said};
+use crate::telemetry::{Attempted, Seen};
 use crate::upstream::Credential;
 use crate::upstream::health::Attempt;
+
+mod telling;
 
 /// The journal of a call under way. Dropped before its end, it journals that the client left.
 pub struct Trail {
@@ -40,6 +44,8 @@ pub struct Trail {
     pub begun: Arc<Begun>,
     arrived: Ticks,
     first_byte_us: u64,
+    /// What is told of the call when it ended.
+    pub seen: Seen,
     /// What the pinned model's tokens cost.
     pub price: Option<Price>,
     /// Attempts that failed so far, at whichever endpoint.
@@ -107,6 +113,7 @@ impl Trail {
             begun,
             arrived,
             first_byte_us: 0,
+            seen: Seen::new(Dialect::Chat, arrived),
             price: None,
             attempts: 0,
             elsewhere: None,
@@ -231,6 +238,9 @@ impl Trail {
     /// The answer streams, so the request's bytes are gone, and others may take their room: a stream lasts for minutes.
     /// Where a candidate is to answer a copy, they are still here.
     pub fn streams(&mut self) {
+        self.seen.streams = true;
+        self.seen.answers(self.shared.clock.ticks());
+        self.shared.streams.fetch_add(1, Ordering::Relaxed);
         let copied = matches!(self.pairing, Some(Pairing::Original(_)));
         if let Some(place) = self.place.as_mut().filter(|_| !copied) {
             place.let_go();
@@ -240,6 +250,9 @@ impl Trail {
     /// Notes the moment of the answer's first byte.
     pub fn first_byte(&mut self) {
         self.first_byte_us = self.us();
+        if let Some(tried) = self.seen.tried.last_mut() {
+            tried.first_byte = Some(self.shared.clock.ticks());
+        }
     }
 
     /// Ends with an error of ours: there was no answer to pass on.
@@ -261,6 +274,9 @@ impl Trail {
     /// Ends with the provider's answer, as far as it came.
     pub fn answered(mut self, ended: Ended) -> Journaling {
         let Ended { status, ending, observed, text, body, why } = ended;
+        self.seen.answers(self.shared.clock.ticks());
+        self.tried(Attempted::of_ending(ending));
+        self.keep_answer(&text);
         let drift = self.drift(&observed);
         let price = match &drift {
             Some(Event::Drift { served, .. }) => {
@@ -324,6 +340,7 @@ impl Trail {
     /// Ends with an embedder's answer of so many vectors.
     pub fn embedded(mut self, ended: Ended, vectors: u32) -> Journaling {
         let Ended { status, ending, observed, text: _, body, why } = ended;
+        self.seen.answers(self.shared.clock.ticks());
         let drift = self.drift(&observed);
         let usage = observed.usage.map(|usage| Usage {
             input_tokens: usage.prompt_tokens,
@@ -379,11 +396,16 @@ impl Trail {
             Bodies::Full => self.shared.limits.journal_body_bytes_max,
             Bodies::Digest | Bodies::Off => 0,
         };
-        kept.max(self.compared_bytes_max())
+        kept.max(self.compared_bytes_max()).max(self.traced_bytes_max())
+    }
+
+    /// The bytes of a whole answer's text that are compared, or kept in a trace.
+    pub fn text_gathered_max(&self) -> usize {
+        self.compared_bytes_max().max(self.traced_bytes_max())
     }
 
     /// The bytes of an answer's text that are compared.
-    pub fn compared_bytes_max(&self) -> usize {
+    fn compared_bytes_max(&self) -> usize {
         self.pairing.as_ref().map_or(0, |_| self.shared.limits.copy_text_bytes_max)
     }
 
@@ -427,11 +449,11 @@ impl Trail {
     /// Pairs what was said with the other answer, or has that other answer made.
     fn pair(&mut self, said: Option<Said>, cost: Usd) {
         let (shared, begun) = (Arc::clone(&self.shared), Arc::clone(&self.begun));
-        let count = |fate| shared.runs.copied(begun.stamp.deployment, fate);
+        let count = |fate| shared.copied(begun.stamp.deployment, fate);
         match (self.pairing.take(), said) {
             (Some(Pairing::Original(original)), Some(said)) => {
                 let deployment = original.target.deployment;
-                shared.runs.copied(deployment, shared.copies.offer(*original, &begun, said));
+                shared.copied(deployment, shared.copies.offer(*original, &begun, said));
             }
             (Some(Pairing::Live(answer)), Some(said)) => {
                 let (live, call) = answer.of;
@@ -473,6 +495,7 @@ impl Trail {
         if self.begun.stamp.single {
             self.push(Event::Finished { outcome, why });
         }
+        self.tell(outcome);
         let place = self.place.take();
         self.write(place)
     }

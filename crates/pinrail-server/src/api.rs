@@ -24,6 +24,7 @@ pub mod ledger;
 pub mod mcp;
 pub mod members;
 pub mod memory;
+pub mod metrics;
 pub mod pointers;
 pub mod providers;
 pub mod readiness;

@@ -25,6 +25,7 @@ mod in_flight;
 mod limits;
 pub mod lists;
 pub mod mcp;
+pub mod metrics;
 mod openapi;
 mod outbound;
 mod pages;

@@ -20,6 +20,7 @@ use crate::in_flight::InFlight;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
 use crate::mcp::Mcp;
+use crate::metrics::{Metrics, UnderWay};
 use crate::pages::Sessions;
 use crate::state::State;
 use crate::warm::Warm;
@@ -46,6 +47,8 @@ pub struct Options {
     pub mcp: Mcp,
     /// What the dashboard's sessions are signed with; none draws it, so that a restart ends them.
     pub session_secret: Option<String>,
+    /// What a scrape of `/metrics` sees beside the control plane.
+    pub metrics: Metrics,
 }
 
 /// Looks now which providers' keys are missing.
@@ -84,8 +87,9 @@ impl Server {
             outbound,
             lists,
             session_secret,
+            metrics,
         } = options;
-        let seen = gateway.clone();
+        let (seen, under_way) = (gateway.clone(), gateway.clone());
         let state = Arc::new(State {
             openapi: Bytes::from(openapi::document(&version)),
             sessions: Sessions::new(session_secret.as_deref(), control.entropy()),
@@ -100,6 +104,12 @@ impl Server {
             outbound,
             lists,
             mcp,
+            metrics,
+            under_way: Arc::new(move || UnderWay {
+                calls: under_way.calls(),
+                streams: under_way.streams(),
+                copies: under_way.copies(),
+            }),
             draining: watch::Sender::new(false),
             pollers: Arc::new(Semaphore::new(limits.pollers_max)),
             watchers: Arc::new(Semaphore::new(limits.watchers_max)),

@@ -13,6 +13,7 @@ use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::lists::ModelLists;
 use crate::mcp::Mcp;
+use crate::metrics::{Metrics, UnderWay};
 use crate::pages::Sessions;
 use crate::server::{Healths, MissingKeys};
 use crate::warm::Warm;
@@ -43,6 +44,10 @@ pub struct State {
     pub watchers: Arc<Semaphore>,
     /// Places for those that follow the epoch.
     pub epoch_watchers: Arc<Semaphore>,
+    /// What a scrape sees beside the control plane.
+    pub metrics: Metrics,
+    /// Looks now what the gateway has under way.
+    pub under_way: Arc<dyn Fn() -> UnderWay + Send + Sync>,
     /// Who signed in to the dashboard.
     pub sessions: Sessions,
     /// The API's description, written once.

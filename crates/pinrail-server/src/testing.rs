@@ -17,6 +17,7 @@ use pinrail_domain::model::Layers;
 use pinrail_domain::time::{Clock, Entropy, Ticks, Timestamp};
 use pinrail_gateway::ProviderHealth;
 use pinrail_store::Memory;
+use pinrail_telemetry::Telemetry;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt as _;
@@ -26,6 +27,7 @@ use crate::drift::Drift;
 use crate::gates::Gates;
 use crate::limits::Limits;
 use crate::mcp::{self, Mcp};
+use crate::metrics::{Metrics, UnderWay};
 use crate::state::State;
 use crate::warm::Warm;
 use crate::{drift, gates, openapi, pages, routes};
@@ -49,6 +51,8 @@ pub struct Bench {
     pub calls: Arc<Direct>,
     /// How the providers are said to do.
     pub healths: Arc<Mutex<Vec<ProviderHealth>>>,
+    /// What calls are told to.
+    pub telemetry: Telemetry,
     router: Router,
     lists: Arc<Lists>,
     bearer: Option<String>,
@@ -213,6 +217,16 @@ impl Bench {
     }
 
     pub async fn with(limits: Limits) -> Bench {
+        Bench::set_up(limits, false).await
+    }
+
+    /// A server whose metrics need no key.
+    pub async fn with_open_metrics() -> Bench {
+        Bench::set_up(Limits::default(), true).await
+    }
+
+    async fn set_up(limits: Limits, metrics_open: bool) -> Bench {
+        let telemetry = Telemetry::default();
         let (memory, clock) = (Arc::new(Memory::new()), Arc::new(TestClock::new()));
         let control = control(&memory, &clock).await;
         let lists = Arc::new(Lists::default());
@@ -240,6 +254,8 @@ impl Bench {
             watchers: Arc::new(Semaphore::new(limits.watchers_max)),
             epoch_watchers: Arc::new(Semaphore::new(limits.epoch_watchers_max)),
             sessions: pages::Sessions::new(None, control.entropy()),
+            metrics: Metrics { open: metrics_open, ..Metrics::new(telemetry.clone()) },
+            under_way: Arc::new(|| UnderWay { calls: 3, streams: 2, copies: 1 }),
             openapi: Bytes::from(openapi::document("0.0.0-test")),
         });
         let router = routes::router(Arc::clone(&state));
@@ -250,6 +266,7 @@ impl Bench {
             clock,
             models,
             calls,
+            telemetry,
             router,
             lists,
             healths,

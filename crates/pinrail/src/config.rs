@@ -43,6 +43,8 @@ pub struct Settings {
     pub own_catalogue: Option<Catalogue>,
     /// `[warm] every`: how often each model of the warm set is probed, in milliseconds.
     pub warm_every_ms: Option<u64>,
+    /// `[metrics]`: what others' tools may see.
+    pub observe: files::Observe,
     /// Whether there is a `pinrail.toml` at all.
     pub has_file: bool,
 }
@@ -65,6 +67,7 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
         catalogue: project.catalogue,
         own_catalogue: project.own_catalogue,
         warm_every_ms: project.warm_every_ms,
+        observe: project.observe,
         has_file: project.has_file,
     })
 }

@@ -12,6 +12,7 @@ mod drift;
 mod gate;
 mod limits;
 pub mod mcp;
+mod observe;
 pub mod project;
 mod provider;
 pub mod release;
@@ -24,6 +25,7 @@ pub mod webhook;
 #[cfg(test)]
 mod tests;
 
+pub use observe::Observe;
 pub use project::Project;
 
 /// The longest file of settings that is read: they are written by hand.

@@ -14,6 +14,7 @@ mod data;
 mod embeds;
 mod exit;
 mod files;
+mod observed;
 mod output;
 mod system;
 

@@ -7,6 +7,8 @@ use pinrail_domain::time::{Clock, Entropy, Ticks, Timestamp};
 use pinrail_gateway::port::Secrets;
 use pinrail_store::Probe;
 
+pub mod process;
+
 /// The machine's clocks.
 pub struct SystemClock {
     started: Instant,

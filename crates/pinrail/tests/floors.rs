@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
     ("pinrail-gateway", 2, &["pinrail-domain", "pinrail-wire"]),
     ("pinrail-mcp", 2, &["pinrail-domain", "pinrail-wire"]),
     ("pinrail-gate", 2, &["pinrail-domain", "pinrail-store", "pinrail-wire"]),
+    ("pinrail-telemetry", 2, &["pinrail-domain", "pinrail-gateway", "pinrail-wire"]),
     ("pinrail-simulation", 2, &["pinrail-control", "pinrail-domain", "pinrail-store"]),
     (
         "pinrail-server",
@@ -35,6 +36,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
             "pinrail-gateway",
             "pinrail-mcp",
             "pinrail-store",
+            "pinrail-telemetry",
             "pinrail-vectors",
             "pinrail-wire",
         ],
@@ -56,6 +58,7 @@ const FLOORS: &[(&str, u8, &[&str])] = &[
             "pinrail-store",
             "pinrail-store-postgres",
             "pinrail-store-sqlite",
+            "pinrail-telemetry",
             "pinrail-vectors",
             "pinrail-wire",
         ],
@@ -87,6 +90,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("pinrail-mcp", &["axum", "rusqlite", "tokio-postgres"]),
     ("pinrail-simulation", &["getrandom", "rusqlite", "tokio-postgres"]),
     ("pinrail-server", &["rusqlite", "tokio-postgres", "clap"]),
+    ("pinrail-telemetry", &["axum", "rusqlite", "tokio-postgres", "getrandom"]),
 ];
 
 #[test]

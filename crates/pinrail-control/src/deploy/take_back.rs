@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use pinrail_domain::deploy::{self, RollBackRefused, TakeBack};
 use pinrail_domain::deployment::Deployment;
 use pinrail_domain::id::{AgentName, DeploymentId};
+use pinrail_domain::meter::{Meter, Reading, STORE_US};
 use pinrail_domain::state::Layer;
 use pinrail_domain::state::view::Ranges;
 use pinrail_domain::world::World;
@@ -66,8 +67,10 @@ pub enum PlanRefused {
 }
 
 /// How long the newest rollbacks of this process took, in microseconds.
-#[derive(Default)]
-pub struct Flips(Mutex<VecDeque<(DeploymentId, u64)>>);
+pub struct Flips {
+    newest: Mutex<VecDeque<(DeploymentId, u64)>>,
+    all: Meter,
+}
 
 /// Rollbacks remembered: whoever wants to know how long one took asks soon.
 const FLIPS_MAX: usize = 1_000;
@@ -136,6 +139,12 @@ impl Control {
         self.inner.flips.of(id)
     }
 
+    /// How long all rollbacks of this process took, in microseconds.
+    #[must_use]
+    pub fn flips_us(&self) -> Reading {
+        self.inner.flips.all.read()
+    }
+
     /// What the deployment wrote, by layer.
     pub(super) async fn written_by(&self, id: DeploymentId) -> Result<BTreeMap<Layer, Hides>, StoreError> {
         let mut layers: BTreeMap<Layer, Hides> = BTreeMap::new();
@@ -154,9 +163,16 @@ impl Control {
     }
 }
 
+impl Default for Flips {
+    fn default() -> Flips {
+        Flips { newest: Mutex::default(), all: Meter::new(STORE_US) }
+    }
+}
+
 impl Flips {
     pub(crate) fn note(&self, id: DeploymentId, took_us: u64) {
-        let mut flips = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.all.add(took_us);
+        let mut flips = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if flips.len() >= FLIPS_MAX {
             flips.pop_front();
         }
@@ -164,7 +180,7 @@ impl Flips {
     }
 
     fn of(&self, id: DeploymentId) -> Option<u64> {
-        let flips = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let flips = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         flips.iter().rev().find(|(of, _)| *of == id).map(|(_, took_us)| *took_us)
     }
 }

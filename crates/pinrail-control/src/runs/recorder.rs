@@ -13,7 +13,7 @@ use std::time::Duration;
 use pinrail_domain::begin::BeginError;
 use pinrail_domain::id::{EventSeq, RunId};
 use pinrail_domain::journal::{Event, Outcome};
-use pinrail_domain::time::Timestamp;
+use pinrail_domain::time::{Clock, Timestamp};
 use pinrail_store::journal::{Append, Write, WriteError, Written};
 use pinrail_store::{Store, StoreError};
 use tokio::sync::{Notify, oneshot, watch};
@@ -25,8 +25,11 @@ use crate::tasks;
 use crate::traffic::Traffic;
 
 mod batch;
+mod counts;
 mod writer;
 
+use counts::Counts;
+pub use counts::JournalSeen;
 use writer::Writer;
 
 /// Hands writes to the store in batches.
@@ -42,6 +45,7 @@ pub(super) struct Listeners {
     pub sessions: Arc<Sessions>,
     pub observer: Arc<Observer>,
     pub traffic: Arc<Traffic>,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// Ends a run of one call when it is dropped before somebody took the run: the caller went away, or the call
@@ -59,6 +63,7 @@ struct Shared {
     urgent: Notify,
     /// There is room again.
     room: Notify,
+    counts: Counts,
 }
 
 #[derive(Default)]
@@ -110,6 +115,7 @@ impl Recorder {
             work: Notify::new(),
             urgent: Notify::new(),
             room: Notify::new(),
+            counts: Counts::default(),
         });
         let (flushes, flushed) = watch::channel(0);
         tasks::spawn(Writer::new(Arc::clone(&shared), store, flushes, listeners).run());
@@ -132,6 +138,7 @@ impl Recorder {
         match self.shared.push(&mut Some(Job { write, waiter: None }), QUEUE_MAX) {
             Ok(()) => Ok(()),
             Err(NotQueued::Full) => {
+                self.shared.counts.refused();
                 Err(BeginError::Busy { what: "the journal's queue", limit: QUEUE_MAX as u64 })
             }
             Err(NotQueued::Ended) => Err(BeginError::Journal(Arc::new(closed()))),
@@ -184,6 +191,14 @@ impl Recorder {
             let left = self.shared.lock().jobs.len();
             tracing::error!(left, "the store doesn't answer; what is queued for the journal is lost");
         }
+    }
+
+    pub(super) fn seen(&self) -> JournalSeen {
+        let (queued, trouble) = {
+            let queue = self.shared.lock();
+            (queue.jobs.len(), queue.trouble.is_some())
+        };
+        self.shared.counts.seen(queued, QUEUE_MAX, trouble)
     }
 
     pub(super) fn trouble(&self) -> Option<String> {

@@ -43,7 +43,7 @@ impl Whole {
         if head.status.is_redirection() {
             return Err((redirected(head.status), trail));
         }
-        let (mut observed, text, error) = match self.read(&head, &body, trail.compared_bytes_max()) {
+        let (mut observed, text, error) = match self.read(&head, &body, trail.text_gathered_max()) {
             Ok(read) => read,
             Err(failure) => return Err((failure, trail)),
         };

@@ -27,6 +27,7 @@ use super::target::Target;
 use super::{ConnectTimedOut, Credential, Letter, Unsent, Upstream, retry, said};
 use crate::failure::{Failure, chain};
 use crate::limits::Limits;
+use crate::telemetry::Attempted;
 use crate::trail::Trail;
 
 /// What a provider answered.
@@ -85,6 +86,13 @@ const WHY_BYTES_MAX: usize = 300;
 impl Question<'_> {
     /// Asks; journals every attempt that another one follows.
     pub async fn ask(&self, trail: &mut Trail) -> Asked {
+        let began = self.clock.ticks();
+        let asked = self.ask_until(trail).await;
+        trail.seen.waited_us += self.clock.ticks().us_since(began);
+        asked
+    }
+
+    async fn ask_until(&self, trail: &mut Trail) -> Asked {
         let (run, call) = (trail.begun.stamp.run, trail.begun.call);
         let spec = &*self.upstream.spec;
         let letter = match self.upstream.letter(&self.target, &self.headers, &self.body) {
@@ -126,7 +134,18 @@ impl Question<'_> {
 
     /// Makes an attempt, and tells how the endpoint did.
     async fn attempted(&self, letter: &Letter, mut admitted: Attempt, trail: &mut Trail) -> Ended {
+        trail.tries(&letter.uri);
         let outcome = self.attempt(letter, &mut admitted, trail).await;
+        match &outcome {
+            // How it ends is for the trail to see.
+            Ok(Answer::Stream { head, .. }) => trail.answers_with(head.status.as_u16()),
+            Ok(Answer::Whole { head, .. }) => {
+                let status = head.status.as_u16();
+                trail.answers_with(status);
+                trail.tried(Attempted::of_status(status));
+            }
+            Err(missed) => trail.tried(Attempted::of_code(missed.code)),
+        }
         let mut ended = Ended { outcome, again: None, elsewhere: None, asked: None };
         match &ended.outcome {
             Ok(Answer::Stream { .. }) => {
@@ -189,7 +208,9 @@ impl Question<'_> {
                 again: true,
             }
         };
-        let response = timeout_at(deadline, self.upstream.send(letter, &self.headers, self.credential)).await;
+        let traced = trail.seen.outgoing(&self.headers);
+        let headers = traced.as_ref().unwrap_or(&self.headers);
+        let response = timeout_at(deadline, self.upstream.send(letter, headers, self.credential)).await;
         let response = response.map_err(|_| late())?.map_err(|error| self.unsent(&error))?;
         let (mut head, mut rest) = response.into_parts();
         if !(head.status.is_success() && is_event_stream(&head.headers)) {

@@ -5,17 +5,15 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::Credential;
 use super::letter::BETA;
 use super::target::Endpoint;
+use crate::telemetry::{Parent, TRACEPARENT, TRACESTATE};
 
 /// The request headers that go on to every provider; all others stay here, above all keys, cookies, addresses and what
 /// names the client's machine.
-const FORWARDED: [HeaderName; 4] = [
+const FORWARDED: [HeaderName; 2] = [
     // The form of answer that the client can read.
     header::ACCEPT,
     // Lets the provider recognise a call that is sent twice.
     HeaderName::from_static("idempotency-key"),
-    // Traces go on through us (W3C Trace Context).
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
 ];
 
 /// Opts in to features of OpenAI's API that the application was written for.
@@ -57,6 +55,11 @@ pub fn outgoing(from: &HeaderMap, credential: &Credential, endpoint: Endpoint) -
     headers.insert(header::USER_AGENT, user_agent(from.get(header::USER_AGENT)));
     for name in FORWARDED {
         forward(&name, from, &mut headers);
+    }
+    // The client's trace goes on through us. Where we record the call, each attempt puts its own span in its place.
+    if Parent::read(from).is_some() {
+        forward(&TRACEPARENT, from, &mut headers);
+        forward(&TRACESTATE, from, &mut headers);
     }
     match endpoint {
         Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings => {
@@ -139,7 +142,8 @@ mod tests {
             ("content-length", "5"),
             ("host", "gateway"),
             ("user-agent", "OpenAI/Python 2"),
-            ("traceparent", "00-1"),
+            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"),
+            ("tracestate", "a=1"),
             ("idempotency-key", "k"),
         ] {
             from.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -147,9 +151,14 @@ mod tests {
         let headers = outgoing(&from, &Credential::default(), Endpoint::Chat);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        let want = ["accept-encoding", "content-type", "idempotency-key", "traceparent", "user-agent"];
+        let want =
+            ["accept-encoding", "content-type", "idempotency-key", "traceparent", "tracestate", "user-agent"];
         assert_eq!(names, want);
         assert!(headers[header::USER_AGENT].to_str().unwrap().ends_with(" OpenAI/Python 2"));
+        // A trace that isn't one is none.
+        from.insert("traceparent", HeaderValue::from_static("00-1"));
+        let headers = outgoing(&from, &Credential::default(), Endpoint::Chat);
+        assert!(!headers.contains_key(TRACEPARENT) && !headers.contains_key(TRACESTATE));
     }
 
     #[test]

@@ -175,7 +175,7 @@ async fn calls_at_once_are_bounded() {
     let (first, ()) = world
         .call(chat(json!({})), async |mut provider| {
             let mut connection = provider.accept().await;
-            let second = whole(gateway.handle(chat(json!({})), &Tenants::All).await).await;
+            let second = whole(Box::pin(gateway.handle(chat(json!({})), &Tenants::All)).await).await;
             assert_eq!(
                 (second.status().as_u16(), second.headers()["retry-after"].to_str().unwrap()),
                 (503, "1")

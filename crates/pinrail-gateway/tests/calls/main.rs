@@ -17,5 +17,6 @@ mod said;
 mod shadow;
 mod simulated;
 mod streams;
+mod telemetry;
 mod trouble;
 mod world;

@@ -26,6 +26,7 @@ use pinrail_domain::routes::{Target, Via};
 use pinrail_domain::time::{Clock, Ticks, Timestamp};
 use pinrail_gateway::connect::{Connect, Link};
 use pinrail_gateway::port::{Runs, Secrets};
+use pinrail_gateway::telemetry::{Silent, Telemetry};
 use pinrail_gateway::{Body, Gateway, Limits, Options};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -61,6 +62,8 @@ pub struct Setup {
     pub dial: Option<Standing>,
     /// Where sessions and tenants are read from.
     pub identity: Option<IdentitySpec>,
+    /// Who hears of calls.
+    pub telemetry: Arc<dyn Telemetry>,
 }
 
 /// A gateway under test and all that it touches.
@@ -141,6 +144,7 @@ impl Default for Setup {
             shadow: false,
             dial: None,
             identity: None,
+            telemetry: Arc::new(Silent),
         }
     }
 }
@@ -199,6 +203,7 @@ impl Setup {
             catalogue: Arc::new(arc_swap::ArcSwap::from_pointee(Catalogue::embedded().clone())),
             sim_base: self.sim_base,
             limits: self.limits,
+            telemetry: self.telemetry,
         };
         let gateway = Gateway::with_connect(options, self.connect.unwrap_or_else(|| memory()));
         World { gateway, runs, tenants: self.tenants, candidate: Provider(candidates), connections }

@@ -60,6 +60,7 @@ macro_rules! route {
 pub static ROUTES: &[Route] = &[
     route!(GET "/healthz", Access::Public, Takes::Nothing, [] => "Health", api::health::healthz, "Says that the process serves"),
     route!(GET "/readyz", Access::Public, Takes::Nothing, [] => "Health", api::health::readyz, "Says whether the server can do its work, or why not"),
+    route!(GET "/metrics", READ, Takes::Nothing, [] => "text/plain", api::metrics::show, "Gives metrics as Prometheus reads them"),
     route!(GET "/openapi.json", Access::Public, Takes::Nothing, [] => "OpenAPI 3.1", openapi::show, "Describes this API"),
     route!(GET "/api/v1/status", READ, Takes::Nothing, [] => "Status", api::status::show, "Says how the server is and what it holds"),
 

@@ -38,6 +38,7 @@ async fn start(limits: Limits) -> Running {
 async fn start_before(limits: Limits, provider: Option<http::Uri>) -> Running {
     let (memory, clock) = (Arc::new(Memory::new()), Arc::new(TestClock::new()));
     let control = testing::control(&memory, &clock).await;
+    let telemetry = pinrail_telemetry::Telemetry::default();
     let gateway = Gateway::new(pinrail_gateway::Options {
         runs: Arc::new(crate::Port { control: control.clone(), notices: None }),
         secrets: Arc::new(Nothing),
@@ -45,6 +46,7 @@ async fn start_before(limits: Limits, provider: Option<http::Uri>) -> Running {
         catalogue: control.catalogue_handle(),
         sim_base: provider,
         limits: pinrail_gateway::Limits::default(),
+        telemetry: Arc::new(telemetry.clone()),
     });
     let models = Arc::new(testing::Scripted::default());
     let mcp = crate::mcp::Mcp::new(testing::mcp_options(&control, &clock));
@@ -63,6 +65,7 @@ async fn start_before(limits: Limits, provider: Option<http::Uri>) -> Running {
         lists: Arc::new(crate::testing::Lists::default()),
         mcp,
         session_secret: None,
+        metrics: crate::metrics::Metrics::new(telemetry),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();

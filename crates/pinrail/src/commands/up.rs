@@ -33,6 +33,7 @@ use crate::config::{self, Settings};
 use crate::data::{self, Data, Lock};
 use crate::embeds::Providers;
 use crate::exit::Failed;
+use crate::observed::Observed;
 use crate::system::{EnvSecrets, SystemClock};
 
 mod first;
@@ -124,6 +125,7 @@ pub struct Up {
     lists: Arc<Providers>,
     capacity: Capacity,
     half_close: bool,
+    observed: Observed,
 }
 
 impl Up {
@@ -162,17 +164,9 @@ impl Up {
             clock: Arc::clone(&clock) as _,
             settings: settings.drift,
         });
-        let options = pinrail_gateway::Options {
-            runs: Arc::new(pinrail_server::Port { control: control.clone(), notices: Some(drift.notices()) }),
-            secrets: Arc::new(EnvSecrets),
-            clock: Arc::clone(&clock) as _,
-            catalogue: control.catalogue_handle(),
-            sim_base: Some(sim),
-            limits: pinrail_gateway::Limits {
-                calls_max: capacity.calls_max,
-                ..pinrail_gateway::Limits::default()
-            },
-        };
+        let observed = Observed::start(&settings.observe, &clock);
+        let runs = pinrail_server::Port { control: control.clone(), notices: Some(drift.notices()) };
+        let options = gateway_options(runs, &clock, sim, capacity, &observed);
         let gateway = Gateway::with_connect(options, net);
         let models = GatewayModels {
             control: control.clone(),
@@ -201,7 +195,8 @@ impl Up {
             commands_allowed: settings.mcp_commands.clone(),
         });
         let half_close = settings.half_close;
-        Ok(Up { control, gateway, gates, warm, drift, mcp, clock, lists: providers, capacity, half_close })
+        let lists = providers;
+        Ok(Up { control, gateway, gates, warm, drift, mcp, clock, lists, capacity, half_close, observed })
     }
 
     /// Serves until `stop` ends, and then until what is in flight is through.
@@ -267,6 +262,7 @@ impl Up {
                 ..pinrail_server::Limits::default()
             },
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            metrics: self.observed.metrics,
         })
     }
 
@@ -334,6 +330,28 @@ impl Up {
             (format!("pinrail pointers{server}"), "what every agent runs"),
             (format!("pinrail run tail{server}"), "runs as they happen"),
         ])
+    }
+}
+
+/// What the gateway is made of.
+fn gateway_options(
+    runs: pinrail_server::Port,
+    clock: &Arc<SystemClock>,
+    sim: http::Uri,
+    capacity: Capacity,
+    observed: &Observed,
+) -> pinrail_gateway::Options {
+    pinrail_gateway::Options {
+        catalogue: runs.control.catalogue_handle(),
+        runs: Arc::new(runs),
+        secrets: Arc::new(EnvSecrets),
+        clock: Arc::clone(clock) as _,
+        sim_base: Some(sim),
+        limits: pinrail_gateway::Limits {
+            calls_max: capacity.calls_max,
+            ..pinrail_gateway::Limits::default()
+        },
+        telemetry: Arc::new(observed.telemetry.clone()),
     }
 }
 

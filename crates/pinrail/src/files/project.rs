@@ -13,6 +13,7 @@ use pinrail_domain::release::ModelPin;
 use pinrail_domain::webhook::WebhookSpec;
 use pinrail_server::warm::{EVERY_MS_MAX, EVERY_MS_MIN};
 
+use super::observe::{self, Observe};
 use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
 use super::suites::Suites;
@@ -54,6 +55,8 @@ pub struct Project {
     /// The programs that the server may start as MCP servers.
     pub mcp_commands: Vec<String>,
     pub agents: BTreeMap<AgentName, Agent>,
+    /// How the server may be observed.
+    pub observe: Observe,
     /// Whether there is a `pinrail.toml`.
     pub has_file: bool,
 }
@@ -114,6 +117,7 @@ impl Project {
                 mcp_servers: BTreeMap::new(),
                 mcp_commands: Vec::new(),
                 agents: BTreeMap::new(),
+                observe: Observe::default(),
                 has_file: false,
             });
         }
@@ -153,6 +157,7 @@ impl Project {
                 mcp_servers: mcp_servers.into_iter().collect(),
                 mcp_commands: mcp_commands.unwrap_or_default(),
                 agents: BTreeMap::new(),
+                observe: observe::read(file),
                 has_file: true,
             })
         })

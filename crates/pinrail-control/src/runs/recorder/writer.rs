@@ -135,7 +135,9 @@ impl Writer {
         }
         let Batch { writes, waiters, .. } = batch;
         let writes = Arc::new(writes);
+        let began = self.listeners.clock.ticks();
         let results = self.store.journal_write(Arc::clone(&writes)).await;
+        self.shared.counts.wrote(writes.len(), self.listeners.clock.ticks().us_since(began));
         let places = writes.iter().zip(&results).map(|(write, result)| Place::of(write, result)).collect();
         let told = Arc::new(observe::Batch { writes: Arc::clone(&writes), places });
         // Asked after the store took them: who begins to follow later reads them there.
@@ -221,6 +223,7 @@ impl Writer {
 
     /// Tells everyone who waits, and keeps what nobody waits for.
     fn failed(&mut self, error: &StoreError) {
+        self.shared.counts.failed();
         if self.failures == 0 {
             let kept = self.carried.len();
             tracing::error!(%error, kept, "the journal cannot be written; trying again");

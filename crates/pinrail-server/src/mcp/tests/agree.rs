@@ -57,6 +57,7 @@ impl Stage {
             catalogue: self.bench.control.catalogue_handle(),
             sim_base: None,
             limits: pinrail_gateway::Limits::default(),
+            telemetry: Arc::new(pinrail_gateway::telemetry::Silent),
         });
         (gateway, offered)
     }
