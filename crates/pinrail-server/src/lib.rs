@@ -40,6 +40,7 @@ mod state;
 mod state_call;
 #[cfg(test)]
 mod testing;
+mod traced;
 mod unread;
 pub mod warm;
 

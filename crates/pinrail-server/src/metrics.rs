@@ -33,7 +33,7 @@ pub struct Metrics {
     pub open: bool,
     /// Looks at this process.
     pub process: Arc<dyn Fn() -> Process + Send + Sync>,
-    /// Looks at this replica's place among the others.
+    /// Looks at this replica's way to the store.
     pub replica: Arc<dyn Fn() -> Replica + Send + Sync>,
 }
 
@@ -70,7 +70,7 @@ pub async fn page(state: &State) -> Page {
     world::gather(&mut page, state);
     deployments::gather(&mut page, state);
     members::gather(&mut page, state);
-    replica::gather(&mut page, &(state.metrics.replica)());
+    replica::gather(&mut page, state);
     process::gather(&mut page, &(state.metrics.process)());
     approvals::gather(&mut page, state).await;
     page

@@ -12,6 +12,7 @@ use pinrail_domain::time::Clock;
 use pinrail_gateway::{Gateway, ProviderHealth};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
 
 use crate::dispatch::Dispatch;
 use crate::drift::Drift;
@@ -24,7 +25,7 @@ use crate::metrics::{Metrics, UnderWay};
 use crate::pages::Sessions;
 use crate::state::State;
 use crate::warm::Warm;
-use crate::{connections, openapi, routes};
+use crate::{connections, openapi, routes, traced};
 
 /// What a server is made of.
 pub struct Options {
@@ -133,6 +134,13 @@ impl Server {
     ) -> io::Result<Drained> {
         let at = listener.local_addr()?;
         tracing::debug!(%at, "serving");
+        let state = &self.dispatch.state;
+        let telemetry = &state.metrics.telemetry;
+        // It ends with the last request.
+        let mut follower = JoinSet::new();
+        if telemetry.is_sending() {
+            follower.spawn(traced::follow(state.control.clone(), telemetry.clone()));
+        }
         Ok(connections::serve(self.dispatch, listener, shutdown).await)
     }
 }

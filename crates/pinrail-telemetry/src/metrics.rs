@@ -18,6 +18,7 @@ mod providers;
 pub mod table;
 
 pub use calls::{Calls, Current, How, LABEL_SETS_MAX};
+pub(crate) use page::number;
 pub use page::{Format, Page};
 pub use providers::{PROVIDERS_MAX, Providers};
 pub use table::{Def, Kind};

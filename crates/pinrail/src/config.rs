@@ -43,7 +43,7 @@ pub struct Settings {
     pub own_catalogue: Option<Catalogue>,
     /// `[warm] every`: how often each model of the warm set is probed, in milliseconds.
     pub warm_every_ms: Option<u64>,
-    /// `[metrics]`: what others' tools may see.
+    /// `[metrics]` and `[telemetry]`: what others' tools may see.
     pub observe: files::Observe,
     /// Whether there is a `pinrail.toml` at all.
     pub has_file: bool,

@@ -25,7 +25,7 @@ pub mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub use observe::Observe;
+pub use observe::{Observe, is_address};
 pub use project::Project;
 
 /// The longest file of settings that is read: they are written by hand.

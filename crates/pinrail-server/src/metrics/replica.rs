@@ -3,14 +3,11 @@
 use pinrail_telemetry::metrics::{Page, table};
 
 use super::{flag, number};
+use crate::state::State;
 
-/// How this replica stands to the others and to the store. What is true of a process alone is the default.
+/// How this replica stands to the store. What is true of a process alone is the default.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Replica {
-    /// How long changes of pointers may have been missed; 0 while they are heard of.
-    pub stale_seconds: f64,
-    /// Whether it conducts.
-    pub leads: bool,
     pub store_connected: bool,
     /// Journal writes that lie on the disk until the store is back.
     pub spooled_writes: u64,
@@ -18,15 +15,17 @@ pub struct Replica {
 
 impl Default for Replica {
     fn default() -> Replica {
-        Replica { stale_seconds: 0.0, leads: false, store_connected: true, spooled_writes: 0 }
+        Replica { store_connected: true, spooled_writes: 0 }
     }
 }
 
+const MILLIS: f64 = 1_000.0;
+
 /// Puts it on the page.
-pub fn gather(page: &mut Page, replica: &Replica) {
-    let Replica { stale_seconds, leads, store_connected, spooled_writes } = *replica;
-    page.gauge(&table::REPLICA_STALE, &[], stale_seconds);
-    page.gauge(&table::REPLICA_LEADS, &[], flag(leads));
+pub fn gather(page: &mut Page, state: &State) {
+    let Replica { store_connected, spooled_writes } = (state.metrics.replica)();
+    page.gauge(&table::REPLICA_STALE, &[], number(state.control.freshness().stale_ms()) / MILLIS);
+    page.gauge(&table::REPLICA_LEADS, &[], flag(state.control.standing_here().leads()));
     page.gauge(&table::STORE_CONNECTED, &[], flag(store_connected));
     page.gauge(&table::JOURNAL_SPOOLED, &[], number(spooled_writes));
 }

@@ -63,7 +63,7 @@ async fn a_scrape_says_how_the_control_plane_is() {
     check("pinrail_members{state=\"fresh\"}", 1.0);
     check("pinrail_approvals_waiting", 0.0);
     check("pinrail_replica_stale_seconds", 0.0);
-    check("pinrail_replica_leads", 0.0);
+    check("pinrail_replica_leads", 1.0);
     check("pinrail_store_connected", 1.0);
     check("pinrail_journal_spooled_writes", 0.0);
     let head = value(&page, "pinrail_ledger_head_seq");

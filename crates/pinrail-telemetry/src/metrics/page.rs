@@ -96,7 +96,7 @@ impl Page {
 
     fn histogram(&mut self, def: &'static Def, labels: &[&str], reading: &Reading, divisor: f64) {
         assert_eq!(def.kind, Kind::Histogram, "{}", def.name);
-        let bounds = reading.bounds.iter().map(|bound| number(*bound) / divisor).chain([f64::MAX]);
+        let bounds = reading.bounds.iter().map(|bound| number(*bound) / divisor).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(reading.buckets.iter().copied()).collect();
         let value = Value::Histogram { sum: number(reading.sum) / divisor, count: reading.count(), buckets };
         self.put(def, labels, value);
@@ -166,6 +166,6 @@ fn classic(text: &str) -> String {
 
 /// A number as a page has it. Above 2⁵³, which counts reach in no process's life, it is the nearest one.
 #[expect(clippy::cast_precision_loss, reason = "pages hold floating-point numbers")]
-pub(super) fn number(value: u64) -> f64 {
+pub(crate) fn number(value: u64) -> f64 {
     value as f64
 }

@@ -113,8 +113,8 @@ metrics! {
     Gauge STATE_SPACES "pinrail_state_spaces_loaded" [] "State spaces whose index is in memory";
     Gauge STATE_BYTES "pinrail_state_index_bytes" [] "Bytes of those indexes";
 
-    Gauge REPLICA_STALE "pinrail_replica_stale_seconds" [] "How long this replica may have missed changes of pointers; 0 while it hears of them";
-    Gauge REPLICA_LEADS "pinrail_replica_leads" [] "1 on the replica that conducts";
+    Gauge REPLICA_STALE "pinrail_replica_stale_seconds" [] "For how long this replica may have missed changes of pointers: below a second while it hears of them";
+    Gauge REPLICA_LEADS "pinrail_replica_leads" [] "1 on the replica that conducts; 1 on a process alone";
     Gauge STORE_CONNECTED "pinrail_store_connected" [] "1 while the store answers this replica";
     Gauge JOURNAL_SPOOLED "pinrail_journal_spooled_writes" [] "Journal writes that lie on this replica's disk until the store is back";
 

@@ -8,7 +8,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use pinrail_api::status::MissingKey;
 use pinrail_control::Control;
@@ -26,14 +26,17 @@ use pinrail_server::lists::Daily;
 use pinrail_server::mcp::Mcp;
 use pinrail_server::warm::Warm;
 use pinrail_server::{MissingKeys, Server};
+use pinrail_telemetry::logs::Logs;
 use tokio::net::TcpListener;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::capacity::{self, Capacity, Wish};
 use crate::config::{self, Settings};
 use crate::data::{self, Data, Lock};
 use crate::embeds::Providers;
 use crate::exit::Failed;
-use crate::observed::Observed;
+use crate::observed::{LOGS, Observed};
 use crate::system::{EnvSecrets, SystemClock};
 
 mod first;
@@ -164,7 +167,7 @@ impl Up {
             clock: Arc::clone(&clock) as _,
             settings: settings.drift,
         });
-        let observed = Observed::start(&settings.observe, &clock);
+        let observed = Observed::start(&settings.observe, &clock)?;
         let runs = pinrail_server::Port { control: control.clone(), notices: Some(drift.notices()) };
         let options = gateway_options(runs, &clock, sim, capacity, &observed);
         let gateway = Gateway::with_connect(options, net);
@@ -207,6 +210,7 @@ impl Up {
     ) -> anyhow::Result<()> {
         let control = self.control.clone();
         let gateway = self.gateway.clone();
+        let telemetry = self.observed.telemetry.clone();
         let gates = self.gates.clone();
         let taken_up = gates.take_up().await?;
         if taken_up > 0 {
@@ -240,6 +244,7 @@ impl Up {
         webhooks.stop().await;
         control.drain().await;
         tracing::info!("stopped");
+        telemetry.stop().await;
         Ok(())
     }
 
@@ -458,6 +463,7 @@ pub fn start_logging(level: &str, json: bool) {
     let level = config::variable("PINRAIL_LOG").unwrap_or_else(|| level.to_owned());
     let filter = tracing_subscriber::EnvFilter::new(level);
     let colours = std::io::stderr().is_terminal() && !config::no_colour();
+    let beside = Logs::through(LazyLock::force(&LOGS));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -465,7 +471,10 @@ pub fn start_logging(level: &str, json: bool) {
         // A stderr that nobody reads must not stop the server.
         .log_internal_errors(false)
         .with_target(false);
-    if json { logs.json().init() } else { logs.init() }
+    match json {
+        true => logs.json().finish().with(beside).init(),
+        false => logs.finish().with(beside).init(),
+    }
 }
 
 /// Ends with the first SIGTERM or ctrl-c after this call.
