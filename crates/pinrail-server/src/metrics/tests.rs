@@ -116,6 +116,7 @@ async fn who_may_scrape() {
     let bench = Bench::open().await;
     bench.deploy_now().await;
     assert_eq!(bench.get("/metrics").await.status, 200);
+    bench.key(&["admin"], None).await;
     let reader = bench.key(&["read"], None).await;
     let limited = bench.as_key(&bench.key(&["read"], Some(&["acme"])).await);
     let runner = bench.as_key(&bench.key(&["run"], None).await);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::project::{Project, read_release};
-use super::{nearest, tools};
+use super::{Observe, nearest, tools};
 use crate::commands::init;
 
 /// A folder with some files.
@@ -371,4 +371,29 @@ fn faults_of_suites_are_told_with_all_others() {
         &[("agents/a/evals/x.yaml", "tests: ../../../../x.csv\nkind: safety")],
         "outside the project's folder",
     );
+}
+
+#[test]
+fn how_the_server_may_be_observed_is_read_or_refused() {
+    let check = |toml: &str, expected: Result<Observe, &str>| {
+        let read = Project::read_settings(folder(&[("pinrail.toml", toml)]).path());
+        match (read, expected) {
+            (Ok(project), Ok(expected)) => assert_eq!(project.observe, expected, "{toml}"),
+            (Err(faults), Err(part)) => assert!(faults.to_string().contains(part), "{toml}: {faults}"),
+            (read, _) => panic!("{toml}: {:?}", read.map(|project| project.observe)),
+        }
+    };
+    check("", Ok(Observe::default()));
+    check("[metrics]\nopen = true", Ok(Observe { metrics_open: true, ..Observe::default() }));
+    let sent = Observe {
+        otlp: Some("http://127.0.0.1:4318".to_owned()),
+        content: true,
+        sample_ratio: Some(0.1),
+        ..Observe::default()
+    };
+    let toml = "[telemetry]\notlp = 'http://127.0.0.1:4318'\ncontent = true\nsample_ratio = 0.1";
+    check(toml, Ok(sent));
+    check("[telemetry]\notlp = '127.0.0.1:4318'", Err("telemetry.otlp must be an address"));
+    check("[telemetry]\nsample_ratio = 1.5", Err("telemetry.sample_ratio must be 0.0 to 1.0"));
+    check("[telemetry]\nheaders = 'api-key=x'", Err("telemetry.headers"));
 }
