@@ -1,12 +1,14 @@
 //! What a scrape of `/metrics` gets: what calls added up to, and what is looked up at this moment, one function per subject.
 //!
-//! Everything but the number of waiting approvals is read from memory; that one is left out where the store doesn't answer
-//! soon, since a scrape that hangs shows nothing at all. The page is written on a thread of its own: at thirty thousand
+//! Everything but members and waiting approvals is read from memory; these are left out where the store doesn't answer soon,
+//! since a scrape that hangs shows nothing at all. The page is written on a thread of its own: at thirty thousand
 //! series that takes some time, and calls don't wait for it (I13).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pinrail_domain::id::DeploymentId;
+use pinrail_store::StoreError;
 use pinrail_telemetry::Telemetry;
 use pinrail_telemetry::metrics::{Current, Page, table};
 
@@ -36,6 +38,9 @@ pub struct Metrics {
     /// Looks at this replica's way to the store.
     pub replica: Arc<dyn Fn() -> Replica + Send + Sync>,
 }
+
+/// How long the store is waited for: Prometheus gives up on a whole page after 10 s.
+const WAIT: Duration = Duration::from_secs(1);
 
 /// What the gateway has under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,9 +74,9 @@ pub async fn page(state: &State) -> Page {
     journal::gather(&mut page, state);
     world::gather(&mut page, state);
     deployments::gather(&mut page, state);
-    members::gather(&mut page, state);
     replica::gather(&mut page, state);
     process::gather(&mut page, &(state.metrics.process)());
+    members::gather(&mut page, state).await;
     approvals::gather(&mut page, state).await;
     page
 }
@@ -83,6 +88,11 @@ fn current(state: &State) -> Current {
         [pointer.active, pointer.candidate]
     };
     snapshot.world.pointers.values().flat_map(named).flatten().collect()
+}
+
+/// What the store says, if it does so soon.
+async fn soon<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+    tokio::time::timeout(WAIT, asked).await.ok()?.ok()
 }
 
 fn flag(is: bool) -> f64 {
