@@ -31,6 +31,7 @@ pub mod problem;
 pub mod provider_health;
 pub mod readiness;
 pub mod releases;
+pub mod replicas;
 pub mod runs;
 pub mod spaces;
 pub mod state;

@@ -8,7 +8,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use pinrail_store::{Store, StoreError, Term};
+use pinrail_store::replicas::Replica;
+use pinrail_store::{ReplicaId, Store, StoreError, Term};
 use tokio::sync::watch;
 
 use crate::{Control, Inner, errors, tasks};
@@ -75,6 +76,23 @@ impl Standing {
 }
 
 impl Control {
+    /// Whether several processes may share the store.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.store.is_shared()
+    }
+
+    /// This process among those.
+    #[must_use]
+    pub fn replica(&self) -> ReplicaId {
+        self.inner.store.replica()
+    }
+
+    /// The processes that share the store.
+    pub async fn replicas(&self) -> Result<Vec<Replica>, StoreError> {
+        self.inner.store.replica_list().await
+    }
+
     /// Who leads, as far as this replica knows.
     #[must_use]
     pub fn standing_here(&self) -> Standing {

@@ -29,6 +29,7 @@ pub mod pointers;
 pub mod providers;
 pub mod readiness;
 pub mod releases;
+pub mod replicas;
 pub mod runs;
 pub mod state;
 pub mod status;

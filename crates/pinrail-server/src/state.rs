@@ -54,6 +54,9 @@ pub struct State {
     pub openapi: Bytes,
 }
 
+/// How old what a replica shows may be before it asks not to be sent requests: some polls of the ledger that failed in a row.
+const STALE_MS: u64 = 3_000;
+
 impl State {
     /// Why the server can't do its work now, in words for its operator; empty when it can.
     pub fn troubles(&self) -> Vec<String> {
@@ -66,7 +69,14 @@ impl State {
                 "the dial stands at {unrecorded} places as the ledger doesn't say yet: it cannot be written"
             )
         });
-        journal.into_iter().chain(dial).chain(draining).collect()
+        let stale_ms = self.control.freshness().stale_ms();
+        let stale = (stale_ms > STALE_MS).then(|| {
+            format!(
+                "the store was last heard of {} s ago: others may have moved pointers since",
+                stale_ms / 1_000
+            )
+        });
+        journal.into_iter().chain(dial).chain(stale).chain(draining).collect()
     }
 
     pub fn is_draining(&self) -> bool {

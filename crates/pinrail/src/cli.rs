@@ -8,8 +8,8 @@ use pinrail_domain::time::{Clock as _, Timestamp};
 use crate::client::{Client, ClientError};
 use crate::commands::{
     agent, apply, approval, bench, catalogue, completions, context, demo, deploy, deployment, dial, doctor,
-    drift, erase, gate, gc, health, hold, init, key, ledger, member, memory, model, pointers, provider,
-    readiness, release, run, scan, sim, state, tools, up, vectors, warm, watch, webhook,
+    drift, erase, gate, gc, health, hold, init, key, ledger, member, memory, migrate, model, pointers,
+    provider, readiness, release, replica, run, scan, sim, state, tools, up, vectors, warm, watch, webhook,
 };
 use crate::config;
 use crate::exit;
@@ -71,12 +71,14 @@ pub struct Context {
 #[derive(Debug, Subcommand)]
 enum Command {
     Up(up::Args),
+    Migrate(migrate::Args),
     Init(init::Args),
     Demo(demo::Args),
     Sim(sim::Args),
     Scan(scan::Args),
     Apply(apply::Args),
     Release(release::Args),
+    Replica(replica::Args),
     Deploy(deploy::Args),
     Deployment(deployment::Args),
     Pointers(pointers::Args),
@@ -117,6 +119,7 @@ impl Cli {
         let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
         match command {
             Command::Up(args) => up::run(args),
+            Command::Migrate(args) => done(migrate::run(&args, globals.output())),
             Command::Bench(args) => bench::run(args, globals.output()),
             Command::Demo(args) => demo::run(&args, globals.output()),
             Command::Init(args) => done(init::run(&args, globals.output())),
@@ -146,6 +149,7 @@ impl Cli {
             Command::Key(args) => done(key::run(args, &globals.context()?)),
             Command::Memory(args) => done(memory::run(args, &globals.context()?)),
             Command::Context(args) => done(context::run(args, &globals.context()?)),
+            Command::Replica(args) => done(replica::run(&args, &globals.context()?)),
             Command::Member(args) => done(member::run(args, &globals.context()?)),
             Command::Watch(args) => done(watch::run(&args, &globals.context()?)),
             Command::Webhook(args) => done(webhook::run(args, &globals.context()?)),

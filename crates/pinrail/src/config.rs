@@ -5,12 +5,21 @@ use std::path::Path;
 
 use pinrail_domain::model::Catalogue;
 
+use crate::exit::Usage;
 use crate::files::{self, Project};
 
 /// The variable that holds the server's address.
 pub const URL_ENV: &str = "PINRAIL_URL";
 /// The variable that holds the key. There is no flag for it: a flag would be kept in the shell's history.
 pub const KEY_ENV: &str = "PINRAIL_KEY";
+/// The variable with the store's address.
+pub const STORE_ENV: &str = "PINRAIL_STORE";
+/// The variable with the address around a pooler.
+const STORE_DIRECT_ENV: &str = "PINRAIL_STORE_DIRECT";
+/// The variable with the store's password, unless the settings name another.
+pub const STORE_PASSWORD_ENV: &str = "PINRAIL_STORE_PASSWORD";
+/// The variable with the replica's name.
+const REPLICA_ENV: &str = "PINRAIL_REPLICA";
 /// Where `pinrail up` listens unless told otherwise.
 pub const URL_DEFAULT: &str = "http://127.0.0.1:7070";
 
@@ -25,8 +34,10 @@ pub struct Settings {
     pub listen: Option<String>,
     /// `[server] half_close`: whether clients that end their side of the connection still wait for their answer.
     pub half_close: bool,
-    /// `[store] bytes_max`: the largest the database may become.
-    pub store_bytes_max: Option<u64>,
+    /// `[store]`: where everything is kept. A flag or the environment may say otherwise ([`Settings::kept_in`]).
+    pub store: files::Store,
+    /// `[replica]`: what this process is among others.
+    pub replica: files::Replica,
     /// `[limits]`: how much is taken on at once.
     pub limits: crate::capacity::Wish,
     /// `[state] aborted_kept`: how long rolled-back data is kept, in milliseconds.
@@ -58,7 +69,8 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
     Ok(Settings {
         listen: project.listen,
         half_close: project.half_close,
-        store_bytes_max: project.store_bytes_max,
+        store: project.store,
+        replica: project.replica,
         limits: project.limits,
         aborted_kept_ms: project.aborted_kept_ms,
         gate: project.gate,
@@ -70,6 +82,32 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
         observe: project.observe,
         has_file: project.has_file,
     })
+}
+
+impl Settings {
+    /// Takes in what a flag or the environment says about the store and the replica's name: they go before the file.
+    #[must_use]
+    ///
+    /// # Errors
+    /// The flag holds a password: every user of the machine could read it.
+    pub fn kept_in(mut self, store: Option<String>, replica: Option<String>) -> Result<Settings, Usage> {
+        if store.as_deref().is_some_and(files::has_password) {
+            let text = format!(
+                "a password in a flag is shown to everybody on this machine: put it into {STORE_PASSWORD_ENV}, or the whole address into {STORE_ENV}"
+            );
+            return Err(Usage(text));
+        }
+        if let Some(url) = store.or_else(|| variable(STORE_ENV)) {
+            self.store.url = Some(url);
+        }
+        if let Some(url) = variable(STORE_DIRECT_ENV) {
+            self.store.direct_url = Some(url);
+        }
+        if let Some(name) = replica.or_else(|| variable(REPLICA_ENV)) {
+            self.replica.name = Some(name);
+        }
+        Ok(self)
+    }
 }
 
 /// The server's address: the flag, else the environment, else this machine.

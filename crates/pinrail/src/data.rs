@@ -6,14 +6,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use pinrail_control::{Control, Recovered};
 use pinrail_domain::model::Layers;
-use pinrail_store::{NoProbe, Probe};
-use pinrail_store_sqlite::Sqlite;
 
-use crate::config::{self, Settings};
-use crate::system::{CRASH_AT, CrashPoint, OsEntropy, SystemClock};
+use crate::config::Settings;
+use crate::system::{OsEntropy, SystemClock};
 
 mod lock;
 mod notebook;
+pub mod store;
 
 pub use lock::{Lock, LockError};
 use notebook::Notebook;
@@ -24,9 +23,6 @@ pub struct Data {
     pub clock: Arc<SystemClock>,
     pub recovered: Recovered,
 }
-
-/// Reads of the store at once: lists and pages; requests to the gateway read memory.
-const READERS: usize = 4;
 
 /// Takes the data folder of `dir`, making it if need be.
 pub fn lock(dir: &Path) -> anyhow::Result<Lock> {
@@ -39,14 +35,9 @@ impl Data {
     /// Opens the store and recovers what a crash left. Needs a tokio runtime.
     pub async fn open(lock: &Lock, settings: &Settings) -> anyhow::Result<Data> {
         let clock = Arc::new(SystemClock::start());
-        let store = Sqlite::open(pinrail_store_sqlite::Options {
-            probe: probe()?,
-            size_bytes_max: settings.store_bytes_max,
-            readers: READERS,
-            ..pinrail_store_sqlite::Options::new(lock.folder().join("pinrail.db"))
-        })?;
+        let store = store::open(lock, settings).await?;
         let options = pinrail_control::Options {
-            store: Arc::new(store),
+            store,
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
             catalogue: Layers::embedded(settings.own_catalogue.clone()),
@@ -58,18 +49,6 @@ impl Data {
             control.keep_aborted_for(ms);
         }
         Ok(Data { control, clock, recovered })
-    }
-}
-
-fn probe() -> anyhow::Result<Arc<dyn Probe>> {
-    match config::variable(CRASH_AT) {
-        None => Ok(Arc::new(NoProbe)),
-        Some(text) => {
-            let point = CrashPoint::parse(&text)
-                .with_context(|| format!("{CRASH_AT}={text} is not POINT or POINT:N"))?;
-            tracing::warn!(at = %text, "this process will kill itself: {CRASH_AT} is set");
-            Ok(Arc::new(point))
-        }
     }
 }
 

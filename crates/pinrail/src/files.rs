@@ -17,6 +17,7 @@ pub mod project;
 mod provider;
 pub mod release;
 pub mod section;
+mod store;
 pub mod suites;
 pub mod tools;
 mod trouble;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use observe::{Observe, is_address};
 pub use project::Project;
+pub use store::{Replica, Store, has_password, is_postgres};
 
 /// The longest file of settings that is read: they are written by hand.
 pub const SETTINGS_BYTES_MAX: u64 = 1 << 20;

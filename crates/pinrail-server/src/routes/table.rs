@@ -166,6 +166,7 @@ pub static ROUTES: &[Route] = &[
     route!(POST "/api/v1/approvals/{approval}/approve", DEPLOY_OWN, Takes::JsonOrNothing("Decide"), [] => "Approval", api::approvals::approve::approve, "Lets the call be made, once"),
     route!(POST "/api/v1/approvals/{approval}/deny", DEPLOY_OWN, Takes::JsonOrNothing("Decide"), [] => "Approval", api::approvals::deny::deny, "Keeps the call from being made"),
 
+    route!(GET "/api/v1/replicas", READ, Takes::Nothing, [] => "Replicas", api::replicas::list, "Lists the processes that share the store: who leads, who is silent"),
     route!(POST "/api/v1/members", RUN, Takes::Json("RegisterMember"), [] => "Registered", api::members::post::register, "Makes a gateway or worker a member, with a lease"),
     route!(GET "/api/v1/members", READ, Takes::Nothing, [AFTER, LIMIT] => "Page of Member", api::members::list::list, "Lists the members by name: who follows, who is behind, who is gone"),
     route!(POST "/api/v1/members/{member}/ack", RUN, Takes::Json("Acknowledge"), [] => "Acknowledged", api::members::ack::acknowledge, "Acknowledges an epoch and renews the lease"),

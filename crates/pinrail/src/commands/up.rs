@@ -48,7 +48,11 @@ mod first;
   pinrail up --dir /srv/pinrail               data in /srv/pinrail/.pinrail
   pinrail up --listen 0.0.0.0:7070            needs a key first: `pinrail key create ops --scope admin --offline .`
 
-The store is a SQLite database in DIR/.pinrail. Stop with ctrl-c or SIGTERM: requests in flight finish first.")]
+  pinrail up --store postgres://pinrail@db/pinrail --replica a
+                                              one of several replicas; its password in PINRAIL_STORE_PASSWORD
+
+The store is a SQLite database in DIR/.pinrail, unless told otherwise. Stop with ctrl-c or SIGTERM: requests in flight
+finish first.")]
 pub struct Args {
     /// Folder of pinrail.toml; the data is in its .pinrail folder
     #[arg(long, default_value = ".")]
@@ -56,6 +60,13 @@ pub struct Args {
     /// Address to listen on [default: the file's, else 127.0.0.1:7070]
     #[arg(long)]
     listen: Option<String>,
+    /// Where everything is kept: postgres://… for several replicas [default: PINRAIL_STORE, else `[store] url`,
+    /// else SQLite in the data folder]
+    #[arg(long)]
+    store: Option<String>,
+    /// What to call this process among others [default: PINRAIL_REPLICA, else the machine's name]
+    #[arg(long, value_name = "NAME")]
+    replica: Option<String>,
     /// Print events as JSON lines on stderr
     #[arg(long)]
     log_json: bool,
@@ -70,7 +81,7 @@ const SESSION_SECRET: &str = "PINRAIL_SESSION_SECRET";
 /// Runs the server until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     start_logging("info", args.log_json);
-    let settings = config::server(&args.dir)?;
+    let settings = config::server(&args.dir)?.kept_in(args.store, args.replica)?;
     let listen = args.listen.or(settings.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
     let lock = data::lock(&args.dir)?;
     let capacity = capacity(&settings);
@@ -217,6 +228,7 @@ impl Up {
             tracing::info!(gates = taken_up, "went on with gates of an earlier run");
         }
         gates.start_by_themselves();
+        gates.conduct_by_itself();
         let warm = self.warm.clone();
         warm.probe_by_itself();
         let drift = self.drift.clone();
@@ -242,6 +254,7 @@ impl Up {
         gateway.stop_copies().await;
         gateway.drained().await;
         webhooks.stop().await;
+        control.resign().await;
         control.drain().await;
         tracing::info!("stopped");
         telemetry.stop().await;

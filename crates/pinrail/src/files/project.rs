@@ -18,7 +18,8 @@ use super::release::Prepared;
 use super::section::{Section, read_file, read_text};
 use super::suites::Suites;
 use super::{
-    BadFiles, Fault, agent, dial, drift, gate, limits, mcp, nearest, provider, release, trouble, webhook,
+    BadFiles, Fault, agent, dial, drift, gate, limits, mcp, nearest, provider, release, store, trouble,
+    webhook,
 };
 use crate::output::time;
 
@@ -35,7 +36,8 @@ pub struct Project {
     pub listen: Option<String>,
     /// Whether clients that end their side of the connection still wait for their answer.
     pub half_close: bool,
-    pub store_bytes_max: Option<u64>,
+    pub store: store::Store,
+    pub replica: store::Replica,
     /// How much the server takes on at once.
     pub limits: crate::capacity::Wish,
     /// How long rolled-back data is kept, in milliseconds.
@@ -104,7 +106,8 @@ impl Project {
             return Some(Project {
                 listen: None,
                 half_close: false,
-                store_bytes_max: None,
+                store: store::Store::default(),
+                replica: store::Replica::default(),
                 limits: crate::capacity::Wish::default(),
                 aborted_kept_ms: None,
                 gate: pinrail_server::gates::Settings::default(),
@@ -125,7 +128,8 @@ impl Project {
             let server =
                 file.table("server", |server| Some((server.get("listen"), server.get("half_close"))));
             let (listen, half_close) = server.unwrap_or_default();
-            let store_bytes_max = file.table("store", store_bytes_max);
+            let store = file.table("store", store::read).unwrap_or_default();
+            let replica = file.table("replica", store::replica).unwrap_or_default();
             let limits = file.table("limits", limits::read).unwrap_or_default();
             let aborted_kept_ms = file.table("state", aborted_kept_ms);
             let gate = file.table("gate", gate::read).unwrap_or_default();
@@ -144,7 +148,8 @@ impl Project {
             Some(Project {
                 listen,
                 half_close: half_close.unwrap_or_default(),
-                store_bytes_max,
+                store,
+                replica,
                 limits,
                 aborted_kept_ms,
                 gate,
@@ -170,14 +175,6 @@ pub fn read_release(path: &Path, shown: &Path) -> Result<Prepared, BadFiles> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let prepared = read_file(path, shown, &mut faults, |file| release::read(file, folder));
     prepared.ok_or(BadFiles(faults))
-}
-
-fn store_bytes_max(store: &Section<'_>) -> Option<u64> {
-    let bytes_max: u64 = store.get("bytes_max")?;
-    if bytes_max < STORE_BYTES_MIN {
-        store.refuse("bytes_max", &format!("must be at least {STORE_BYTES_MIN}"));
-    }
-    Some(bytes_max)
 }
 
 fn aborted_kept_ms(state: &Section<'_>) -> Option<u64> {

@@ -1,0 +1,31 @@
+//! `GET /api/v1/replicas`: the processes that have the store open.
+
+use pinrail_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The replicas, and what the one that answers is among them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replicas {
+    /// Whether there may be others: the store is one that several processes share.
+    pub shared: bool,
+    /// The one that answers.
+    pub here: u64,
+    /// Whether that one leads: conducts rollouts, delivers webhooks, runs gates.
+    pub leads: bool,
+    /// For how long others may have changed the world without its knowledge.
+    pub stale_ms: u64,
+    pub items: Vec<Replica>,
+}
+
+/// A process that has the store open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replica {
+    pub id: u64,
+    pub name: String,
+    pub started_at: Timestamp,
+    /// How long ago it was heard of, by the store's own clock.
+    pub silent_ms: u64,
+    /// The term in which it leads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<u64>,
+}

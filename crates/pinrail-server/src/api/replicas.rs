@@ -1,0 +1,49 @@
+//! `GET /api/v1/replicas`: the processes over one store, who leads, and how fresh the one that answers is.
+
+use pinrail_api::problem::Problem;
+use pinrail_api::replicas::{Replica, Replicas};
+
+use crate::call::Call;
+use crate::problem;
+use crate::reply::{self, Answer};
+
+pub async fn list(call: Call) -> Answer {
+    reply::json(&gather(&call).await?)
+}
+
+/// All of them.
+pub async fn gather(call: &Call) -> Result<Replicas, Problem> {
+    let control = call.control();
+    let known = control.replicas().await.map_err(|error| problem::store(&error))?;
+    let items = known.into_iter().map(|replica| Replica {
+        id: replica.id.0,
+        name: replica.name,
+        started_at: replica.started_at,
+        silent_ms: replica.silent_ms,
+        term: replica.leads.map(|term| term.0),
+    });
+    Ok(Replicas {
+        shared: control.is_shared(),
+        here: control.replica().0,
+        leads: control.standing_here().leads(),
+        stale_ms: control.freshness().stale_ms(),
+        items: items.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::Bench;
+
+    #[tokio::test]
+    async fn who_is_alone_leads_and_is_never_stale() {
+        let bench = Bench::open().await;
+        let told = bench.get("/api/v1/replicas").await.ok();
+        assert_eq!(told["shared"], json!(false));
+        assert_eq!(told["leads"], json!(true));
+        assert_eq!(told["stale_ms"], json!(0));
+        assert_eq!(told["items"], json!([]));
+    }
+}
