@@ -125,6 +125,7 @@ codes! {
     McpServerFailed = 502, "mcp_server_failed", "an MCP server did not do its part";
     NotReady = 503, "not_ready", "the server cannot do its work now";
     Contended = 503, "contended", "others kept changing the same thing";
+    Stale = 503, "stale", "this replica has not heard of the others for too long";
     StoreFull = 507, "store_full", "the store is full";
     StoreUnavailable = 503, "store_unavailable", "the store cannot be used";
 }

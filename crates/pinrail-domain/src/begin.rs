@@ -33,7 +33,8 @@ pub struct Call {
 #[derive(Clone, Debug)]
 pub struct Begun {
     pub stamp: Arc<Stamp>,
-    /// The number of this call within the run, from 1.
+    /// The number of this call within the run: from 1 in the process that began the run. Where several replicas share a
+    /// store, another one that the run's calls come to counts from a number of its own, so that none is given twice.
     pub call: u32,
     /// The epoch now; the stamp has the epoch it was made in.
     pub epoch: Epoch,
@@ -191,6 +192,10 @@ pub enum BeginError {
     /// Too much is open or queued; later may work.
     #[error("{what} is at its limit of {limit}")]
     Busy { what: &'static str, limit: u64 },
+    /// This replica hasn't heard for so long what the others changed that its pointers may be old, and the agent's tier
+    /// allows no stamp from old pointers.
+    #[error("this replica has not heard of the other replicas' changes for {ms} ms")]
+    Stale { ms: u64 },
     #[error("the journal cannot be written")]
     Journal(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }

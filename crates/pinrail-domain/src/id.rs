@@ -227,6 +227,12 @@ macro_rules! timed {
             pub fn from_parts(ms: u64, random: u128) -> $name {
                 $name(ulid::Ulid::from_parts(ms, random).0)
             }
+
+            /// The time it was made at, in Unix milliseconds, by the clock of whoever made it.
+            #[must_use]
+            pub fn made_at_ms(self) -> u64 {
+                ulid::Ulid(self.0).timestamp_ms()
+            }
         }
 
         impl fmt::Display for $name {
@@ -310,6 +316,7 @@ mod tests {
         let late = RunId::from_parts(1_001, 0);
         assert!(early < late && early.to_string() < late.to_string());
         assert_eq!(early.to_string().parse(), Ok(early));
+        assert_eq!((early.made_at_ms(), late.made_at_ms()), (1_000, 1_001));
         for bad in ["", "run_", &late.to_string().to_uppercase(), "run_zzzzzzzzzzzzzzzzzzzzzzzzzz"] {
             assert!(bad.parse::<RunId>().is_err(), "{bad}");
         }

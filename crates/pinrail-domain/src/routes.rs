@@ -341,6 +341,19 @@ impl AgentRoute {
         self.choice(tenant, attributes).candidate.is_some()
     }
 
+    /// Whether a deployment is the active one or the candidate for these runs: only then a binding to it counts.
+    #[must_use]
+    pub fn offers(
+        &self,
+        tenant: &TenantId,
+        attributes: &BTreeMap<String, String>,
+        deployment: DeploymentId,
+    ) -> bool {
+        let choice = self.choice(tenant, attributes);
+        let candidate = choice.candidate.map(|candidate| candidate.target);
+        [choice.active, candidate].into_iter().flatten().any(|target| target.deployment == deployment)
+    }
+
     fn choice(&self, tenant: &TenantId, attributes: &BTreeMap<String, String>) -> &Choice {
         let matching = self.segments.iter().find(|(condition, _)| condition.holds(tenant, attributes));
         matching.map_or(&self.default, |(_, choice)| choice)

@@ -4,12 +4,14 @@
 //!   last event. Copies for a shadow step and a gate's runs serve nobody and aren't counted.
 //! - [`Traffic::began`] and [`Traffic::ended`] are fed with what is written from some moment on (`from`); [`Traffic::recalled`] brings what
 //!   was written before. Each counts what is its own by the time at which it happened, so nothing counts twice.
+//! - What other replicas write is fed with the run as the journal has it by then ([`Traffic::seen`]), perhaps several times. Where there
+//!   are others, every run that was counted is remembered, the newest [`OPEN_MAX`] of them; of older ones only ends count.
 //! - An end names only its run. Open runs are therefore remembered, the newest [`OPEN_MAX`] of them; an end of a run that isn't
 //!   known waits for [`Traffic::recalled`] to say whose it is, or counts for nothing.
 //! - Each minute has a bucket that says which minute it is about, so a clock that jumped leaves nothing behind for long. What is an
 //!   hour older than the newest beginning counts for nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::id::{AgentName, DeploymentId, RunId, SegmentName};
 use crate::journal::{Outcome, Stamp};
@@ -40,11 +42,21 @@ pub struct Traffic {
     open: BTreeMap<RunId, usize>,
     /// Ends of runs that nobody heard of yet; empty once everything is recalled.
     early: BTreeMap<RunId, End>,
+    /// The runs that count already; none where nobody else writes.
+    counted: Option<Counted>,
     dropped: u64,
     /// When the run began that was taken in last: the time by the clock that everything is stamped with.
     newest: Timestamp,
     /// When it was last looked for room.
     swept: Timestamp,
+}
+
+/// Runs that were counted since the process began.
+#[derive(Clone, Debug, Default)]
+struct Counted {
+    runs: BTreeSet<RunId>,
+    /// This run and all older ones are forgotten, and count as counted.
+    forgotten: Option<RunId>,
 }
 
 /// The counters of an agent in a segment and a deployment.
@@ -88,10 +100,17 @@ impl Traffic {
             lines: Vec::new(),
             open: BTreeMap::new(),
             early: BTreeMap::new(),
+            counted: None,
             dropped: 0,
             newest: from,
             swept: Timestamp(0),
         }
+    }
+
+    /// The same, where other replicas write, too.
+    #[must_use]
+    pub fn among_others(from: Timestamp) -> Traffic {
+        Traffic { counted: Some(Counted::default()), ..Traffic::new(from) }
     }
 
     /// From when on it is fed.
@@ -106,7 +125,31 @@ impl Traffic {
             return;
         }
         self.newest = at;
+        if let Some(counted) = &mut self.counted {
+            counted.note(stamp.run);
+        }
         self.count(stamp, at, end);
+    }
+
+    /// Takes in a run that another replica wrote to, as the journal has it now.
+    pub fn seen(&mut self, stamp: &Stamp, began: Timestamp, end: Option<End>) {
+        if !is_live(stamp) {
+            return;
+        }
+        if self.open.contains_key(&stamp.run) || began < self.from {
+            if let Some(end) = end {
+                self.ended(stamp.run, end);
+            }
+            return;
+        }
+        if !self.counted.as_mut().is_some_and(|counted| counted.note(stamp.run)) {
+            return;
+        }
+        // Clocks of other machines may be far off, and then they mustn't make what comes next look old.
+        if began.ms_since(self.newest) < hour::HOUR_MS {
+            self.newest = self.newest.max(began);
+        }
+        self.count(stamp, began, end);
     }
 
     /// Takes in the end of a run that began earlier.
@@ -228,6 +271,19 @@ impl Traffic {
             });
             !segments.is_empty()
         });
+    }
+}
+
+impl Counted {
+    /// Notes a run; false where it was noted before.
+    fn note(&mut self, run: RunId) -> bool {
+        if self.forgotten.is_some_and(|forgotten| run <= forgotten) || !self.runs.insert(run) {
+            return false;
+        }
+        if self.runs.len() > OPEN_MAX {
+            self.forgotten = self.runs.pop_first();
+        }
+        true
     }
 }
 

@@ -253,6 +253,9 @@ impl From<BeginError> for Failure {
                 ours("release_unloadable", "check the server's store with `pinrail doctor`")
             }
             BeginError::Busy { what, limit } => Failure::busy(what, limit),
+            BeginError::Stale { .. } => {
+                ours("stale", "another replica may answer: send it again").retry_after(1)
+            }
             BeginError::Journal(_) => {
                 ours("journal_unwritable", "check the server's disk with `pinrail doctor`").retry_after(5)
             }

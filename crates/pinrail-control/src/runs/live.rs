@@ -3,6 +3,9 @@
 //! States change only in [`LiveRuns::written`], which the journal's writer calls in the order in which the
 //! store took the writes. So memory never lags behind what somebody was told, whoever stopped waiting.
 //! Runs of one call aren't kept: nobody joins them.
+//!
+//! Where other replicas write, memory lags behind what they were told. So there each use reads the run from the store
+//! ([`Runs::live`](super::Runs)), and what is kept here are counters, and what to go on from while the store is away.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -10,7 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pinrail_domain::id::RunId;
 use pinrail_domain::journal::{Event, RunStatus, Stamp};
-use pinrail_store::journal::{Run, Write, Written};
+use pinrail_store::ReplicaId;
+use pinrail_store::journal::{EVENTS_PER_RUN_MAX, Run, Write, Written};
 
 /// An open run.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(super) struct LiveRuns {
     open: AtomicU64,
     /// A write's outcome is unknown, so the count may be off.
     doubtful: AtomicBool,
+    /// The number after which calls of a run count that another process began.
+    lane: u32,
 }
 
 struct Kept {
@@ -42,14 +48,18 @@ pub(super) struct Seen(u64);
 const KEPT_MAX: usize = 50_000;
 /// Two runs rarely meet in one of 256; when they do, one is read again.
 const SHARES: usize = 256;
+/// Numbers that each replica has for the calls of a run that another one began. No run has more calls: each is an event or two.
+const LANE: u64 = EVENTS_PER_RUN_MAX;
+
 /// Runs that may be open at once. Each is a promise to keep its release loadable; more than this is a leak.
 /// Tests fill it.
 pub(crate) const OPEN_MAX: u64 = if cfg!(test) { 1_000 } else { 1_000_000 };
 
 impl LiveRun {
-    pub(super) fn of(run: Run) -> LiveRun {
+    /// A run whose calls count on after `lane`.
+    fn of(run: Run, lane: u32) -> LiveRun {
         LiveRun {
-            calls: AtomicU32::new(run.summary.calls),
+            calls: AtomicU32::new(lane.wrapping_add(run.summary.calls)),
             status: AtomicU8::new(run.summary.status as u8),
             stamp: Arc::new(run.stamp),
         }
@@ -67,16 +77,27 @@ impl LiveRun {
         self.status() == RunStatus::Running
     }
 
-    /// The number of the call that begins now, from 1.
+    /// The number of the call that begins now, from 1 in the process that began the run.
     pub(super) fn next_call(&self) -> u32 {
         self.calls.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 }
 
 impl LiveRuns {
-    pub(super) fn new(open: u64) -> LiveRuns {
+    /// `replica` is who this is among several; none is alone with the store.
+    pub(super) fn new(open: u64, replica: Option<ReplicaId>) -> LiveRuns {
         let kept = Kept { runs: HashMap::new(), changes: [0; SHARES] };
-        LiveRuns { kept: Mutex::new(kept), open: AtomicU64::new(open), doubtful: AtomicBool::new(false) }
+        LiveRuns {
+            kept: Mutex::new(kept),
+            open: AtomicU64::new(open),
+            doubtful: AtomicBool::new(false),
+            lane: replica.map_or(0, lane),
+        }
+    }
+
+    /// A run that isn't kept.
+    pub(super) fn aside(&self, run: Run) -> Arc<LiveRun> {
+        Arc::new(LiveRun::of(run, self.lane))
     }
 
     pub(super) fn get(&self, run: RunId) -> Option<Arc<LiveRun>> {
@@ -96,7 +117,21 @@ impl LiveRuns {
     /// Keeps a run that was read; none when it changed meanwhile and must be read again.
     pub(super) fn keep(&self, run: Run, seen: Seen) -> Option<Arc<LiveRun>> {
         let mut kept = self.lock();
-        (kept.changes[share(run.stamp.run)] == seen.0).then(|| kept.keep(run))
+        (kept.changes[share(run.stamp.run)] == seen.0).then(|| kept.keep(run, self.lane))
+    }
+
+    /// Takes in runs that other replicas wrote, as they were read after `seen`.
+    pub(super) fn touched(&self, runs: &[Run], seen: &HashMap<RunId, Seen>) {
+        let mut kept = self.lock();
+        for Run { stamp, summary } in runs {
+            let (Some(live), Some(seen)) = (kept.runs.get(&stamp.run), seen.get(&stamp.run)) else { continue };
+            if kept.changes[share(stamp.run)] == seen.0 {
+                live.status.store(summary.status as u8, Ordering::Release);
+                if !summary.status.is_open() {
+                    kept.runs.remove(&stamp.run);
+                }
+            }
+        }
     }
 
     /// Takes in a write that the store took.
@@ -106,7 +141,8 @@ impl LiveRuns {
             Write::Start(start) if is_open => {
                 self.open.fetch_add(1, Ordering::Relaxed);
                 if !start.stamp.single {
-                    self.lock().keep(Run { stamp: start.stamp.clone(), summary: written.summary.clone() });
+                    let run = Run { stamp: start.stamp.clone(), summary: written.summary.clone() };
+                    self.lock().keep(run, 0);
                 }
             }
             Write::Start(_) => {}
@@ -154,9 +190,13 @@ impl LiveRuns {
 }
 
 impl Kept {
-    fn keep(&mut self, run: Run) -> Arc<LiveRun> {
-        let live = Arc::new(LiveRun::of(run));
-        if live.stamp.single || !live.status().is_open() {
+    fn keep(&mut self, run: Run, lane: u32) -> Arc<LiveRun> {
+        let live = Arc::new(LiveRun::of(run, lane));
+        if live.stamp.single {
+            return live;
+        }
+        if !live.status().is_open() {
+            self.runs.remove(&live.stamp.run);
             return live;
         }
         if self.runs.len() >= KEPT_MAX {
@@ -169,10 +209,20 @@ impl Kept {
             });
         }
         // Whoever kept it first has the counter that calls already used.
-        Arc::clone(self.runs.entry(live.stamp.run).or_insert(live))
+        let status = live.status();
+        let kept = self.runs.entry(live.stamp.run).or_insert(live);
+        kept.status.store(status as u8, Ordering::Release);
+        Arc::clone(kept)
     }
 }
 
 fn share(run: RunId) -> usize {
     usize::try_from(run.0 % SHARES as u128).expect("a small remainder")
+}
+
+/// Where a replica's numbers for the calls of others' runs begin. After some forty thousand openings of the store they come again: a
+/// run would have to be that old, and be called by both.
+fn lane(replica: ReplicaId) -> u32 {
+    let lanes = u64::from(u32::MAX) / LANE - 1;
+    u32::try_from((1 + replica.0 % lanes) * LANE).expect("below the largest lane's end")
 }

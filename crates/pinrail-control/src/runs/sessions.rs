@@ -4,17 +4,29 @@
 //! where there is no candidate it can't change the answer and the store need not be asked. The most recent
 //! bindings are read at the start; when they were not all, a session that isn't in memory is looked up in the
 //! store once a candidate makes it matter.
+//!
+//! Where other replicas write, memory is never all there is: what isn't in it, or doesn't count any more, is asked from the
+//! store before a candidate's share decides. Of two replicas that bind a session at the same moment the one that the store
+//! took first wins ([`Sessions::lost`]); the other's run keeps its stamp. What is in memory and others bound anew is
+//! forgotten ([`Sessions::touched`]), now and once more when what was being read meanwhile has come in. So when things are quiet,
+//! memory says what the store says, or nothing.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
 use pinrail_domain::id::DeploymentId;
 use pinrail_domain::journal::Stamp;
-use pinrail_store::journal::{Bind, Follow, SessionKey, Write};
+use pinrail_domain::time::Timestamp;
+use pinrail_store::journal::{Bind, Follow, Run, SessionKey, Write};
 use pinrail_store::{Store, StoreError};
+
+use crate::Snapshot;
 
 /// The bindings.
 pub(super) struct Sessions {
@@ -23,6 +35,13 @@ pub(super) struct Sessions {
     shards: Vec<Mutex<Shard>>,
     /// Whether a session that isn't in memory has no binding at all.
     complete: AtomicBool,
+    /// Where other replicas write: what counts, and what they touched lately.
+    others: Option<Others>,
+}
+
+struct Others {
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    touched: Mutex<VecDeque<(Timestamp, SessionKey, DeploymentId)>>,
 }
 
 type Shard = HashMap<SessionKey, Bound>;
@@ -41,17 +60,41 @@ struct Bound {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Lost;
 
+/// Why the store doesn't say what a session is bound to.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unknown {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the store did not answer within {} ms", ASK.as_millis())]
+    Late,
+}
+
 /// About 400 bytes each (measured), so 20 MB when full: a server that is idle stays under 60 MB. Tests fill it.
 const KEPT_MAX: usize = if cfg!(test) { 64 } else { 50_000 };
 /// Two cores rarely meet in one of 16.
 const SHARDS: usize = 16;
+/// How long a call waits to hear what its session is bound to: a healthy store takes some milliseconds.
+const ASK: Duration = Duration::from_millis(500);
+/// After this a session that another replica touched is forgotten once more: whatever was read or written meanwhile has come in.
+const AGAIN_MS: u64 = 5_000;
+/// Sessions that wait for that; with more, all of them are forgotten.
+const TOUCHED_MAX: usize = if cfg!(test) { 64 } else { 50_000 };
+/// Sessions that stand for an answer that somebody goes on from. Others bind them without a run of the session, so
+/// nobody would hear of it: where there are others, they are always asked from the store.
+const ANSWER: &str = "response:";
 
 impl Sessions {
-    pub(super) async fn load(store: Arc<dyn Store>) -> Result<Sessions, StoreError> {
-        let recent = store.sessions_recent(KEPT_MAX).await?;
-        let complete = AtomicBool::new(recent.len() < KEPT_MAX);
+    /// Reads the most recent bindings. The snapshot is named where other replicas write.
+    pub(super) async fn load(
+        store: Arc<dyn Store>,
+        others: Option<Arc<ArcSwap<Snapshot>>>,
+    ) -> Result<Sessions, StoreError> {
+        // What others may have bound anew meanwhile is read when it matters.
+        let recent = if others.is_some() { Vec::new() } else { store.sessions_recent(KEPT_MAX).await? };
+        let complete = AtomicBool::new(others.is_none() && recent.len() < KEPT_MAX);
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        let sessions = Sessions { store, hasher: RandomState::new(), shards, complete };
+        let others = others.map(|snapshot| Others { snapshot, touched: Mutex::default() });
+        let sessions = Sessions { store, hasher: RandomState::new(), shards, complete, others };
         for (key, deployment) in recent {
             sessions.with_shard(&key, |shard| shard.insert(key.clone(), Bound::stored(deployment)));
         }
@@ -63,17 +106,50 @@ impl Sessions {
         &self,
         key: &SessionKey,
         matters: bool,
-    ) -> Result<Option<DeploymentId>, StoreError> {
+    ) -> Result<Option<DeploymentId>, Unknown> {
         let known = self.with_shard(key, |shard| shard.get(key).map(|bound| bound.deployment));
         if known.is_some() || !matters || self.complete.load(Ordering::Relaxed) {
             return Ok(known);
         }
-        let Some(stored) = self.store.session_get(key).await? else { return Ok(None) };
+        let Some(stored) = self.ask(key).await? else { return Ok(None) };
         // Whoever bound it while we read knows better.
         Ok(Some(self.with_shard(key, |shard| {
+            if self.others.is_some() && is_answer(key) {
+                return shard.get(key).map_or(stored, |bound| bound.deployment);
+            }
             self.make_room(shard, key);
             shard.entry(key.clone()).or_insert(Bound::stored(stored)).deployment
         })))
+    }
+
+    /// What a session is bound to whose binding in memory, `seen`, doesn't count any more: another replica may have bound it
+    /// anew.
+    pub(super) async fn renewed(
+        &self,
+        key: &SessionKey,
+        seen: DeploymentId,
+    ) -> Result<Option<DeploymentId>, Unknown> {
+        let stored = self.ask(key).await?;
+        Ok(self.with_shard(key, |shard| {
+            let Entry::Occupied(mut bound) = shard.entry(key.clone()) else { return stored };
+            if bound.get().deployment != seen || !bound.get().stored {
+                return Some(bound.get().deployment);
+            }
+            match stored {
+                Some(stored) => bound.insert(Bound::stored(stored)),
+                None => bound.remove(),
+            };
+            stored
+        }))
+    }
+
+    /// Reads a binding from the store. Where others write, calls wait for it one by one, so not for long.
+    async fn ask(&self, key: &SessionKey) -> Result<Option<DeploymentId>, Unknown> {
+        let asked = self.store.session_get(key);
+        match self.others {
+            Some(_) => Ok(tokio::time::timeout(ASK, asked).await.map_err(|_late| Unknown::Late)??),
+            None => Ok(asked.await?),
+        }
     }
 
     /// Binds a session that was seen bound to `seen`. Returns what the store must write, if anything.
@@ -131,23 +207,96 @@ impl Sessions {
             },
         };
         self.with_shard(&key, |shard| {
-            if let Some(bound) = shard.get_mut(&key)
-                && bound.deployment == deployment
-            {
-                *bound = Bound::stored(bound.deployment);
+            let Entry::Occupied(mut bound) = shard.entry(key.clone()) else { return };
+            if bound.get().deployment != deployment {
+                return;
+            }
+            if self.others.is_some() && is_answer(&key) {
+                bound.remove();
+            } else {
+                bound.insert(Bound::stored(deployment));
             }
         });
     }
 
     /// How a start that nobody waits for is written after the store refused its binding: the stamp stays, and
-    /// binds if it is the session's newest.
+    /// binds if it is the session's newest. Where others write, what one of them bound first stays, as long as it counts.
     pub(super) fn rebind(&self, stamp: &Stamp, stored: DeploymentId) -> Option<Bind> {
         let key = SessionKey::of(stamp)?;
+        if self.others.as_ref().is_some_and(|others| others.keeps(stamp, stored)) {
+            self.lost(&key, stamp.deployment, stored);
+            return None;
+        }
         self.with_shard(&key, |shard| {
             let bound = shard.get_mut(&key)?;
             bound.replaces = Some(stored);
             (bound.deployment == stamp.deployment).then_some(Bind { replaces: Some(stored) })
         })
+    }
+
+    /// Another replica bound the session first.
+    fn lost(&self, key: &SessionKey, ours: DeploymentId, stored: DeploymentId) {
+        self.with_shard(key, |shard| {
+            if let Some(bound) = shard.get_mut(key)
+                && bound.deployment == ours
+            {
+                *bound = Bound::stored(stored);
+            }
+        });
+    }
+
+    /// Takes in runs that other replicas wrote: what they may have bound to something else is forgotten. With a `gap`, anything
+    /// may have been.
+    pub(super) fn touched(&self, runs: &[Run], gap: bool, now: Timestamp) {
+        let Some(others) = &self.others else { return };
+        let due = now.plus_ms(AGAIN_MS);
+        let mut touched = others.lock();
+        if gap || touched.len() + runs.len() > TOUCHED_MAX {
+            touched.clear();
+            self.forget_all();
+        }
+        for Run { stamp, .. } in runs {
+            let Some(key) = SessionKey::of(stamp) else { continue };
+            self.forget(&key, stamp.deployment);
+            if touched.len() < TOUCHED_MAX {
+                touched.push_back((due, key, stamp.deployment));
+            }
+        }
+    }
+
+    /// Forgets once more what was touched a while ago.
+    pub(super) fn forget_again(&self, now: Timestamp) {
+        let Some(others) = &self.others else { return };
+        let mut touched = others.lock();
+        // Where the clock was set back, it is done at once.
+        let is_due = |(due, _, _): &(Timestamp, SessionKey, DeploymentId)| *due <= now || due.ms_since(now) > AGAIN_MS;
+        for _ in 0..touched.len() {
+            if !touched.front().is_some_and(is_due) {
+                return;
+            }
+            let Some((_, key, deployment)) = touched.pop_front() else { return };
+            if !self.forget(&key, deployment) {
+                touched.push_back((now.plus_ms(AGAIN_MS), key, deployment));
+            }
+        }
+    }
+
+    /// Forgets a session that is bound to something else; false while our own binding is on its way to the store.
+    fn forget(&self, key: &SessionKey, deployment: DeploymentId) -> bool {
+        self.with_shard(key, |shard| {
+            let Entry::Occupied(bound) = shard.entry(key.clone()) else { return true };
+            if bound.get().stored && bound.get().deployment != deployment {
+                bound.remove();
+                return true;
+            }
+            bound.get().stored
+        })
+    }
+
+    fn forget_all(&self) {
+        for shard in &self.shards {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, bound| !bound.stored);
+        }
     }
 
     /// Forgets an eighth of a full shard. What is forgotten is in the store, or on its way there unless the store
@@ -171,6 +320,26 @@ impl Sessions {
         let shard = &self.shards[usize::try_from(hash % SHARDS as u64).expect("a small remainder")];
         work(&mut shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+impl Others {
+    /// Whether what another replica bound stays, although this run was stamped with something else: unless its deployment
+    /// is known not to count any more, and the stamp's does.
+    fn keeps(&self, stamp: &Stamp, stored: DeploymentId) -> bool {
+        let snapshot = self.snapshot.load();
+        let Some((_, route)) = snapshot.routes.agent(stamp.agent.as_str()) else { return true };
+        let offers = |deployment| route.offers(&stamp.tenant, &stamp.attributes, deployment);
+        let is_known = snapshot.routes.deployment(stored).is_some();
+        !is_known || offers(stored) || !offers(stamp.deployment)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(Timestamp, SessionKey, DeploymentId)>> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_answer(key: &SessionKey) -> bool {
+    key.session.as_str().starts_with(ANSWER)
 }
 
 impl Bound {

@@ -143,3 +143,43 @@ fn a_clock_that_was_ahead_leaves_nothing_behind() {
     traffic.recalled(&stamp(3, "a", 1), Timestamp(NOON - 60 * MINUTE), None);
     assert_eq!(self::hour(&traffic, NOON, "a").minutes[59].begun, 1);
 }
+
+/// Whoever wrote a run, and however often it is looked at, it counts once.
+#[test]
+fn what_other_replicas_write_counts_once() {
+    let mut traffic = Traffic::among_others(Timestamp(NOON));
+    let ok = |ms| ended(NOON + ms, Outcome::Ok);
+    // Begun elsewhere, seen open, then ended, then scored.
+    for end in [None, ok(20), ok(20)] {
+        traffic.seen(&stamp(1, "a", 1), Timestamp(NOON + 10), end);
+    }
+    // Begun and ended here, then scored elsewhere.
+    traffic.began(&stamp(2, "a", 1), Timestamp(NOON + 10), ok(30));
+    traffic.seen(&stamp(2, "a", 1), Timestamp(NOON + 10), ok(30));
+    // Begun here, ended elsewhere.
+    traffic.began(&stamp(3, "a", 1), Timestamp(NOON + 10), None);
+    traffic.seen(&stamp(3, "a", 1), Timestamp(NOON + 10), ok(40));
+    // Begun elsewhere, ended here before that is seen.
+    traffic.ended(run(4), ok(50).unwrap());
+    traffic.seen(&stamp(4, "a", 1), Timestamp(NOON + 10), ok(50));
+    // From before: what is recalled counts it.
+    traffic.seen(&stamp(5, "a", 1), Timestamp(NOON - 10), ok(60));
+    traffic.recalled(&stamp(5, "a", 1), Timestamp(NOON - 10), None);
+    let minutes = hour(&traffic, NOON + 100, "a").minutes;
+    assert_eq!(minutes[59], Minute { begun: 4, ended: 5, errors: 0 });
+    assert_eq!(minutes[58], Minute { begun: 1, ended: 0, errors: 0 });
+}
+
+/// Of more runs than are remembered, the old ones don't count anew.
+#[test]
+fn what_is_forgotten_does_not_count_anew() {
+    let mut traffic = Traffic::among_others(Timestamp(NOON));
+    let see = |traffic: &mut Traffic, n| {
+        traffic.seen(&stamp(n, "a", 1), Timestamp(NOON + 10), ended(NOON + 20, Outcome::Ok));
+    };
+    let many = 2 * OPEN_MAX as u64;
+    for n in (1..=many).chain(1..=many) {
+        see(&mut traffic, n);
+    }
+    assert_eq!(u64::from(hour(&traffic, NOON + 100, "a").minutes[59].begun), many);
+}

@@ -211,6 +211,7 @@ async fn a_run_that_cannot_begin_says_why() {
         (not_running(RunStatus::Parked), 409, "run_not_running", "pinrail run resume run_"),
         (not_running(RunStatus::Finished), 409, "run_not_running", "takes no more calls: leave the run out"),
         (BeginError::PinGone { run, why: "retired".into() }, 409, "pin_gone", "retired"),
+        (BeginError::Stale { ms: 6_000 }, 503, "stale", "for 6000 ms"),
         (BeginError::Busy { what: "open runs", limit: 5 }, 503, "busy", "limit of 5"),
         (BeginError::Journal(disk), 503, "journal_unwritable", "disk full"),
     ];

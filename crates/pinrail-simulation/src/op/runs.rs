@@ -144,6 +144,7 @@ fn begin_failed(error: &BeginError) -> Told {
         BeginError::PinGone { .. }
         | BeginError::Release { .. }
         | BeginError::Busy { .. }
+        | BeginError::Stale { .. }
         | BeginError::Journal(_) => Told::Unknown(chain(error)),
     }
 }

@@ -1,0 +1,107 @@
+//! What runs must know because other replicas write, too: whether what is shown here may be old.
+//!
+//! A run is stamped from the snapshot, whoever changed the world since. That is fine for a moment: a flip takes as long to get
+//! around. A replica that hasn't heard of the others for longer, because its connection is gone or because it slept, first tries
+//! to catch up. If it can't, an agent in tier `critical` gets no run from it; for the others it goes on with what it knows (design:
+//! failure model), and counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use pinrail_domain::begin::BeginError;
+use pinrail_domain::tier::StampDurability;
+use pinrail_domain::time::{Clock, Ticks};
+use pinrail_store::StoreError;
+use tokio::sync::Mutex;
+
+use crate::Inner;
+use crate::follow::{self, Freshness};
+
+/// What begins runs knows of the other replicas' changes.
+pub(super) struct Others {
+    freshness: Arc<Freshness>,
+    clock: Arc<dyn Clock>,
+    stale_ms_max: u64,
+    inner: OnceLock<Weak<Inner>>,
+    /// When catching up failed last. Held while somebody tries.
+    failed: Mutex<Option<Ticks>>,
+    on_old_news: AtomicU64,
+}
+
+/// How old what is shown may be before runs are begun from it no more, in milliseconds, where the settings say nothing: some ten
+/// missed looks at the ledger.
+pub const STALE_MS_MAX: u64 = 5_000;
+/// How long a call waits for the ledger to be read: a store that can be reached takes some milliseconds.
+const CATCH_UP: Duration = Duration::from_millis(500);
+/// After a failure nobody tries again for so long, in microseconds, so that calls don't wait one after another.
+const PAUSE_US: u64 = 1_000_000;
+
+impl Others {
+    pub(super) fn new(freshness: Arc<Freshness>, clock: Arc<dyn Clock>, stale_ms_max: u64) -> Others {
+        Others {
+            freshness,
+            clock,
+            stale_ms_max,
+            inner: OnceLock::new(),
+            failed: Mutex::const_new(None),
+            on_old_news: AtomicU64::new(0),
+        }
+    }
+
+    /// Learns whose runs these are.
+    pub(super) fn belong_to(&self, inner: Weak<Inner>) {
+        // Told once, where the control plane is made.
+        let _ = self.inner.set(inner);
+    }
+
+    pub(super) fn inner(&self) -> Weak<Inner> {
+        self.inner.get().cloned().unwrap_or_default()
+    }
+
+    /// Makes sure that what is shown isn't too old for a stamp of this durability.
+    pub(super) async fn fresh(&self, stamp: StampDurability) -> Result<(), BeginError> {
+        if self.freshness.stale_ms() <= self.stale_ms_max {
+            return Ok(());
+        }
+        self.catch_up(stamp).await;
+        let ms = self.freshness.stale_ms();
+        match stamp {
+            _ if ms <= self.stale_ms_max => Ok(()),
+            StampDurability::BeforeCall => Err(BeginError::Stale { ms }),
+            StampDurability::Soon => {
+                self.on_old_news.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads what the ledger holds by now.
+    pub(super) async fn renew(&self) -> Result<(), StoreError> {
+        follow::refresh_weak(&self.inner()).await
+    }
+
+    /// Runs that were stamped from a snapshot that may have been old.
+    pub(super) fn on_old_news(&self) -> u64 {
+        self.on_old_news.load(Ordering::Relaxed)
+    }
+
+    /// Tries to catch up, unless somebody does or did a moment ago in vain.
+    async fn catch_up(&self, stamp: StampDurability) {
+        let mut failed = match (self.failed.try_lock(), stamp) {
+            (Ok(failed), _) => failed,
+            (Err(_), StampDurability::Soon) => return,
+            (Err(_), StampDurability::BeforeCall) => self.failed.lock().await,
+        };
+        let now = self.clock.ticks();
+        if self.freshness.stale_ms() <= self.stale_ms_max
+            || failed.is_some_and(|failed| now.us_since(failed) < PAUSE_US)
+        {
+            return;
+        }
+        *failed = match tokio::time::timeout(CATCH_UP, self.renew()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(_)) | Err(_) => Some(self.clock.ticks()),
+        };
+    }
+}

@@ -1,0 +1,114 @@
+//! Ending what dead replicas left open.
+//!
+//! A run of one call ends with its answer, and whoever was to give that is gone when its replica is. Where one process has the
+//! store, the next start ends such runs. Where several share it, the leader does, for replicas that were silent for longer
+//! than any pause they come back from. One that comes back all the same finds its calls ended: what it still writes of them is
+//! refused, and it takes another id.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use pinrail_domain::journal::{Event, Outcome, RunStatus};
+use pinrail_store::journal::{Append, Run, RunFilter, Write, WriteError};
+use pinrail_store::{ReplicaId, StoreError};
+
+use crate::{Control, Inner, errors, leader, tasks};
+
+/// A replica that wasn't heard of for so long is given up. Replicas are heard of every few seconds, and whatever stops a process
+/// for longer (a debugger, a machine that sleeps) has long made its clients give up.
+pub(crate) const DEAD_MS: u64 = 30_000;
+/// Runs ended at once.
+const PAGE: usize = 500;
+/// How often the leader looks.
+const EVERY: Duration = Duration::from_secs(5);
+
+impl Control {
+    /// Ends the gateway calls that replicas which died left open, and gives those up; says how many it ended. Only the leader
+    /// does this, or two replicas race each other without harm.
+    pub async fn close_after_the_dead(&self) -> Result<u64, StoreError> {
+        let store = &self.inner.store;
+        if !store.is_shared() {
+            return Ok(0);
+        }
+        let me = store.replica();
+        let mut closed = 0;
+        for replica in store.replica_list().await? {
+            if replica.id == me || replica.silent_ms <= DEAD_MS {
+                continue;
+            }
+            let (ended, all) = self.close_calls_of(replica.id).await?;
+            closed += ended;
+            if all && store.replica_forget(replica.id).await? {
+                let silent_s = replica.silent_ms / 1_000;
+                tracing::warn!(replica = %replica.name, id = %replica.id, silent_s, ended, "a replica is gone");
+            }
+        }
+        Ok(closed)
+    }
+
+    /// Ends a replica's open calls; gives how many, and whether none is left.
+    async fn close_calls_of(&self, replica: ReplicaId) -> Result<(u64, bool), StoreError> {
+        let filter = RunFilter {
+            replica: Some(replica),
+            single: Some(true),
+            status: Some(RunStatus::Running),
+            ..RunFilter::default()
+        };
+        let (mut closed, mut before) = (0, None);
+        let mut all = true;
+        loop {
+            let runs = self.inner.store.run_list(&filter, before, PAGE).await?;
+            let Some(last) = runs.last() else { return Ok((closed, all)) };
+            before = Some(last.stamp.run);
+            // Together, so that they share a batch.
+            let ends = runs.into_iter().map(|run| tasks::spawn(close(Arc::clone(&self.inner), run)));
+            for end in ends.collect::<Vec<_>>() {
+                match end.await {
+                    Ok(Ok(())) => closed += 1,
+                    // It moved meanwhile, so it isn't dead, or another did this: the next look sees.
+                    Ok(Err(WriteError::Store(error))) => return Err(error),
+                    Ok(Err(_)) | Err(_) => all = false,
+                }
+            }
+        }
+    }
+}
+
+async fn close(inner: Arc<Inner>, run: Run) -> Result<(), WriteError> {
+    let append = Append {
+        run: run.stamp.run,
+        expected: Some(run.summary.next),
+        events: vec![(inner.clock.now(), cut_off())],
+        follows: None,
+        answer: None,
+    };
+    inner.runs.recorder.durably(Write::Append(append)).await.map(drop)
+}
+
+/// How a call ends whose process is gone.
+pub(crate) fn cut_off() -> Event {
+    let why = Some("pinrail stopped before the answer ended".to_owned());
+    Event::Finished { outcome: Outcome::Error, why }
+}
+
+/// Looks now and then while this replica leads, until the control plane is gone.
+pub(crate) fn start(inner: &Arc<Inner>) {
+    if inner.store.is_shared() {
+        tasks::spawn(reap(Arc::downgrade(inner)));
+    }
+}
+
+async fn reap(control: Weak<Inner>) {
+    while leader::until_leading(&control).await
+        && let Some(inner) = control.upgrade()
+    {
+        match (Control { inner }).close_after_the_dead().await {
+            Ok(_) => {}
+            Err(error) => {
+                let error = errors::chain(&error);
+                tracing::warn!(error, "what dead replicas left open can't be ended yet; trying again");
+            }
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
