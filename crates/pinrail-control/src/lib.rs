@@ -74,6 +74,11 @@ pub struct Options {
     pub vectors_folder: Option<PathBuf>,
     /// Where turns of the dial are kept that the store doesn't take; none forgets them when the process ends.
     pub notebook: Option<Arc<dyn dial::Notebook>>,
+    /// Where journal writes wait while a shared store is away; none keeps some of them in memory.
+    pub spool: Option<Arc<dyn runs::Spool>>,
+    /// How old what is shown may be, where others write, before critical agents get no runs; in milliseconds, as a rule
+    /// [`runs::STALE_MS_MAX`].
+    pub stale_ms_max: u64,
 }
 
 /// The control plane. Cheap to clone; all clones are the same one.

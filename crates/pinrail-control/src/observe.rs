@@ -17,10 +17,11 @@ use pinrail_domain::id::{DeploymentId, EventSeq, ReleaseId, RunId};
 use pinrail_domain::journal::{Event, Stamp};
 use pinrail_domain::rollout::observed::{Observed, Sourced, Taken, Tools};
 use pinrail_domain::rollout::{Facts, History};
+use pinrail_domain::routes::Via;
 use pinrail_domain::time::{Clock, Timestamp};
 use pinrail_domain::world::World;
 use pinrail_store::Store;
-use pinrail_store::journal::{Write, WriteError, Written};
+use pinrail_store::journal::{Run, Write, WriteError, Written};
 use tokio::sync::{mpsc, watch};
 
 use crate::contracts::{ContractError, Contracts};
@@ -191,6 +192,21 @@ impl Observer {
         }
     }
 
+    /// Takes in runs that other replicas wrote: what they did is read from the store, as after a start. With a `gap` in what is known
+    /// of the others, all runs are looked at again.
+    pub(crate) fn touched(self: &Arc<Self>, runs: &[Run], gap: bool) {
+        if !self.is_wanted() {
+            return;
+        }
+        self.follow(&self.snapshot.load_full().world);
+        let mut followed = self.lock();
+        for followed in followed.values_mut() {
+            followed.listed &= !gap;
+            runs.iter().for_each(|run| followed.touched(run));
+        }
+        self.mend(&mut followed);
+    }
+
     async fn take(self: &Arc<Self>, batch: &Batch) {
         let overflowed = self.overflowed.swap(false, Ordering::SeqCst);
         // Stamps in the batch were made on this world or an older one.
@@ -347,6 +363,19 @@ impl Followed {
                 }
             }
         }
+    }
+
+    fn touched(&mut self, Run { stamp, summary }: &Run) {
+        if !self.observed.concerns(stamp) || self.observed.next(stamp.run) == Some(summary.next) {
+            return;
+        }
+        // A sub-agent's run counts with the one that began it, which may have been written by yet another replica.
+        if let (Via::Parent, Some(parent)) = (stamp.via, stamp.parent)
+            && self.observed.next(parent).is_none()
+        {
+            self.lacks(parent);
+        }
+        self.lacks(stamp.run);
     }
 
     fn began(&mut self, stamp: &Stamp, tools: &Arc<Tools>) -> Taken {

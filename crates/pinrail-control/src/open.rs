@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pinrail_domain::id::{LedgerSeq, RunId};
-use pinrail_domain::journal::{Event, Outcome, RunStatus};
+use pinrail_domain::journal::RunStatus;
 use pinrail_domain::member::Change;
 use pinrail_domain::time::{Clock, Timestamp};
 use pinrail_domain::world::{Corrupt, World};
@@ -22,6 +22,8 @@ use crate::contracts::Contracts;
 use crate::lists::Lists;
 use crate::members::{EPOCHS_KEPT, Members};
 use crate::observe::Observer;
+use crate::runs::reaper::cut_off;
+use crate::runs::tail::Tail;
 use crate::runs::{QUEUE_MAX, Runs};
 use crate::state::States;
 use crate::traffic::Traffic;
@@ -69,7 +71,10 @@ impl Control {
     /// Reads the whole ledger, checks its chain, closes what was cut off and starts the journal's writer.
     /// Needs a tokio runtime.
     pub async fn open(options: Options) -> Result<(Control, Recovered), OpenError> {
-        let Options { store, clock, entropy, catalogue, vectors_folder, notebook } = options;
+        let Options { store, clock, entropy, catalogue, vectors_folder, notebook, spool, stale_ms_max } =
+            options;
+        // Asked before anything is read: from here on it is heard of what others write.
+        let tail = Tail::new(store.reached().await?);
         let unrecorded = crate::dial::Unrecorded::open(notebook);
         let (world, past) = read_world(&*store).await?;
         let entries = world.head.seq.0;
@@ -77,13 +82,13 @@ impl Control {
 
         let catalogue = Known::open(&*store, catalogue, &world).await;
         let (probes, lists) = seen_before(&*store).await;
-        let (epoch, _) = watch::channel(world.epoch);
-        let (heads, _) = watch::channel(world.head.seq);
+        let (epoch, heads) = (watch::Sender::new(world.epoch), watch::Sender::new(world.head.seq));
         let members = Members::open(&store, &clock, &entropy, world.epoch, past);
         let snapshot = Arc::new(ArcSwap::from_pointee(unrecorded.lock().shown(Snapshot::of(world))));
         let contracts = Arc::new(Contracts::new(Arc::clone(&store), Arc::clone(&snapshot)));
         let observer = observer(&store, &contracts, &snapshot, &clock);
-        let traffic = Traffic::start(&*clock);
+        let traffic = Traffic::start(&*clock, store.is_shared());
+        let freshness = Arc::new(crate::follow::Freshness::new(store.is_shared(), Arc::clone(&clock)));
         let runs = Runs::open(crate::runs::Parts {
             observer: Arc::clone(&observer),
             traffic: Arc::clone(&traffic),
@@ -93,20 +98,22 @@ impl Control {
             catalogue: catalogue.handle(),
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
+            freshness: Arc::clone(&freshness),
+            stale_ms_max,
+            spool,
         })
         .await?;
         let jobs = Arc::default();
         let leader = crate::leader::Leader::new(&*store);
-        let freshness = Arc::new(crate::follow::Freshness::new(store.is_shared(), Arc::clone(&clock)));
         let inner = Arc::new_cyclic(|inner| {
             let states = States::open(crate::state::Parts {
+                inner: Weak::clone(inner),
+                vectors_folder,
                 store: Arc::clone(&store),
                 snapshot: Arc::clone(&snapshot),
-                inner: Weak::clone(inner),
                 clock: Arc::clone(&clock),
                 entropy: Arc::clone(&entropy),
                 jobs: Arc::clone(&jobs),
-                vectors_folder,
             });
             Inner {
                 store,
@@ -139,14 +146,17 @@ impl Control {
                 unrecorded,
             }
         });
-        go_on(&inner);
+        go_on(&inner, tail);
         close_later(&inner, left).await;
         Ok((Control { inner }, Recovered { entries, calls_closed: closed }))
     }
 }
 
 /// Starts what goes on by itself, and what an earlier process left half done.
-fn go_on(inner: &Arc<Inner>) {
+fn go_on(inner: &Arc<Inner>, tail: Tail) {
+    inner.runs.belong_to(Arc::downgrade(inner));
+    tail.start(inner);
+    crate::runs::reaper::start(inner);
     crate::leader::stand(inner);
     crate::follow::start(inner);
     crate::elsewhere::start(inner);
@@ -240,8 +250,12 @@ async fn read_world(store: &dyn Store) -> Result<(World, VecDeque<Change>), Open
     }
 }
 
-/// A gateway call that was a run of its own can't go on after a restart: its client is gone.
+/// A gateway call that was a run of its own can't go on after a restart: its client is gone. Where others write, calls that are
+/// open may be theirs: there the leader ends what the dead left ([`reaper`](crate::runs::reaper)).
 async fn close_cut_off_calls(store: &dyn Store, clock: &dyn Clock) -> Result<CutOff, OpenError> {
+    if store.is_shared() {
+        return Ok(CutOff::default());
+    }
     let filter = RunFilter { status: Some(RunStatus::Running), single: Some(true), ..RunFilter::default() };
     let mut cut_off_calls = CutOff::default();
     loop {
@@ -272,9 +286,4 @@ async fn close_cut_off_calls(store: &dyn Store, clock: &dyn Clock) -> Result<Cut
             }
         }
     }
-}
-
-fn cut_off() -> Event {
-    let why = Some("pinrail stopped before the answer ended".to_owned());
-    Event::Finished { outcome: Outcome::Error, why }
 }

@@ -3,9 +3,14 @@
 //! A run is planned on one snapshot: resolve, stamp, and (for a new session) bind, in one journal write (I3).
 //! From then on only the stamp counts: joining, resuming and sub-agents read it and never the pointers (I2).
 //! When two calls bind one session at the same moment, the first one wins and the second resolves again.
+//!
+//! Several replicas over one store keep that together: what one begins the others can join, which therefore read it from the store
+//! at each use ([`live`]); sessions are asked there before a candidate's share decides ([`sessions`]); stamps that somebody waits for
+//! are refused by the store when they were decided before the newest flip; and what others write is followed ([`tail`]).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use pinrail_domain::agent::{AgentSpec, Bodies};
@@ -20,19 +25,25 @@ use pinrail_domain::tier::{Demands, StampDurability};
 use pinrail_domain::time::{Clock, Entropy, Timestamp};
 use pinrail_store::journal::{Append, Bind, Follow, Run, SessionKey, Start, Write, WriteError};
 use pinrail_store::{Answer, Store, StoreError};
+use tokio::sync::watch;
 
-use crate::Snapshot;
 use crate::contracts::Contracts;
+use crate::follow::Freshness;
 use crate::observe::Observer;
 use crate::traffic::Traffic;
+use crate::{Inner, Snapshot};
 
 mod api;
 mod gate;
 mod live;
+mod others;
+pub(crate) mod reaper;
 mod recorder;
 mod search;
 mod sessions;
 mod shadow;
+mod spool;
+pub(crate) mod tail;
 mod touched;
 
 pub use api::{
@@ -41,13 +52,17 @@ pub use api::{
 };
 pub use gate::GateRunRefused;
 pub use recorder::{JournalSeen, QUEUE_MAX};
+pub use others::STALE_MS_MAX;
+pub use recorder::QUEUE_MAX;
 pub use search::REACH;
 pub use shadow::ShadowCounts;
+pub use spool::{Spool, SpoolError};
 pub use touched::{RunRead, Touched};
 
 #[cfg(test)]
 pub(crate) use live::OPEN_MAX;
 use live::{LiveRun, LiveRuns};
+use others::Others;
 use recorder::{Listeners, Recorder, Unclaimed};
 use sessions::Sessions;
 use shadow::Shadows;
@@ -59,6 +74,8 @@ pub struct Runs {
     live: Arc<LiveRuns>,
     recorder: Recorder,
     shadows: Shadows,
+    /// None where this process has the store for itself.
+    others: Option<Others>,
 }
 
 /// What runs are built from.
@@ -71,6 +88,10 @@ pub(crate) struct Parts {
     pub entropy: Arc<dyn Entropy>,
     pub observer: Arc<Observer>,
     pub traffic: Arc<Traffic>,
+    pub freshness: Arc<Freshness>,
+    pub stale_ms_max: u64,
+    /// Used only where the store is shared, and so may be away while this process isn't.
+    pub spool: Option<Arc<dyn Spool>>,
 }
 
 /// Who wants a run.
@@ -104,24 +125,44 @@ struct Served {
 
 /// A session rebinds at most once per flip; more than a few in one call means something is wrong.
 const PLAN_ATTEMPTS_MAX: usize = 8;
+/// How long a run is waited for that another replica may be about to write, in pauses between looks: a stamp that nobody waits for
+/// lies in memory for 20 ms and takes a commit more.
+const YOUNG_LOOKS_MS: [u64; 6] = [5, 10, 20, 40, 80, 160];
+/// Runs that were begun so long ago aren't waited for, in milliseconds; clocks may differ by as much.
+const YOUNG_MS: u64 = 2_000;
 
 impl Runs {
     pub(crate) async fn open(parts: Parts) -> Result<Runs, StoreError> {
-        let sessions = Arc::new(Sessions::load(Arc::clone(&parts.store)).await?);
-        let live = Arc::new(LiveRuns::new(parts.store.run_open_total().await?));
+        let is_shared = parts.store.is_shared();
+        let others = is_shared
+            .then(|| Others::new(Arc::clone(&parts.freshness), Arc::clone(&parts.clock), parts.stale_ms_max));
+        let snapshot = is_shared.then(|| Arc::clone(&parts.snapshot));
+        let sessions = Arc::new(Sessions::load(Arc::clone(&parts.store), snapshot).await?);
+        let replica = is_shared.then(|| parts.store.replica());
+        let live = Arc::new(LiveRuns::new(parts.store.run_open_total().await?, replica));
         let listeners = Listeners {
             live: Arc::clone(&live),
             sessions: Arc::clone(&sessions),
             observer: Arc::clone(&parts.observer),
             traffic: Arc::clone(&parts.traffic),
             clock: Arc::clone(&parts.clock),
+            changed: Arc::new(watch::Sender::new(0)),
         };
-        let recorder = Recorder::start(Arc::clone(&parts.store), listeners);
-        Ok(Runs { parts, sessions, live, recorder, shadows: Shadows::default() })
+        let spool = parts.spool.clone().filter(|_| is_shared);
+        let recorder = Recorder::start(Arc::clone(&parts.store), listeners, spool).await;
+        Ok(Runs { parts, sessions, live, recorder, shadows: Shadows::default(), others })
+    }
+
+    /// Learns whose runs these are.
+    pub(crate) fn belong_to(&self, inner: Weak<Inner>) {
+        if let Some(others) = &self.others {
+            others.belong_to(inner);
+        }
     }
 
     /// Begins a run that is one gateway call, or joins the run that the call names.
     pub async fn begin(&self, call: Call) -> Result<Begun, BeginError> {
+        self.fresh(&call.agent).await?;
         match call.run {
             Some(run) => self.join(run, &call).await,
             None => self.begin_single(call).await,
@@ -198,6 +239,18 @@ impl Runs {
         self.recorder.drain().await;
     }
 
+    /// How many journal writes wait on this machine for the store to be back.
+    #[must_use]
+    pub fn spooled(&self) -> u64 {
+        self.recorder.spooled()
+    }
+
+    /// How many runs were begun from a snapshot that may have been old, since this process began.
+    #[must_use]
+    pub fn begun_on_old_news(&self) -> u64 {
+        self.others.as_ref().map_or(0, Others::on_old_news)
+    }
+
     /// The store's last failure to write the journal, while it lasts: the server isn't ready then.
     #[must_use]
     pub fn journal_trouble(&self) -> Option<String> {
@@ -251,13 +304,21 @@ impl Runs {
             let stamp = Arc::clone(&planned.stamp);
             let unclaimed = self.recorder.unclaimed(stamp.run, planned.at);
             let unclaimed = if wish.single { unclaimed } else { unclaimed.claimed() };
-            match self.recorder.durably(planned.start(queued, Vec::new(), answer(&stamp))).await {
+            let current =
+                self.others.is_some() && self.durability(&stamp.agent) == StampDurability::BeforeCall;
+            let start = planned.start(queued, Vec::new(), answer(&stamp)).current(current);
+            match self.recorder.durably(start).await {
                 Ok(_) => return Ok(Started { stamp, unclaimed }),
                 // It may be written all the same, and then it is ended.
                 Err(error @ WriteError::Store(_)) => return Err(StartFailed::Write(error)),
                 Err(WriteError::Bound(bound)) => {
                     unclaimed.claim();
                     self.sessions.learn(&stamp, bound);
+                    planned = self.plan(wish).await.map_err(StartFailed::Plan)?;
+                }
+                Err(WriteError::Stale { epoch }) => {
+                    unclaimed.claim();
+                    self.reach(epoch).await.map_err(|error| StartFailed::Write(error.into()))?;
                     planned = self.plan(wish).await.map_err(StartFailed::Plan)?;
                 }
                 Err(error) => {
@@ -310,17 +371,26 @@ impl Runs {
     /// The run as far as calls need it, from memory or from the store.
     async fn live(&self, run: RunId) -> Result<Option<Arc<LiveRun>>, StoreError> {
         for _ in 0..PLAN_ATTEMPTS_MAX {
-            if let Some(live) = self.live.get(run) {
-                return Ok(Some(live));
+            let known = self.live.get(run);
+            if self.others.is_none() && known.is_some() {
+                return Ok(known);
             }
             let seen = self.live.seen(run);
-            let Some(stored) = self.stored(run).await? else { return Ok(None) };
+            let stored = match (self.stored(run).await, known) {
+                (Ok(Some(stored)), _) => stored,
+                (Ok(None), _) => return Ok(None),
+                // The store is away: what the run was when it was used last will do, except where nothing may be done on old news.
+                (Err(_), Some(live)) if self.durability(&live.stamp.agent) == StampDurability::Soon => {
+                    return Ok(Some(live));
+                }
+                (Err(error), _) => return Err(error),
+            };
             if let Some(live) = self.live.keep(stored, seen) {
                 return Ok(Some(live));
             }
         }
         // It changes faster than it can be read: what was read last is as good as any.
-        Ok(self.stored(run).await?.map(|stored| Arc::new(LiveRun::of(stored))))
+        Ok(self.stored(run).await?.map(|stored| self.live.aside(stored)))
     }
 
     /// The run as the store has it, its stamp included that is still on its way there.
@@ -329,7 +399,45 @@ impl Runs {
             return Ok(Some(stored));
         }
         self.recorder.settled().await;
-        self.parts.store.run_get(run).await
+        let mut stored = self.parts.store.run_get(run).await?;
+        let is_young = run.made_at_ms().abs_diff(self.parts.clock.now().0) <= YOUNG_MS;
+        if self.others.is_some() && is_young {
+            for pause_ms in YOUNG_LOOKS_MS {
+                if stored.is_some() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                stored = self.parts.store.run_get(run).await?;
+            }
+        }
+        Ok(stored)
+    }
+
+    /// When the stamps of an agent must be on disk.
+    fn durability(&self, agent: &AgentName) -> StampDurability {
+        self.durability_of(agent.as_str())
+    }
+
+    fn durability_of(&self, agent: &str) -> StampDurability {
+        let snapshot = self.parts.snapshot.load();
+        let tier = snapshot.routes.agent(agent).map(|(_, route)| route.spec.tier);
+        tier.unwrap_or_default().demands().stamp
+    }
+
+    /// Makes sure that an agent's runs aren't stamped from what is too old.
+    async fn fresh(&self, agent: &str) -> Result<(), BeginError> {
+        match &self.others {
+            Some(others) => others.fresh(self.durability_of(agent)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes sure that what an epoch brought is shown.
+    async fn reach(&self, epoch: Epoch) -> Result<(), StoreError> {
+        match &self.others {
+            Some(others) if self.parts.snapshot.load().world.epoch < epoch => others.renew().await,
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Waits until what was begun or recorded before is in the store.
@@ -394,16 +502,22 @@ impl Runs {
             tenant: tenant.clone(),
             session: session.clone(),
         });
-        let bound = match &key {
-            Some(key) => self.sessions.bound(key, route.has_candidate(tenant, attributes)).await,
-            None => Ok(None),
+        let matters = route.has_candidate(tenant, attributes);
+        let mut bound = match &key {
+            Some(key) => self.bound(key, matters).await?,
+            None => None,
         };
-        let bound = bound.map_err(|error| BeginError::Journal(Arc::new(error)))?;
         // A call without a session is a unit of its own.
         let unit = session.as_ref().map_or_else(|| run.to_string(), SessionId::to_string);
         let inherited = parent.and_then(|parent| inheritance(snapshot, parent));
-        let question = Question { tenant, attributes, unit: &unit, bound, parent: inherited };
-        let decision = snapshot.routes.resolve(agent, question).map_err(no_route)?;
+        let question = |bound| Question { tenant, attributes, unit: &unit, bound, parent: inherited };
+        let mut decision = snapshot.routes.resolve(agent, question(bound)).map_err(no_route)?;
+        if let (Some(key), Some(seen), Via::Bucket(_)) = (&key, bound, decision.via)
+            && self.others.is_some()
+        {
+            bound = self.renewed(key, seen).await?;
+            decision = snapshot.routes.resolve(agent, question(bound)).map_err(no_route)?;
+        }
         let bind = match &key {
             // An inherited deployment is the parent's, and a fallback the dial's: not the session's own choice.
             Some(key) if !peek && !matches!(decision.via, Via::Parent | Via::Dial) => {
@@ -434,6 +548,50 @@ impl Runs {
             snapshot: release.manifest.model.snapshot.clone(),
         };
         Ok(Some(Planned { stamp: Arc::new(stamp), at, bind }))
+    }
+
+    /// What a session is bound to. While the store is away, what isn't known here is not bound, except where nothing may be done on
+    /// old news.
+    async fn bound(&self, key: &SessionKey, matters: bool) -> Result<Option<DeploymentId>, BeginError> {
+        let asks = matters && !self.goes_on_alone(key);
+        match self.sessions.bound(key, asks).await {
+            Ok(bound) => Ok(bound),
+            Err(error) => self.unknown(key, None, error),
+        }
+    }
+
+    /// What a session is bound to by now whose binding here doesn't count any more.
+    async fn renewed(
+        &self,
+        key: &SessionKey,
+        seen: DeploymentId,
+    ) -> Result<Option<DeploymentId>, BeginError> {
+        if self.goes_on_alone(key) {
+            return Ok(Some(seen));
+        }
+        match self.sessions.renewed(key, seen).await {
+            Ok(bound) => Ok(bound),
+            Err(error) => self.unknown(key, Some(seen), error),
+        }
+    }
+
+    /// Whether the store needn't be asked, as it is away and the agent's tier goes on without it.
+    fn goes_on_alone(&self, key: &SessionKey) -> bool {
+        self.others.is_some()
+            && self.durability(&key.agent) == StampDurability::Soon
+            && self.recorder.trouble().is_some()
+    }
+
+    fn unknown(
+        &self,
+        key: &SessionKey,
+        seen: Option<DeploymentId>,
+        error: sessions::Unknown,
+    ) -> Result<Option<DeploymentId>, BeginError> {
+        match self.durability(&key.agent) {
+            StampDurability::Soon if self.others.is_some() => Ok(seen),
+            StampDurability::Soon | StampDurability::BeforeCall => Err(BeginError::Journal(Arc::new(error))),
+        }
     }
 
     fn begun(&self, served: Served, stamp: Arc<Stamp>, call: u32) -> Begun {
@@ -472,6 +630,20 @@ impl Planned {
         let stamp = Arc::unwrap_or_clone(self.stamp);
         let (at, bind) = (self.at, self.bind);
         Write::Start(Box::new(Start { stamp, at, queued, events, bind, current: false, answer }))
+    }
+}
+
+/// A start that is refused when pointers moved meanwhile.
+trait Current {
+    fn current(self, current: bool) -> Self;
+}
+
+impl Current for Write {
+    fn current(mut self, current: bool) -> Write {
+        if let Write::Start(start) = &mut self {
+            start.current = current;
+        }
+        self
     }
 }
 
@@ -527,7 +699,10 @@ fn journal_error(error: WriteError) -> BeginError {
 impl Runs {
     /// The deployment a session is bound to.
     pub async fn session(&self, key: &SessionKey) -> Result<Option<DeploymentId>, StoreError> {
-        self.sessions.bound(key, true).await
+        self.sessions.bound(key, true).await.map_err(|error| match error {
+            sessions::Unknown::Store(error) => error,
+            late @ sessions::Unknown::Late => StoreError::Unavailable(Arc::new(late)),
+        })
     }
 
     /// How many runs are open, gateway calls included.

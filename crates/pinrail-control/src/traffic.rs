@@ -73,10 +73,12 @@ impl Control {
 
 impl Traffic {
     /// Begins to count what is written from now on. Nothing may be written before.
-    pub fn start(clock: &dyn Clock) -> Arc<Traffic> {
+    pub fn start(clock: &dyn Clock, is_shared: bool) -> Arc<Traffic> {
         let (batches, queued) = mpsc::channel(BATCHES_MAX);
+        let now = clock.now();
+        let fold = if is_shared { traffic::Traffic::among_others(now) } else { traffic::Traffic::new(now) };
         let traffic = Arc::new(Traffic {
-            fold: Mutex::new(traffic::Traffic::new(clock.now())),
+            fold: Mutex::new(fold),
             batches,
             overflowed: AtomicU64::new(0),
             changed: watch::channel(0).0,
@@ -91,6 +93,18 @@ impl Traffic {
         if self.batches.try_send(batch).is_err() {
             self.overflowed.fetch_add(writes, Ordering::Relaxed);
         }
+    }
+
+    /// Takes in runs that other replicas wrote, as they are now. With a `gap`, some may never be seen.
+    pub fn touched(&self, runs: &[Run], gap: bool) {
+        let mut fold = self.lock();
+        for Run { stamp, summary } in runs {
+            let end = summary.outcome.map(|outcome| End { at: summary.last_at, outcome });
+            fold.seen(stamp, summary.started_at, end);
+        }
+        fold.lost(u64::from(gap));
+        drop(fold);
+        self.told();
     }
 
     fn take(&self, batch: &Batch) {

@@ -166,6 +166,8 @@ pub async fn control(memory: &Arc<Memory>, clock: &Arc<TestClock>) -> Control {
         catalogue: Layers::embedded(None),
         vectors_folder: None,
         notebook: None,
+        spool: None,
+        stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
     };
     Control::open(options).await.unwrap().0
 }

@@ -43,6 +43,8 @@ impl Data {
             catalogue: Layers::embedded(settings.own_catalogue.clone()),
             vectors_folder: Some(lock.folder().join("vectors")),
             notebook: Some(Arc::new(Notebook::in_folder(lock.folder()))),
+            spool: None,
+            stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
         };
         let (control, recovered) = Control::open(options).await?;
         if let Some(ms) = settings.aborted_kept_ms {

@@ -166,6 +166,7 @@ impl Runs {
         if self.live.open() >= OPEN_MAX {
             return Err(BeginError::Busy { what: "the number of open runs", limit: OPEN_MAX }.into());
         }
+        self.fresh(agent.as_str()).await?;
         let parent = match parent {
             Some(id) => {
                 let visible = self.visible(id, tenants).await?;
@@ -328,7 +329,7 @@ impl Runs {
     /// Changes whenever something was journaled: what followers of a run wait for.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.recorder.flushes()
+        self.recorder.changes()
     }
 
     /// Journals that a call's compensation was delivered. Durable on return.

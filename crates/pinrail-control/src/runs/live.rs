@@ -124,7 +124,9 @@ impl LiveRuns {
     pub(super) fn touched(&self, runs: &[Run], seen: &HashMap<RunId, Seen>) {
         let mut kept = self.lock();
         for Run { stamp, summary } in runs {
-            let (Some(live), Some(seen)) = (kept.runs.get(&stamp.run), seen.get(&stamp.run)) else { continue };
+            let (Some(live), Some(seen)) = (kept.runs.get(&stamp.run), seen.get(&stamp.run)) else {
+                continue;
+            };
             if kept.changes[share(stamp.run)] == seen.0 {
                 live.status.store(summary.status as u8, Ordering::Release);
                 if !summary.status.is_open() {
@@ -159,7 +161,9 @@ impl LiveRuns {
                 // Scores may follow the end of a run, but no other end: each is counted out once.
                 let ends = append.events.iter().any(|(_, event)| matches!(event, Event::Finished { .. }));
                 if !is_open && ends {
-                    self.open.fetch_sub(1, Ordering::Relaxed);
+                    // Another replica may have counted its beginning.
+                    let less = |open: u64| Some(open.saturating_sub(1));
+                    let _ = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
                 }
             }
         }

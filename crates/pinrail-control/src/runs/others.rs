@@ -15,8 +15,9 @@ use pinrail_domain::time::{Clock, Ticks};
 use pinrail_store::StoreError;
 use tokio::sync::Mutex;
 
-use crate::Inner;
+use crate::append::Behind;
 use crate::follow::{self, Freshness};
+use crate::{Inner, errors};
 
 /// What begins runs knows of the other replicas' changes.
 pub(super) struct Others {
@@ -55,10 +56,6 @@ impl Others {
         let _ = self.inner.set(inner);
     }
 
-    pub(super) fn inner(&self) -> Weak<Inner> {
-        self.inner.get().cloned().unwrap_or_default()
-    }
-
     /// Makes sure that what is shown isn't too old for a stamp of this durability.
     pub(super) async fn fresh(&self, stamp: StampDurability) -> Result<(), BeginError> {
         if self.freshness.stale_ms() <= self.stale_ms_max {
@@ -78,7 +75,11 @@ impl Others {
 
     /// Reads what the ledger holds by now.
     pub(super) async fn renew(&self) -> Result<(), StoreError> {
-        follow::refresh_weak(&self.inner()).await
+        let Some(inner) = self.inner.get().and_then(Weak::upgrade) else { return Ok(()) };
+        follow::refresh(&inner).await.map_err(|behind| match behind {
+            Behind::Store(error) => error,
+            Behind::Corrupt(corrupt) => StoreError::Damaged(errors::chain(&corrupt)),
+        })
     }
 
     /// Runs that were stamped from a snapshot that may have been old.

@@ -5,8 +5,10 @@
 //! events that arrive meanwhile are folded into its start, so that a short gateway call is one write.
 //!
 //! When the store fails, those who wait are told at once. What nobody waits for is kept and tried again,
-//! and as the queue is bounded, new runs are refused before it can grow without end.
+//! and as the queue is bounded, new runs are refused before it can grow without end. Where there is a spool
+//! ([`super::spool`]), what waits goes there before the queue is full, and as long as this process lives that is where its order is.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,10 +22,12 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::live::LiveRuns;
 use super::sessions::Sessions;
+use super::spool::{Spool, Spooled};
 use crate::observe::Observer;
 use crate::tasks;
 use crate::traffic::Traffic;
 
+mod aside;
 mod batch;
 mod counts;
 mod writer;
@@ -37,6 +41,8 @@ pub(super) struct Recorder {
     shared: Arc<Shared>,
     /// How many of the queue's jobs were carried to the store.
     flushed: watch::Receiver<u64>,
+    changed: Arc<watch::Sender<u64>>,
+    spooled: Arc<AtomicU64>,
 }
 
 /// What the journal's writer reports to, in the store's order.
@@ -46,6 +52,8 @@ pub(super) struct Listeners {
     pub observer: Arc<Observer>,
     pub traffic: Arc<Traffic>,
     pub clock: Arc<dyn Clock>,
+    /// Rises with every batch.
+    pub changed: Arc<watch::Sender<u64>>,
 }
 
 /// Ends a run of one call when it is dropped before somebody took the run: the caller went away, or the call
@@ -109,7 +117,11 @@ const DRAIN_MS_MAX: u64 = 15_000;
 const SETTLED_MS_MAX: u64 = 1_000;
 
 impl Recorder {
-    pub(super) fn start(store: Arc<dyn Store>, listeners: Listeners) -> Recorder {
+    pub(super) async fn start(
+        store: Arc<dyn Store>,
+        listeners: Listeners,
+        spool: Option<Arc<dyn Spool>>,
+    ) -> Recorder {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work: Notify::new(),
@@ -118,8 +130,14 @@ impl Recorder {
             counts: Counts::default(),
         });
         let (flushes, flushed) = watch::channel(0);
-        tasks::spawn(Writer::new(Arc::clone(&shared), store, flushes, listeners).run());
-        Recorder { shared, flushed }
+        let changed = Arc::clone(&listeners.changed);
+        let left = Arc::new(AtomicU64::new(0));
+        let spooled = match spool {
+            Some(spool) => Some(Spooled::open(spool, Arc::clone(&left)).await),
+            None => None,
+        };
+        tasks::spawn(Writer::new(Arc::clone(&shared), store, flushes, listeners, spooled).run());
+        Recorder { shared, flushed, changed, spooled: left }
     }
 
     /// Writes durably. The write is carried out even if the caller stops waiting.
@@ -158,9 +176,19 @@ impl Recorder {
         Unclaimed { recorder: self, run: Some((run, at)) }
     }
 
-    /// Rises with every batch that was carried to the store.
-    pub(super) fn flushes(&self) -> watch::Receiver<u64> {
-        self.flushed.clone()
+    /// Rises with every batch that was carried to the store, by whomever.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Another replica wrote something.
+    pub(super) fn told(&self) {
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// How many writes wait in the spool.
+    pub(super) fn spooled(&self) -> u64 {
+        self.spooled.load(Ordering::Relaxed)
     }
 
     /// Waits until what is queued now is in the store, so that reading it there gives the whole picture.

@@ -269,7 +269,8 @@ impl Sessions {
         let Some(others) = &self.others else { return };
         let mut touched = others.lock();
         // Where the clock was set back, it is done at once.
-        let is_due = |(due, _, _): &(Timestamp, SessionKey, DeploymentId)| *due <= now || due.ms_since(now) > AGAIN_MS;
+        let is_due =
+            |(due, _, _): &(Timestamp, SessionKey, DeploymentId)| *due <= now || due.ms_since(now) > AGAIN_MS;
         for _ in 0..touched.len() {
             if !touched.front().is_some_and(is_due) {
                 return;

@@ -131,7 +131,10 @@ impl Spooled {
             }
         }
         if total > 0 {
-            tracing::warn!(writes = total, "an earlier process spooled journal writes; they are written first");
+            tracing::warn!(
+                writes = total,
+                "an earlier process spooled journal writes; they are written first"
+            );
         }
         spooled
     }

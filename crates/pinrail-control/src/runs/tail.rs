@@ -42,8 +42,11 @@ impl Tail {
         Tail { reached, counted_at: Timestamp(0) }
     }
 
-    /// Reads on from here, until the control plane is gone.
+    /// Reads on from here, where others write, until the control plane is gone.
     pub(crate) fn start(self, inner: &Arc<Inner>) {
+        if !inner.store.is_shared() {
+            return;
+        }
         let news = inner.store.news();
         tasks::spawn(follow(self, Arc::downgrade(inner), news));
     }
@@ -65,13 +68,12 @@ impl Tail {
             self.reached = touched.reached;
             return Ok(touched.more);
         }
-        let seen: HashMap<_, _> =
-            touched.runs.iter().map(|run| (*run, inner.runs.live.seen(*run))).collect();
+        let seen: HashMap<_, _> = touched.runs.iter().map(|run| (*run, inner.runs.live.seen(*run))).collect();
         let runs = inner.store.run_get_many(&touched.runs).await?;
         // What was stamped in an epoch that isn't shown here yet can't be judged before it is.
         let newest = runs.iter().map(|run| run.stamp.epoch).max();
-        if newest.is_some_and(|newest| newest > inner.snapshot.load().world.epoch) {
-            crate::follow::refresh_weak(&inner.runs.inner()).await?;
+        if let Some(epoch) = newest {
+            inner.runs.reach(epoch).await?;
         }
         inner.runs.live.touched(&runs, &seen);
         inner.runs.sessions.touched(&runs, touched.gap, inner.clock.now());

@@ -442,6 +442,8 @@ pub async fn open_in(
         catalogue: Layers::of(catalogue()),
         vectors_folder,
         notebook: None,
+        spool: None,
+        stale_ms_max: crate::runs::STALE_MS_MAX,
     })
     .await
 }

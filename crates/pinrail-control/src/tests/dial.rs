@@ -290,6 +290,8 @@ impl Bench {
             catalogue: Layers::of(super::bench::catalogue()),
             vectors_folder: None,
             notebook: Some(Arc::clone(paper) as _),
+            spool: None,
+            stale_ms_max: crate::runs::STALE_MS_MAX,
         };
         let control = crate::Control::open(options).await.unwrap().0;
         let Bench { store, clock, entropy, control: _ } = self;

@@ -20,6 +20,7 @@ use crate::publish::Publish;
 use crate::{By, CommitError, Control, Options};
 
 mod members;
+mod runs;
 
 /// Replicas over one store in memory, on one clock.
 pub struct Crew {
@@ -61,6 +62,11 @@ impl Crew {
 
     /// One more replica; its place.
     pub async fn join(&mut self, name: &str) -> usize {
+        self.join_with(name, None).await
+    }
+
+    /// One more replica that spools what the store doesn't take.
+    pub async fn join_with(&mut self, name: &str, spool: Option<Arc<dyn crate::runs::Spool>>) -> usize {
         let store = self.store.join(name);
         self.ids.push(store.replica());
         let options = Options {
@@ -70,6 +76,8 @@ impl Crew {
             catalogue: Layers::of(catalogue()),
             vectors_folder: None,
             notebook: None,
+            spool,
+            stale_ms_max: crate::runs::STALE_MS_MAX,
         };
         self.replicas.push(Control::open(options).await.unwrap().0);
         self.replicas.len() - 1
@@ -82,7 +90,7 @@ impl Crew {
             let publish = Publish { agent: agent(name), manifest: manifest(snapshot), model_override: None };
             first.publish(by("publish"), publish).await.unwrap();
         }
-        let wish = wish(&AGENTS, snapshot, traffic);
+        let wish = pinrail_domain::deploy::Open { lift_hold: true, ..wish(&AGENTS, snapshot, traffic) };
         first.deploy(by("deploy"), &wish).await.unwrap().value.deployment
     }
 

@@ -72,6 +72,8 @@ impl World {
             catalogue: SETTING.catalogue.clone(),
             vectors_folder: None,
             notebook: Some(Arc::clone(&self.paper) as Arc<dyn pinrail_control::dial::Notebook>),
+            spool: None,
+            stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
         };
         let opening = tokio::spawn(Control::open(options));
         for _ in 0..OPEN_STEPS_MAX {

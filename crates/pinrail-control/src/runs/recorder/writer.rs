@@ -12,19 +12,26 @@ use tokio::sync::watch;
 use super::batch::Batch;
 use super::{Job, Listeners, SOON_MS, Shared, Waiter, run_of};
 use crate::observe::{self, Place};
+use crate::runs::spool::Spooled;
 
 /// Takes the queue's jobs to the store, batch by batch.
 pub(super) struct Writer {
-    shared: Arc<Shared>,
-    store: Arc<dyn Store>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) store: Arc<dyn Store>,
     flushes: watch::Sender<u64>,
     listeners: Listeners,
     /// Failed before and nobody waits for it: goes first in the next batch, so that order is kept.
-    carried: Vec<Write>,
+    pub(super) carried: Vec<Write>,
     /// Jobs taken from the queue so far.
-    done: u64,
+    pub(super) done: u64,
     /// Batches that failed in a row.
-    failures: u32,
+    pub(super) failures: u32,
+    /// What waits on this machine while the store is away.
+    pub(super) spooled: Option<Spooled>,
+    /// Jobs of runs whose earlier writes are in the spool, and which wait until those are written.
+    pub(super) held: Vec<Job>,
+    /// The spool took nothing, and that was said.
+    pub(super) spool_full: bool,
 }
 
 /// What became of one batch.
@@ -47,7 +54,7 @@ const RETRY_MS: u64 = 250;
 /// Tries to write what is left while closing: ten seconds, in which a store that restarts is back.
 const CLOSING_ATTEMPTS_MAX: u32 = 40;
 /// Writes per store transaction: enough to make the sync's share small.
-const BATCH_MAX: usize = 2_000;
+pub(super) const BATCH_MAX: usize = 2_000;
 /// How far back an append whose acknowledgement was lost is looked for: other writes of its run may have come
 /// after it, of which each is at most this long.
 const LOOK_BACK_EVENTS: usize = 1_000;
@@ -58,8 +65,20 @@ impl Writer {
         store: Arc<dyn Store>,
         flushes: watch::Sender<u64>,
         listeners: Listeners,
+        spooled: Option<Spooled>,
     ) -> Writer {
-        Writer { shared, store, flushes, listeners, carried: Vec::new(), done: 0, failures: 0 }
+        Writer {
+            shared,
+            store,
+            flushes,
+            listeners,
+            carried: Vec::new(),
+            done: 0,
+            failures: 0,
+            spooled,
+            held: Vec::new(),
+            spool_full: false,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -72,7 +91,7 @@ impl Writer {
                 }
                 Next::End => return,
                 Next::GiveUp => {
-                    let lost = self.carried.len() + self.shared.lock().jobs.len();
+                    let lost = self.carried.len() + self.held.len() + self.shared.lock().jobs.len();
                     tracing::error!(lost, "the store stays broken; what was queued for the journal is lost");
                     return;
                 }
@@ -82,7 +101,9 @@ impl Writer {
 
     fn next(&self) -> Next {
         let mut queue = self.shared.lock();
-        let is_empty = queue.jobs.is_empty() && self.carried.is_empty();
+        let is_empty = queue.jobs.is_empty() && self.carried.is_empty() && self.held.is_empty();
+        // While closing, what is spooled may as well wait for the next start.
+        let is_empty = is_empty && (queue.closed || !self.has_spooled());
         match (is_empty, queue.closed) {
             (true, true) => {
                 // Said under the lock: from here on nothing is taken that nobody would write.
@@ -98,7 +119,7 @@ impl Writer {
     /// Waits a little for company, unless somebody waits for us; longer after the store failed.
     async fn gather(&self) {
         let failed = self.failures > 0;
-        if !failed && !self.carried.is_empty() {
+        if !failed && (!self.carried.is_empty() || self.has_spooled()) {
             return;
         }
         let pause = tokio::time::sleep(Duration::from_millis(if failed { RETRY_MS } else { SOON_MS }));
@@ -122,18 +143,39 @@ impl Writer {
     }
 
     async fn flush(&mut self) {
-        if self.failures > 0
-            && let Err(error) = self.drop_what_was_written().await
-        {
-            self.failed(&error);
-            return;
+        match self.write_on().await {
+            Ok(()) => self.went_well().await,
+            Err(error) => {
+                self.failed(&error);
+                self.put_aside().await;
+            }
         }
+    }
+
+    /// Writes what waited longest, and what is queued.
+    async fn write_on(&mut self) -> Result<(), StoreError> {
+        if self.failures > 0 {
+            self.drop_what_was_written().await?;
+        }
+        self.replay().await?;
         let mut batch = Batch::default();
         self.carried.drain(..).for_each(|write| batch.push_again(write));
-        for job in self.take(BATCH_MAX.saturating_sub(batch.writes.len())) {
+        for job in self.next_jobs(BATCH_MAX.saturating_sub(batch.writes.len())).await {
             batch.push(job);
         }
+        if batch.writes.is_empty() {
+            return Ok(());
+        }
         let Batch { writes, waiters, .. } = batch;
+        self.carry_out(writes, waiters).await
+    }
+
+    /// Hands one batch to the store, and tells everybody what became of it.
+    pub(super) async fn carry_out(
+        &mut self,
+        writes: Vec<Write>,
+        waiters: Vec<Option<Waiter>>,
+    ) -> Result<(), StoreError> {
         let writes = Arc::new(writes);
         let began = self.listeners.clock.ticks();
         let results = self.store.journal_write(Arc::clone(&writes)).await;
@@ -149,13 +191,10 @@ impl Writer {
         for ((write, waiter), result) in writes.iter().zip(waiters).zip(results) {
             self.settle(write, waiter, result, &mut settled);
         }
-        match settled.trouble {
-            Some(error) => self.failed(&error),
-            None => self.went_well().await,
-        }
+        settled.trouble.map_or(Ok(()), Err)
     }
 
-    fn take(&mut self, jobs_max: usize) -> Vec<Job> {
+    pub(super) fn take(&mut self, jobs_max: usize) -> Vec<Job> {
         let mut queue = self.shared.lock();
         let taken = queue.jobs.len().min(jobs_max);
         queue.hurry &= taken < queue.jobs.len();
@@ -213,7 +252,7 @@ impl Writer {
             // An earlier write of the run is tried again, and this one after it.
             (_, write) if settled.carried.contains(&run_of(write)) => return Some(write.clone()),
             // Written before, by a batch whose acknowledgement was lost.
-            (WriteError::Exists(_), Write::Start(_)) if self.failures > 0 => {}
+            (WriteError::Exists(_), Write::Start(_)) if self.failures > 0 || self.has_spooled() => {}
             // The end of a run that never began.
             (WriteError::NoRun(_), Write::Append(Append { expected: Some(_), .. })) => {}
             (error, write) => tracing::error!(run = %run_of(write), %error, "a journal write was refused"),
@@ -231,15 +270,18 @@ impl Writer {
         self.failures = self.failures.saturating_add(1);
         let waiting: Vec<Job> = {
             let mut queue = self.shared.lock();
-            queue.trouble = (!self.carried.is_empty()).then(|| error.to_string());
+            let waits = !self.carried.is_empty() || self.has_spooled();
+            queue.trouble = waits.then(|| error.to_string());
             queue.jobs.extract_if(.., |job| job.waiter.is_some()).collect()
         };
         self.done += waiting.len() as u64;
         self.shared.room.notify_waiters();
-        for waiter in waiting.into_iter().filter_map(|job| job.waiter) {
+        let held = self.held.extract_if(.., |job| job.waiter.is_some());
+        for waiter in waiting.into_iter().chain(held).filter_map(|job| job.waiter) {
             let _ = waiter.send(Err(WriteError::Store(error.clone())));
         }
         self.flushes.send_replace(self.done);
+        self.listeners.changed.send_modify(|changes| *changes += 1);
     }
 
     async fn went_well(&mut self) {
@@ -255,6 +297,7 @@ impl Writer {
             self.listeners.live.recounted(open);
         }
         self.flushes.send_replace(self.done);
+        self.listeners.changed.send_modify(|changes| *changes += 1);
     }
 
     /// Forgets carried appends that are in the store although it said otherwise: they must not happen twice.
@@ -271,7 +314,7 @@ impl Writer {
         Ok(())
     }
 
-    async fn is_written(&self, append: &Append) -> Result<bool, StoreError> {
+    pub(super) async fn is_written(&self, append: &Append) -> Result<bool, StoreError> {
         let Some(run) = self.store.run_get(append.run).await? else { return Ok(false) };
         let looked_at = append.events.len() + LOOK_BACK_EVENTS;
         let from = EventSeq(run.summary.next.0.saturating_sub(looked_at as u64));

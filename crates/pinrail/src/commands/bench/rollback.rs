@@ -87,6 +87,8 @@ pub async fn open(folder: &std::path::Path) -> anyhow::Result<Control> {
         catalogue: Layers::embedded(None),
         vectors_folder: None,
         notebook: None,
+        spool: None,
+        stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
     };
     Ok(Control::open(options).await?.0)
 }

@@ -115,6 +115,8 @@ impl World {
             catalogue: Layers::embedded(None),
             vectors_folder: None,
             notebook: None,
+            spool: None,
+            stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
         };
         let (control, _) = Control::open(options).await?;
         deploy(&control).await?;

@@ -1,0 +1,190 @@
+//! Putting writes aside while the store is away, and taking them up again: the writer's side of the spool.
+//!
+//! While anything is in the spool it comes first, a chunk before each batch; what comes of the same runs meanwhile goes behind it,
+//! or waits where somebody waits for it. Other runs don't wait for it.
+
+use pinrail_store::StoreError;
+use pinrail_store::journal::Write;
+
+use super::writer::{BATCH_MAX, Writer};
+use super::{Job, run_of};
+use crate::errors;
+use crate::runs::spool::Waiting;
+
+/// Writes that wait in memory before the spool is begun: a store that restarts needs none.
+const SPOOL_FROM: usize = if cfg!(test) { 200 } else { 4_000 };
+/// While closing, so many failures are a store that stays away: a second.
+const CLOSING_FAILURES: u32 = 4;
+/// Rounds in which what a chunk left over (sessions that others bound) gets through.
+const LEFTOVER_ROUNDS: usize = 8;
+
+impl Writer {
+    pub(super) fn has_spooled(&self) -> bool {
+        self.spooled.as_ref().is_some_and(|spooled| !spooled.is_empty())
+    }
+
+    /// Carries out the spool's oldest writes.
+    pub(super) async fn replay(&mut self) -> Result<(), StoreError> {
+        if !self.has_spooled() {
+            return Ok(());
+        }
+        // They are older than what is spooled, or of other runs.
+        self.carry_on().await?;
+        let Some(spooled) = self.spooled.as_ref().filter(|_| self.carried.is_empty()) else { return Ok(()) };
+        let (waiting, records) = match spooled.next().await {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::error!(error = %errors::chain(&error), "the spool of journal writes can't be read");
+                return Err(StoreError::Unavailable(std::sync::Arc::new(error)));
+            }
+        };
+        let done = self.replay_chunk(waiting).await;
+        let Some(spooled) = &mut self.spooled else { return Ok(()) };
+        if let Err(error) = done {
+            // The whole chunk is looked at again.
+            spooled.doubt();
+            self.carried.clear();
+            return Err(error);
+        }
+        if let Err(error) = spooled.done(records).await {
+            tracing::error!(error = %errors::chain(&error), "the spool of journal writes can't be shortened");
+            spooled.doubt();
+            return Err(StoreError::Unavailable(std::sync::Arc::new(error)));
+        }
+        if spooled.is_empty() {
+            tracing::info!("all spooled journal writes are written");
+        }
+        Ok(())
+    }
+
+    async fn replay_chunk(&mut self, waiting: Vec<Waiting>) -> Result<(), StoreError> {
+        let mut writes = Vec::with_capacity(waiting.len());
+        for Waiting { write, doubtful } in waiting {
+            let written = match &write {
+                Write::Append(append) if doubtful => self.is_written(append).await?,
+                // One that is there is refused, with nothing done.
+                Write::Append(_) | Write::Start(_) => false,
+            };
+            if !written {
+                writes.push(write);
+            }
+        }
+        if !writes.is_empty() {
+            let waiters = writes.iter().map(|_| None).collect();
+            self.carry_out(writes, waiters).await?;
+        }
+        self.carry_on().await
+    }
+
+    /// Tries what is carried, until nothing is left that can be done now.
+    async fn carry_on(&mut self) -> Result<(), StoreError> {
+        for _ in 0..LEFTOVER_ROUNDS {
+            if self.carried.is_empty() {
+                break;
+            }
+            let writes = std::mem::take(&mut self.carried);
+            let waiters = writes.iter().map(|_| None).collect();
+            self.carry_out(writes, waiters).await?;
+        }
+        Ok(())
+    }
+
+    /// The jobs that may be written now. What must come after something in the spool is put there, or held.
+    pub(super) async fn next_jobs(&mut self, jobs_max: usize) -> Vec<Job> {
+        if self.held.is_empty() && !self.has_spooled() {
+            return self.take(jobs_max);
+        }
+        let mut jobs = std::mem::take(&mut self.held);
+        jobs.extend(self.take(jobs_max.saturating_sub(jobs.len())));
+        let Some(spooled) = &mut self.spooled else { return jobs };
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        for job in jobs {
+            // Once one of a run is held, so is what comes after it.
+            let run = run_of(&job.write);
+            let waits = |held: &Job| run_of(&held.write) == run;
+            match spooled.holds(run) {
+                false => now.push(job),
+                true if job.waiter.is_some() || self.held.iter().any(waits) => self.held.push(job),
+                true => later.push(job.write),
+            }
+        }
+        if !later.is_empty()
+            && let Err(error) = spooled.push(&later, false).await
+        {
+            // They wait in memory then, and the queue with them.
+            tracing::error!(error = %errors::chain(&error), "journal writes can't be spooled");
+            let held = std::mem::take(&mut self.held);
+            let later = later.into_iter().map(|write| Job { write, waiter: None });
+            self.held = later.chain(held).collect();
+        }
+        now
+    }
+
+    /// Spools what waits in memory, where that is too much, or where this process is about to end.
+    pub(super) async fn put_aside(&mut self) {
+        let (queued, closed) = {
+            let queue = self.shared.lock();
+            (queue.jobs.len(), queue.closed)
+        };
+        let waiting = self.carried.len() + self.held.len() + queued;
+        let ends = closed && self.failures >= CLOSING_FAILURES;
+        if self.spooled.is_none() || !(self.has_spooled() || ends || waiting >= SPOOL_FROM) {
+            return;
+        }
+        let carried = std::mem::take(&mut self.carried);
+        if let Err(carried) = self.spool(carried, true).await {
+            self.carried = carried;
+            return;
+        }
+        let held: Vec<Write> = std::mem::take(&mut self.held).into_iter().map(|job| job.write).collect();
+        if let Err(held) = self.spool(held, false).await {
+            self.held = held.into_iter().map(|write| Job { write, waiter: None }).collect();
+            return;
+        }
+        loop {
+            // Whoever waits was told; those who came since are told with the next failure.
+            let writes: Vec<Write> = {
+                let mut queue = self.shared.lock();
+                let soon = queue.jobs.extract_if(.., |job| job.waiter.is_none());
+                soon.take(BATCH_MAX).map(|job| job.write).collect()
+            };
+            if writes.is_empty() {
+                return;
+            }
+            let count = writes.len() as u64;
+            match self.spool(writes, false).await {
+                Ok(()) => {
+                    self.done += count;
+                    self.shared.room.notify_waiters();
+                }
+                Err(writes) => {
+                    let back = writes.into_iter().map(|write| Job { write, waiter: None });
+                    self.shared.lock().jobs.splice(0..0, back);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Spools writes; gives them back where that fails.
+    async fn spool(&mut self, writes: Vec<Write>, tried: bool) -> Result<(), Vec<Write>> {
+        let Some(spooled) = self.spooled.as_mut().filter(|_| !writes.is_empty()) else { return Ok(()) };
+        if spooled.is_empty() {
+            tracing::warn!(
+                "the store stays away; journal writes are spooled on this machine until it is back"
+            );
+        }
+        match spooled.push(&writes, tried).await {
+            Ok(()) => {
+                self.spool_full = false;
+                Ok(())
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.spool_full, true) {
+                    tracing::error!(error = %errors::chain(&error), "journal writes can't be spooled");
+                }
+                Err(writes)
+            }
+        }
+    }
+}
