@@ -71,15 +71,24 @@ impl Control {
     /// Reads the whole ledger, checks its chain, closes what was cut off and starts the journal's writer.
     /// Needs a tokio runtime.
     pub async fn open(options: Options) -> Result<(Control, Recovered), OpenError> {
+        // Asked before anything is read: from here on it is heard of what others write.
+        let tail = Tail::new(options.store.reached().await?);
+        let (world, past) = read_world(&*options.store).await?;
+        let entries = world.head.seq.0;
+        let CutOff { closed, left } = close_cut_off_calls(&*options.store, &*options.clock).await?;
+        let inner = Inner::open(options, world, past).await?;
+        go_on(&inner, tail);
+        close_later(&inner, left).await;
+        Ok((Control { inner }, Recovered { entries, calls_closed: closed }))
+    }
+}
+
+impl Inner {
+    /// Puts everything together over a world that was read.
+    async fn open(options: Options, world: World, past: VecDeque<Change>) -> Result<Arc<Inner>, OpenError> {
         let Options { store, clock, entropy, catalogue, vectors_folder, notebook, spool, stale_ms_max } =
             options;
-        // Asked before anything is read: from here on it is heard of what others write.
-        let tail = Tail::new(store.reached().await?);
         let unrecorded = crate::dial::Unrecorded::open(notebook);
-        let (world, past) = read_world(&*store).await?;
-        let entries = world.head.seq.0;
-        let CutOff { closed, left } = close_cut_off_calls(&*store, &*clock).await?;
-
         let catalogue = Known::open(&*store, catalogue, &world).await;
         let (probes, lists) = seen_before(&*store).await;
         let (epoch, heads) = (watch::Sender::new(world.epoch), watch::Sender::new(world.head.seq));
@@ -103,9 +112,8 @@ impl Control {
             spool,
         })
         .await?;
-        let jobs = Arc::default();
-        let leader = crate::leader::Leader::new(&*store);
-        let inner = Arc::new_cyclic(|inner| {
+        let (jobs, leader) = (Arc::default(), crate::leader::Leader::new(&*store));
+        Ok(Arc::new_cyclic(|inner| {
             let states = States::open(crate::state::Parts {
                 inner: Weak::clone(inner),
                 vectors_folder,
@@ -145,10 +153,7 @@ impl Control {
                 told: crate::approvals::Told::default(),
                 unrecorded,
             }
-        });
-        go_on(&inner, tail);
-        close_later(&inner, left).await;
-        Ok((Control { inner }, Recovered { entries, calls_closed: closed }))
+        }))
     }
 }
 
