@@ -13,9 +13,11 @@ use crate::system::{OsEntropy, SystemClock};
 mod lock;
 mod notebook;
 pub mod store;
+mod spool;
 
 pub use lock::{Lock, LockError};
 use notebook::Notebook;
+use spool::Spool;
 
 /// The control plane over a data folder. Its lock must live longer.
 pub struct Data {
@@ -43,7 +45,7 @@ impl Data {
             catalogue: Layers::embedded(settings.own_catalogue.clone()),
             vectors_folder: Some(lock.folder().join("vectors")),
             notebook: Some(Arc::new(Notebook::in_folder(lock.folder()))),
-            spool: None,
+            spool: Some(Arc::new(spool(lock)?)),
             stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
         };
         let (control, recovered) = Control::open(options).await?;
@@ -58,4 +60,10 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.with_context(|| format!("cannot make the data folder {}", folder.display()))
+}
+
+/// What waits here while a store that others share is away.
+fn spool(lock: &Lock) -> anyhow::Result<Spool> {
+    let spool = Spool::in_folder(lock.folder(), spool::BYTES_MAX);
+    spool.with_context(|| format!("cannot read the spool in {}", lock.folder().display()))
 }
