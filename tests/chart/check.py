@@ -26,7 +26,7 @@ EVERYTHING = {
     "image": {"repository": "example.com/pinrail", "digest": "sha256:" + "0" * 64},
     "imagePullSecrets": [{"name": "pull"}],
     "store": {"existingSecret": "db", "urlKey": "url"},
-    "migrations": {"existingSecret": "db-owner", "urlKey": "owner-url"},
+    "migrations": {"existingSecret": "db-owner", "urlKey": "owner-url", "grantTo": "pinrail_app"},
     "config": '[providers.openai]\nbase_url = "https://api.example.com/v1"\nkey_env = "OPENAI_KEY"\n',
     "env": [{"name": "OPENAI_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "openai"}}}],
     "envFrom": [{"secretRef": {"name": "more"}}],

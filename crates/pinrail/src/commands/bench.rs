@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::exit::Usage;
 use crate::output::table::table;
 use crate::output::{Output, talk};
 
+mod chaos;
 mod dashboard;
 mod dial;
 mod drift;
@@ -40,6 +42,7 @@ mod upstream;
   pinrail bench search --graph                searches in a view, with graphs too
   pinrail bench drift --models 200            how soon a swapped checkpoint is found, and false alarms
   pinrail bench dial --quick                  how soon a turn of the dial is everywhere, and its cost
+  pinrail bench chaos --seed 7                ten minutes of faults: PostgreSQL and replicas killed, paused, cut off
   pinrail bench dashboard                     the home of 500 agents over a million runs, and what following it costs
   pinrail bench stats --seeds 10000           how soon harm is found in a canary, how often a gate lets it pass
 
@@ -70,6 +73,8 @@ pub struct Args {
     stats: stats::Seeds,
     #[command(flatten)]
     drift: drift::Wish,
+    #[command(flatten)]
+    chaos: chaos::Wish,
     /// Internal: answer as the fixed upstream on this port
     #[arg(long, hide = true)]
     upstream: Option<u16>,
@@ -103,6 +108,8 @@ enum Scenario {
     Dial,
     /// How long the dashboard's home takes with many agents and a long journal, and what following it costs
     Dashboard,
+    /// Whether the promises hold while replicas and PostgreSQL are killed, paused and cut off; alone, and only when named
+    Chaos,
 }
 
 /// In the order in which they are measured.
@@ -179,6 +186,12 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
     }
     let dir = args.dir.unwrap_or_else(std::env::temp_dir);
     let bench = Bench { seconds: Duration::from_secs(args.seconds.max(1)), dir, quick: args.quick };
+    if args.scenarios.contains(&Scenario::Chaos) {
+        if args.scenarios.len() > 1 {
+            return Err(Usage("chaos would disturb what else is measured: name it alone".to_owned()).into());
+        }
+        return runtime.block_on(chaos::run(&bench, args.chaos, args.soak.lasting(), out));
+    }
     let wanted = |scenario| args.scenarios.is_empty() || args.scenarios.contains(&scenario);
     let mut rows = Vec::new();
     for scenario in SCENARIOS {
@@ -203,6 +216,8 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::Drift => runtime.block_on(drift::measure(&bench, args.drift))?,
             Scenario::Dial => runtime.block_on(dial::measure(&bench))?,
             Scenario::Dashboard => runtime.block_on(dashboard::measure(&bench))?,
+            // It is no measurement: see above.
+            Scenario::Chaos => Vec::new(),
         });
     }
     show(&rows, out)?;

@@ -23,7 +23,8 @@ use super::{Bench, Row};
 #[derive(Clone, Copy, Debug, clap::Args)]
 #[group(id = "soak-wish")]
 pub struct Wish {
-    /// Soak: how many minutes the load lasts [default: 10 when soak is named, else half a minute]
+    /// Soak, chaos: how many minutes it lasts [default: 10 when it is named; half a minute of soak otherwise; one round
+    /// of chaos with --quick]
     #[arg(long)]
     minutes: Option<f64>,
 }
@@ -56,9 +57,15 @@ struct Line {
     mean_mb: f64,
 }
 
+impl Wish {
+    /// How long it lasts, as told.
+    pub fn lasting(self) -> Option<Duration> {
+        self.minutes.map(|minutes| Duration::from_secs_f64(minutes.clamp(0.1, 10_000.0) * 60.0))
+    }
+}
+
 pub async fn measure(bench: &Bench, wish: Wish, named: bool) -> anyhow::Result<Vec<Row>> {
-    let lasting = wish.minutes.map(|minutes| Duration::from_secs_f64(minutes.clamp(0.1, 10_000.0) * 60.0));
-    let lasting = lasting.unwrap_or(if named && !bench.quick { LONG } else { SHORT });
+    let lasting = wish.lasting().unwrap_or(if named && !bench.quick { LONG } else { SHORT });
     let stage = Stage::set(bench).await?;
     let counts = Arc::new(Counts::default());
     let until = process::now() + lasting;

@@ -11,7 +11,7 @@ use super::{Bench, Row};
 use dice::Dice;
 use oracle::{Naive, horizon};
 
-mod dice;
+pub(super) mod dice;
 mod gate;
 mod oracle;
 
