@@ -20,6 +20,8 @@ pub struct Replica {
     child: Option<Child>,
 }
 
+/// How long a first start may take: the schema is made in it.
+const START: Duration = Duration::from_secs(60);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -60,11 +62,15 @@ impl Replica {
 
     /// Starts it again if it ended by itself, as whoever runs it would. Returns whether it had.
     pub fn revive(&mut self) -> anyhow::Result<bool> {
-        let ended = self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
+        let ended = self.has_ended();
         if ended {
             self.start()?;
         }
         Ok(ended)
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
     }
 
     pub fn pause(&self) -> anyhow::Result<()> {
@@ -100,9 +106,13 @@ pub async fn start(count: usize, folder: &Path, store: &str) -> anyhow::Result<V
         let name = format!("replica-{n}");
         let mut replica = Replica::new(name.clone(), folder.join(&name), store)?;
         replica.start()?;
+        let since = process::now();
+        while !matches!(Ask::get("/readyz").send(replica.port).await, Said::Done(_)) {
+            let waits = !replica.has_ended() && since.elapsed() < START;
+            anyhow::ensure!(waits, "{name} doesn't start: {}", tail(&replica.log()));
+            tokio::time::sleep(LOOK).await;
+        }
         replicas.push(replica);
-        let ready = ready(&mut replicas, Duration::from_secs(60)).await?;
-        anyhow::ensure!(ready.is_some(), "{name} doesn't start: {}", tail(&replicas[n - 1].log()));
     }
     Ok(replicas)
 }
