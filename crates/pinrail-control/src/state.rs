@@ -41,6 +41,7 @@ pub mod map;
 pub mod memory;
 mod notes;
 mod reader;
+mod replicas;
 pub mod vectors;
 pub mod verify;
 pub mod watch;
@@ -68,6 +69,10 @@ pub struct States {
     me: Weak<States>,
     /// The last verdict on each space.
     checks: Mutex<BTreeMap<Space, verify::Verdict>>,
+    /// Others write to the store as well: [`replicas`].
+    is_shared: bool,
+    /// From how many operations on a space that isn't in memory is looked at in the store.
+    large: AtomicU64,
 }
 
 /// What state is built from.
@@ -95,6 +100,7 @@ pub(crate) struct Loaded {
     used: AtomicU64,
     /// The newest record that the index took in.
     newest: notify::Sender<StateSeq>,
+    readings: replicas::Readings,
 }
 
 /// One thing to write.
@@ -172,7 +178,10 @@ impl States {
     pub(crate) fn open(parts: Parts) -> Arc<States> {
         let notes = Notes::start(Arc::clone(&parts.store), Arc::clone(&parts.clock));
         let vectors = vectors::Cache::new(VECTORS_BYTES_MAX, parts.vectors_folder.clone());
-        Arc::new_cyclic(|me| States {
+        let is_shared = parts.store.is_shared();
+        let news = is_shared.then(|| parts.store.news());
+        let ledger = parts.snapshot.load().world.head.seq;
+        let states = Arc::new_cyclic(|me| States {
             parts,
             spaces: Mutex::default(),
             uses: AtomicU64::new(0),
@@ -182,7 +191,13 @@ impl States {
             embeds: OnceLock::new(),
             me: Weak::clone(me),
             checks: Mutex::default(),
-        })
+            is_shared,
+            large: AtomicU64::new(replicas::LARGE_OPERATIONS),
+        });
+        if let Some(news) = news {
+            tasks::spawn(replicas::follow(Arc::downgrade(&states), news, ledger));
+        }
+        states
     }
 
     /// Writes what `decide` makes of the space's index, in its author's name. The index shows the newest commits.
@@ -252,10 +267,19 @@ impl States {
         look: impl FnOnce(&Index, LedgerSeq) -> T,
     ) -> Result<T, StoreError> {
         let loaded = self.loaded(space);
-        if loaded.behind.load(Ordering::Acquire) {
-            drop(self.current(space, &loaded).await?);
-        }
+        self.fresh(space, &loaded).await?;
         Ok(loaded.synced(&self.parts.snapshot, look))
+    }
+
+    /// Waits until the index holds all that was acknowledged before the call.
+    async fn fresh(&self, space: &Space, loaded: &Arc<Loaded>) -> Result<(), StoreError> {
+        if self.is_shared {
+            return self.refresh(space, loaded).await;
+        }
+        if loaded.behind.load(Ordering::Acquire) {
+            drop(self.current(space, loaded).await?);
+        }
+        Ok(())
     }
 
     /// Looks at a space's index through a view; with the moment that the view shows, for whoever wants to read the
@@ -268,7 +292,7 @@ impl States {
     ) -> Result<T, ReadError> {
         let own = reader.own;
         let as_of = reader.moment(self).await?;
-        if as_of.is_some() {
+        if as_of.is_some() && !self.is_shared {
             // Everything up to then must be in the index: wait for writes that are on their way.
             let loaded = self.loaded(space);
             drop(self.current(space, &loaded).await?);
@@ -416,12 +440,14 @@ impl States {
     ) -> Result<Appended, AppendError> {
         assert!(batch.puts.len() <= BATCH_MAX, "a decision makes at most {BATCH_MAX} changes");
         let (store, inner) = (Arc::clone(&self.parts.store), Weak::clone(&self.parts.inner));
+        let takes_in = !self.is_shared;
         let appended = tasks::to_the_end(async move {
             let deployment = batch.author.deployment;
             let keys: Vec<(StateKey, Op)> = batch.puts.iter().map(|put| (put.key.clone(), put.op)).collect();
             let appended = store.state_append(batch).await;
             match &appended {
                 Ok(appended) => match append::reach(&inner, appended.ledger).await {
+                    Ok(()) if !takes_in => {}
                     Ok(()) => loaded.take_in(deployment, keys, *appended),
                     Err(_) => loaded.behind.store(true, Ordering::Release),
                 },
@@ -441,6 +467,10 @@ impl States {
     /// Waits for the space's turn, with an index that holds all that the store has.
     async fn current(&self, space: &Space, loaded: &Arc<Loaded>) -> Result<Turn, StoreError> {
         let turn = Arc::clone(&loaded.turn).lock_owned().await;
+        if self.is_shared {
+            self.refresh(space, loaded).await?;
+            return Ok(turn);
+        }
         while loaded.behind.load(Ordering::Acquire) {
             let after = loaded.read(Index::newest);
             let more = self.parts.store.state_operations(space, after, LOAD_OPERATIONS).await?;
@@ -482,6 +512,7 @@ impl States {
             is_retired: AtomicBool::new(false),
             used: AtomicU64::new(now),
             newest: notify::Sender::new(StateSeq(0)),
+            readings: replicas::Readings::default(),
         });
         spaces.insert(space.clone(), Arc::clone(&loaded));
         loaded

@@ -58,7 +58,6 @@ CREATE TABLE pinrail.state_content (
 ) WITH (toast_tuple_target = 8160);
 -- They don't compress.
 ALTER TABLE pinrail.state_content ALTER COLUMN vector SET STORAGE EXTERNAL;
-CREATE INDEX state_content_by_space ON pinrail.state_content (space) WHERE vector IS NOT NULL;
 -- A batch takes one number, and as many after it as it has records: at most a thousand.
 CREATE SEQUENCE pinrail.state_contents AS bigint INCREMENT BY 1024;
 

@@ -316,10 +316,10 @@ pub(crate) async fn go_on(inner: Arc<Inner>) {
 /// Takes out what an entry says is erased; false where that was done before.
 async fn carry_out(inner: &Inner, erasure: &Erasure) -> Result<bool, StoreError> {
     let store = &*inner.store;
-    let done = done_mark(erasure);
-    if store.artifact_get(Digest::of(&done)).await?.is_some() {
+    if is_done(store, erasure).await? {
         return Ok(false);
     }
+    let done = done_mark(erasure);
     let lost = |what: &str| StoreError::Damaged(format!("the proof of erasure {}: {what}", erasure.seq));
     let proof: Proof = get(store, erasure.proof).await?.ok_or_else(|| lost("it is not there"))?;
     for part in proof.parts {
@@ -338,6 +338,11 @@ async fn carry_out(inner: &Inner, erasure: &Erasure) -> Result<bool, StoreError>
     }
     store.artifact_put(&done).await?;
     Ok(true)
+}
+
+/// Whether an erasure was carried out to its end, by whomever.
+pub(super) async fn is_done(store: &dyn Store, erasure: &Erasure) -> Result<bool, StoreError> {
+    Ok(store.artifact_get(Digest::of(&done_mark(erasure))).await?.is_some())
 }
 
 /// The content of the artifact that says that an erasure was carried out to its end.

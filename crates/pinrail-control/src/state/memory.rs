@@ -12,7 +12,7 @@ use pinrail_domain::state::index::Index;
 use pinrail_domain::state::view::{GROUND, Hidden};
 use pinrail_domain::state::{Moment, Origin, PARENTS_MAX, Record, Space, StateKey, VALUE_BYTES_MAX};
 use pinrail_store::StoreError;
-use pinrail_store::state::{BATCH_MAX, Seen};
+use pinrail_store::state::{BATCH_MAX, Seen, Visible};
 
 use super::{
     Authorised, BadParents, Change, Decided, NewValue, NoWriter, ReadError, Reader, Sight, States, WriteAs,
@@ -181,18 +181,22 @@ impl States {
         before: Option<StateSeq>,
         limit: usize,
     ) -> Result<Recalled, ReadError> {
-        let (at, seqs, count, more) = self
-            .view(space, reader, |sight| {
-                let visible = sight.shown();
-                let seq = |place| sight.index.seq(place);
-                let earlier = visible.iter().rev().map(seq).filter(|seq| before.is_none_or(|end| *seq < end));
-                let mut seqs: Vec<StateSeq> = earlier.take(limit + 1).collect();
-                let more = seqs.len() > limit;
-                seqs.truncate(limit);
-                seqs.reverse();
-                (sight.view.at, seqs, visible.len(), more)
-            })
-            .await?;
+        let (at, mut seqs, count) = match self.look_in_store(space, reader, before, limit + 1).await? {
+            Some(Visible { at, count, last }) => (at, last, usize::try_from(count).unwrap_or(usize::MAX)),
+            None => {
+                let seen = |sight: &Sight<'_>| {
+                    let visible = sight.shown();
+                    let seq = |place| sight.index.seq(place);
+                    let newest = visible.iter().rev().map(seq);
+                    let earlier = newest.filter(|seq| before.is_none_or(|end| *seq < end));
+                    (sight.view.at, earlier.take(limit + 1).collect(), visible.len())
+                };
+                self.view(space, reader, seen).await?
+            }
+        };
+        let more = seqs.len() > limit;
+        seqs.truncate(limit);
+        seqs.reverse();
         let turns = self.records(&seqs).await?;
         let what = if more || before.is_some() { Seen::Records(seqs) } else { Seen::All };
         self.note(reader, space, at, what).await;

@@ -6,6 +6,7 @@ use pinrail_domain::time::Timestamp;
 use pinrail_store::StoreError;
 
 use super::States;
+use crate::append;
 
 /// A reader: whose own writes it sees, and as of when it looks.
 #[derive(Clone, Debug, Default)]
@@ -62,15 +63,22 @@ impl Reader {
 
     /// The moment to look at; none is now.
     pub(super) async fn moment(&self, states: &States) -> Result<Option<Moment>, ReadError> {
+        let store = &states.parts.store;
+        let head = match self.as_of {
+            AsOf::Now => Moment::default(),
+            AsOf::State(_) | AsOf::Ledger(_) | AsOf::Time(_) | AsOf::Moment(_) => store.state_head().await?,
+        };
+        // A moment that another replica named may be later than what is shown here.
+        append::reach(&states.parts.inner, head.ledger).await?;
         let snapshot = states.parts.snapshot.load_full();
-        let (store, world) = (&states.parts.store, &snapshot.world);
+        let world = &snapshot.world;
         let collected = ReadError::Moment(BadMoment::Collected { floor: world.floor });
         if self.as_of == AsOf::Now {
             // Where what a deployment wrote is gone, its own view went with it.
             let is_gone = self.own.is_some_and(|own| world.collected.contains_key(&own));
             return if is_gone { Err(collected) } else { Ok(None) };
         }
-        let newest = Moment { state: store.state_head().await?.state, ledger: world.head.seq };
+        let newest = Moment { state: head.state, ledger: world.head.seq };
         let at = match self.as_of {
             AsOf::Now => return Ok(None),
             AsOf::Moment(at) => at,

@@ -38,6 +38,7 @@ pub mod embedders;
 pub mod live;
 mod loaded;
 mod probes;
+mod remote;
 
 pub use build::Built;
 pub use embedders::{EmbedderRefused, Named, VectorSpace};
@@ -187,6 +188,11 @@ impl States {
             return Err(SearchError::Top(search.k));
         }
         let query = Query::new(of.shape(), &search.vector).map_err(SearchError::Query)?;
+        if search.filter.is_none()
+            && let Some(found) = self.search_in_store(of, reader, &query, search).await?
+        {
+            return Ok(found);
+        }
         let effort = if search.exact { Effort::Exact } else { Effort::Cheapest };
         let ask = Ask { k: search.k, min_score: search.min_score, effort };
         for attempt in 0.. {

@@ -10,7 +10,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use pinrail_domain::id::{DeploymentId, StateSeq};
 use pinrail_domain::state::bits::Bits;
@@ -92,9 +91,7 @@ impl States {
         }
         let held = Arc::clone(&watch.following.held);
         watch.following.newest.mark_unchanged();
-        if held.behind.load(Ordering::Acquire) {
-            drop(self.current(&watch.space, &held).await?);
-        }
+        self.fresh(&watch.space, &held).await?;
         let (delta, shown) = held.synced(&self.parts.snapshot, |index, ledger| {
             let at = Moment { state: index.newest(), ledger };
             let shown = index.visible(watch.own).into_owned();

@@ -14,6 +14,8 @@ use pinrail_domain::tier::Tier;
 use pinrail_store::replicas::ReplicaId;
 use pinrail_store::{Memory, Replicas as _, Term};
 
+mod state;
+
 use super::bench::*;
 use crate::leader::{self, Standing};
 use crate::publish::Publish;

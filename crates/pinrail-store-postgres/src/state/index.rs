@@ -47,6 +47,8 @@ const GROWTH: f64 = 1.1;
 /// Dimensions that an index over plain vectors, and over half-precision ones, can have.
 const VECTOR_DIMS_MAX: usize = 2_000;
 const HALFVEC_DIMS_MAX: usize = 4_000;
+/// What making one may take: a graph that fits is made many times faster. Four hundred thousand vectors of 384 dimensions fit.
+const MEMORY_MB: usize = 1_024;
 /// Of all locks for making indexes. Shared by all versions: never change.
 const LOCK: i64 = 0x7069_6e72_6169_6c03;
 
@@ -168,7 +170,9 @@ impl Postgres {
             }
             // One that was being made when its maker died is there, and useless.
             let drop_sql = format!("DROP INDEX CONCURRENTLY IF EXISTS pinrail.{}", shape.name());
-            for sql in ["SET statement_timeout = 0", "SET lock_timeout = 0", &drop_sql, &shape.create_sql()] {
+            let memory = format!("SET maintenance_work_mem = '{MEMORY_MB}MB'");
+            let create = shape.create_sql();
+            for sql in ["SET statement_timeout = 0; SET lock_timeout = 0", &memory, &drop_sql, &create] {
                 client.batch_execute(sql).await?;
             }
             is_valid(self, &shape.name()).await

@@ -1,14 +1,19 @@
 //! State in memory: a map of records by place, looked through from the start for every question.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use pinrail_domain::id::{AgentName, DeploymentId, LedgerSeq, RunId, StateSeq, TenantId};
+use pinrail_domain::state::view::View;
 use pinrail_domain::state::{Content, Moment, Op, Operation, Record, Space, StateKey, Value};
 use pinrail_domain::time::Timestamp;
+use pinrail_domain::world::World;
 
 use super::{Kept, Memory};
-use crate::state::{AppendError, Appended, Batch, Put, Read, SpaceFacts, SpaceFilter, Use, Written};
+use crate::state::{
+    AppendError, Appended, Batch, Look, Put, Read, SpaceFacts, SpaceFilter, Use, Visible, Written,
+};
 use crate::{State, StoreError};
 
 /// All state, and who read and wrote it.
@@ -147,6 +152,35 @@ impl Kept {
         let appended = self.state.append(batch, ledger);
         self.keep(keep.map(|keep| keep.answer(appended, at)));
         Ok(appended)
+    }
+}
+
+impl Kept {
+    /// Replays what counts; none where the ledger isn't one that a world follows, or the space is small.
+    fn visible(&self, look: &Look<'_>) -> Option<Visible> {
+        let mut world = World::default();
+        self.ledger.iter().try_for_each(|entry| world.apply(entry)).ok()?;
+        let records: Vec<&Record> = self.state.of_space(look.space, StateSeq(0)).collect();
+        if (records.len() as u64) < look.operations_min.max(1) {
+            return None;
+        }
+        let at = look.at.unwrap_or(Moment { state: self.state.last(), ledger: self.head().seq });
+        let view = View { own: look.own, at, commits: Arc::clone(&world.commits) };
+        let mut shown: BTreeMap<&StateKey, StateSeq> = BTreeMap::new();
+        for Operation { seq, key, op, .. } in
+            records.iter().map(|record| &record.operation).filter(|operation| view.counts(operation))
+        {
+            match op {
+                Op::Put => shown.insert(key, *seq),
+                Op::Delete => shown.remove(key),
+            };
+        }
+        let mut last: Vec<StateSeq> = shown.into_values().collect();
+        let count = last.len() as u64;
+        last.retain(|seq| look.before.is_none_or(|before| *seq < before));
+        last.sort_unstable_by_key(|seq| std::cmp::Reverse(*seq));
+        last.truncate(look.limit);
+        Some(Visible { at, count, last })
     }
 }
 
@@ -310,6 +344,10 @@ impl State for Memory {
 
     async fn state_erase(&self, seqs: &[StateSeq]) -> Result<u64, StoreError> {
         self.write(|kept| kept.state.erase(seqs))
+    }
+
+    async fn state_visible(&self, look: &Look<'_>) -> Result<Option<Visible>, StoreError> {
+        Ok(self.lock().visible(look))
     }
 }
 

@@ -105,6 +105,11 @@ impl Cache {
         self.lock().remove(space);
     }
 
+    /// Forgets all spaces.
+    pub(in crate::state) fn forget_all(&self) {
+        self.lock().clear();
+    }
+
     /// Whether these are the space's vectors still, and not ones that were forgotten since.
     pub(super) fn holds(&self, space: &Space, vectors: &Arc<Vectors>) -> bool {
         self.lock().get(space).is_some_and(|held| Arc::ptr_eq(held, vectors))
