@@ -51,9 +51,8 @@ pub use api::{
     EVENTS_PER_APPEND_MAX, NewScore, Resumed, RunChange, SCORE_COMMENT_BYTES_MAX, SCORES_MAX,
 };
 pub use gate::GateRunRefused;
-pub use recorder::{JournalSeen, QUEUE_MAX};
 pub use others::STALE_MS_MAX;
-pub use recorder::QUEUE_MAX;
+pub use recorder::{JournalSeen, QUEUE_MAX};
 pub use search::REACH;
 pub use shadow::ShadowCounts;
 pub use spool::{Spool, SpoolError};

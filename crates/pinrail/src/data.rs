@@ -12,8 +12,8 @@ use crate::system::{OsEntropy, SystemClock};
 
 mod lock;
 mod notebook;
-pub mod store;
 mod spool;
+pub mod store;
 
 pub use lock::{Lock, LockError};
 use notebook::Notebook;

@@ -45,9 +45,9 @@ impl Models for GatewayModels {
         begun.map(|stamp| stamp.run).map_err(|refused| {
             let why = crate::problem::chain(&refused);
             match refused {
-                GateRunRefused::Begin(BeginError::Busy { .. } | BeginError::Stale { .. } | BeginError::Journal(_)) => {
-                    AskFailed::Passing { why, retry_after_ms: None }
-                }
+                GateRunRefused::Begin(
+                    BeginError::Busy { .. } | BeginError::Stale { .. } | BeginError::Journal(_),
+                ) => AskFailed::Passing { why, retry_after_ms: None },
                 GateRunRefused::NoRelease { .. } | GateRunRefused::Begin(_) => AskFailed::Lasting(why),
             }
         })

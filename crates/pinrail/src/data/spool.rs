@@ -60,7 +60,10 @@ impl Spool {
         }
         if end < length {
             let bytes = length - end;
-            tracing::warn!(bytes, "the end of the spool was torn by a crash and is dropped: it was never acknowledged");
+            tracing::warn!(
+                bytes,
+                "the end of the spool was torn by a crash and is dropped: it was never acknowledged"
+            );
             file.set_len(end)?;
             file.sync_all()?;
         }
@@ -269,7 +272,8 @@ mod tests {
             let left = spool.read(0, 100).unwrap();
             assert!(left.len() < 10 && left == records(0, left.len()), "cut at {cut}");
             spool.push(&records(20, 21)).unwrap();
-            let again = Spool::in_folder(folder.path(), BYTES_MAX).unwrap().read(left.len() as u64, 9).unwrap();
+            let again =
+                Spool::in_folder(folder.path(), BYTES_MAX).unwrap().read(left.len() as u64, 9).unwrap();
             assert_eq!(again, records(20, 21), "cut at {cut}");
         }
         let mut changed = whole.clone();
