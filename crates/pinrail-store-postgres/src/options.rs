@@ -23,6 +23,9 @@ pub struct Options {
     pub lock_timeout_ms: u64,
     /// How long to wait for a connection, made anew or given back.
     pub connect_timeout_ms: u64,
+    /// What a replica may stay silent: then the server ends its session, and whoever led leads no more. Says so five times as
+    /// often.
+    pub lease_ms: u64,
     /// Whose connections these are: the `application_name` is `pinrail/REPLICA`.
     pub replica: String,
     /// Brings the schema up first when that is due. Needs the rights of its owner.
@@ -54,6 +57,7 @@ impl Options {
             statement_timeout_ms: 30_000,
             lock_timeout_ms: 10_000,
             connect_timeout_ms: 5_000,
+            lease_ms: LEASE_MS_DEFAULT,
             replica: "0".to_owned(),
             migrate: false,
             allow_unsafe_server: false,
@@ -91,6 +95,8 @@ impl Options {
     }
 }
 
+/// Some seconds, so that a moment of load costs nobody the lead, and a stopped leader is soon replaced.
+const LEASE_MS_DEFAULT: u64 = 5_000;
 /// What the client waits beyond the server's limit before it takes the connection for dead.
 const GRACE: Duration = Duration::from_secs(5);
 

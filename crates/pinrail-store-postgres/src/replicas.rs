@@ -2,7 +2,7 @@
 //!
 //! What needs a session that is nobody else's (listening, and the lock of whoever leads) is done by [`session`] on a connection of
 //! its own, in a thread of its own: it goes on when the process is busy, and ends when the process is stopped or cut off, because
-//! the server ends a session that says nothing for [`session::LEASE_MS`]. Everything else goes through the pool.
+//! the server ends a session that says nothing for [`Options::lease_ms`]. Everything else goes through the pool.
 //!
 //! 1. **Who leads** holds an advisory lock in its session; the lock ends with the session, and the server knows of both. Taking it
 //!    begins a term, one above the last, under the lock of `heads`: an append that names an older term is refused from then on.

@@ -24,11 +24,12 @@ use crate::options::Options;
 use crate::secure::SecureStream;
 use crate::url::Address;
 
-/// What a replica may stay silent: then the server ends its session, and whoever led leads no more. Some seconds, so that a moment of
-/// load costs nobody the lead, and a stopped leader is soon replaced.
-pub(super) const LEASE_MS: u64 = 5_000;
-/// How often a replica says that it is there.
-const BEAT_MS: u64 = 1_000;
+/// What one statement of the session may take.
+const ANSWER_MS: u64 = 5_000;
+/// How often a replica says that it is there while its lease lasts.
+const BEATS_PER_LEASE: u64 = 5;
+/// The shortest lease: less, and a healthy replica loses it to a busy moment.
+const LEASE_MS_MIN: u64 = 100;
 /// How often others are told that runs were written: each telling is one transaction without a write to disk.
 pub(super) const JOURNAL_EVERY_MS: u64 = 20;
 /// How often what is old is pruned, in beats.
@@ -70,11 +71,13 @@ pub(super) struct Held {
     pid: i32,
     /// The term that was begun in this session.
     pub(super) term: Option<Term>,
+    beat_ms: u64,
 }
 
 struct Settings {
     direct: Address,
     connect_timeout: Duration,
+    lease_ms: u64,
     name: String,
     shared: Arc<Shared>,
 }
@@ -96,6 +99,7 @@ pub(super) async fn begin(
     let settings = Settings {
         direct: direct.clone(),
         connect_timeout: options.connect_timeout(),
+        lease_ms: options.lease_ms.max(LEASE_MS_MIN),
         name: options.replica.clone(),
         shared,
     };
@@ -180,7 +184,7 @@ impl Settings {
     async fn connect(&self) -> Result<Held, SessionError> {
         let place = || self.direct.place.clone();
         let store = |failure: Failure| SessionError::Store { place: place(), source: failure.into() };
-        let limit = self.connect_timeout + Duration::from_millis(LEASE_MS);
+        let limit = self.connect_timeout + Duration::from_millis(ANSWER_MS);
         let silent = |_| store(Failure::unavailable("the server doesn't answer"));
         let opened = timeout(limit, self.open()).await.map_err(silent)?;
         opened.map_err(store)?.ok_or_else(|| SessionError::Pooled { place: place() })
@@ -190,14 +194,22 @@ impl Settings {
     async fn open(&self) -> Result<Option<Held>, Failure> {
         let (client, connection) = self.direct.config.connect(self.direct.secure.clone()).await?;
         let driver = tokio::spawn(drive(connection, Arc::clone(&self.shared)));
-        let mut held = Held { client, driver, shared: Arc::clone(&self.shared), pid: 0, term: None };
+        let mut held = Held {
+            client,
+            driver,
+            shared: Arc::clone(&self.shared),
+            pid: 0,
+            term: None,
+            beat_ms: self.lease_ms / BEATS_PER_LEASE,
+        };
         held.pid = held.backend().await?;
         if self.is_pooled(&held).await? {
             return Ok(None);
         }
+        let lease_ms = self.lease_ms;
         let begin = format!(
-            "SET statement_timeout = {LEASE_MS}; SET lock_timeout = {LEASE_MS}; \
-             SET idle_in_transaction_session_timeout = {LEASE_MS}; SET idle_session_timeout = {LEASE_MS}; \
+            "SET statement_timeout = {ANSWER_MS}; SET lock_timeout = {ANSWER_MS}; \
+             SET idle_in_transaction_session_timeout = {lease_ms}; SET idle_session_timeout = {lease_ms}; \
              SET synchronous_commit = off; SET default_transaction_isolation = 'read committed'; LISTEN pinrail;"
         );
         held.client.batch_execute(&begin).await?;
@@ -222,7 +234,7 @@ impl Settings {
 impl Held {
     async fn serve(&mut self, asked: &mut mpsc::Receiver<Ask>) -> Ended {
         let shared = Arc::clone(&self.shared);
-        let mut beats = interval(Duration::from_millis(BEAT_MS));
+        let mut beats = interval(Duration::from_millis(self.beat_ms));
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut beat, mut told) = (0_u32, None::<Instant>);
         loop {
@@ -256,13 +268,13 @@ impl Held {
 
     /// Runs a statement on the session; whoever gets no answer takes the session for lost.
     pub(super) async fn ask(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Failure> {
-        let answered = timeout(Duration::from_millis(LEASE_MS), self.client.query_typed(sql, params)).await;
+        let answered = timeout(Duration::from_millis(ANSWER_MS), self.client.query_typed(sql, params)).await;
         Ok(answered.map_err(|_| Failure::unavailable("the server doesn't answer"))??)
     }
 
     /// The same of several without parameters.
     pub(super) async fn batch(&self, sql: &str) -> Result<(), Failure> {
-        let answered = timeout(Duration::from_millis(LEASE_MS), self.client.batch_execute(sql)).await;
+        let answered = timeout(Duration::from_millis(ANSWER_MS), self.client.batch_execute(sql)).await;
         Ok(answered.map_err(|_| Failure::unavailable("the server doesn't answer"))??)
     }
 
