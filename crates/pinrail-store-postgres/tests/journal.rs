@@ -8,9 +8,9 @@ use pinrail_domain::id::RunId;
 use pinrail_domain::time::Timestamp;
 use pinrail_store::conformance::sample::{self, finished};
 use pinrail_store::journal::{Append, RunFilter, Write};
-use pinrail_store::{Journal, Ledger};
+use pinrail_store::{Journal, Ledger, Replicas};
 use pinrail_store_postgres::testing::{Cluster, Server};
-use pinrail_store_postgres::{Options, Postgres, Statements};
+use pinrail_store_postgres::{OpenError, Options, Postgres, SessionError, Statements};
 
 /// 2026-01-01, in days since 1970.
 const DAY: u64 = 20_454;
@@ -113,15 +113,20 @@ async fn a_pooler_in_transaction_mode_may_stand_between() {
     let database = server.cluster().database();
     let (_, at) = database.url.rsplit_once('/').unwrap();
     let url = format!("postgres://postgres@127.0.0.1:{port}/{at}");
-    let options = Options { url, statements: Statements::Unnamed, ..database.options() };
-    let store = loop {
+    let through = Options { url, statements: Statements::Unnamed, ..database.options() };
+    let refused = loop {
         // It may not listen yet.
-        match Postgres::connect(options.clone()).await {
-            Ok(store) => break store,
-            Err(pinrail_store_postgres::OpenError::Connect { .. }) => tokio::task::yield_now().await,
-            Err(error) => panic!("{error}"),
+        match Postgres::connect(through.clone()).await {
+            Err(OpenError::Connect { .. }) => tokio::task::yield_now().await,
+            refused => break refused,
         }
     };
+    // Listening and leading need a session, which it doesn't give.
+    let refused = refused.map(|_| ());
+    assert!(matches!(refused, Err(OpenError::Session(SessionError::Pooled { .. }))), "{refused:?}");
+    let around = Options { direct_url: Some(database.url.clone()), ..through };
+    let store = Postgres::connect(around).await.unwrap();
+    assert!(store.lead().await.unwrap().is_some());
     let writers = (0..8).map(|writer| {
         let store = store.clone();
         tokio::spawn(async move {

@@ -1,5 +1,6 @@
 //! Leaders that are killed and stopped: real processes, since a paused one can't be played.
 
+#![expect(clippy::unwrap_used, reason = "test code: a surprise must panic")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the test starts itself again as another process, and tells it what to do"

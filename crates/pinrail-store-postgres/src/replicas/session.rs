@@ -54,7 +54,7 @@ pub enum SessionError {
     /// Listening and leases would silently end with each transaction.
     #[error(
         "{place} is behind a transaction-mode pooler, which can't listen or hold a lease: name a direct address beside it \
-         (--store-direct), or pool by session"
+         (PINRAIL_STORE_DIRECT), or pool by session"
     )]
     Pooled { place: String },
     #[error("cannot become a replica at {place}")]
