@@ -318,9 +318,10 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
                 (s.deployment = 0 OR s.deployment IN (SELECT p.deployment FROM pinrail.spans p
                     WHERE p.committed <= coalesce($4, 9223372036854775807)
                         AND (p.retracted IS NULL OR p.retracted > coalesce($4, 9223372036854775807))))
-                AND NOT EXISTS (SELECT 1 FROM pinrail.cascades c
+                -- Mostly there is none, which is asked once; else record by record.
+                AND (NOT EXISTS (SELECT 1 FROM pinrail.cascades) OR NOT EXISTS (SELECT 1 FROM pinrail.cascades c
                     WHERE int8range(c.first, c.last, '[]') @> s.seq
-                        AND c.at <= coalesce($4, 9223372036854775807) OFFSET 0)))
+                        AND c.at <= coalesce($4, 9223372036854775807) OFFSET 0))))
         ORDER BY s.key, s.seq DESC
     ) AS t WHERE t.op = 0
 $$;
@@ -334,7 +335,8 @@ FROM (
     FROM pinrail.spaces p JOIN pinrail.state s ON s.space = p.number
     WHERE p.layer = 1 AND (s.deployment = 0 OR s.deployment IN (
             SELECT d.deployment FROM pinrail.spans d WHERE d.committed IS NOT NULL AND d.retracted IS NULL))
-        AND NOT EXISTS (SELECT 1 FROM pinrail.cascades x WHERE int8range(x.first, x.last, '[]') @> s.seq OFFSET 0)
+        AND (NOT EXISTS (SELECT 1 FROM pinrail.cascades)
+            OR NOT EXISTS (SELECT 1 FROM pinrail.cascades x WHERE int8range(x.first, x.last, '[]') @> s.seq OFFSET 0))
     ORDER BY p.tenant, p.name, s.key, s.seq DESC
 ) AS t JOIN pinrail.state_content c ON c.number = t.content
 WHERE t.op = 0;
@@ -346,7 +348,8 @@ FROM (
     FROM pinrail.spaces p JOIN pinrail.state s ON s.space = p.number
     WHERE p.layer = 2 AND (s.deployment = 0 OR s.deployment IN (
             SELECT d.deployment FROM pinrail.spans d WHERE d.committed IS NOT NULL AND d.retracted IS NULL))
-        AND NOT EXISTS (SELECT 1 FROM pinrail.cascades x WHERE int8range(x.first, x.last, '[]') @> s.seq OFFSET 0)
+        AND (NOT EXISTS (SELECT 1 FROM pinrail.cascades)
+            OR NOT EXISTS (SELECT 1 FROM pinrail.cascades x WHERE int8range(x.first, x.last, '[]') @> s.seq OFFSET 0))
     ORDER BY p.tenant, p.name, s.key, s.seq DESC
 ) AS t JOIN pinrail.state_content c ON c.number = t.content
 WHERE t.op = 0;

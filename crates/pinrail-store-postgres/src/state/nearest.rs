@@ -6,7 +6,8 @@
 //! rolled-back heap of near-duplicates hides all that is visible.
 //!
 //! Which way: exact where it was asked for, where the space has no index yet, and where few of its records are visible, since a
-//! graph passes over the others one by one and then finds less. What the index found too little of is searched exactly.
+//! graph passes over the others one by one and then finds less. What the index found too little of is searched exactly. So many
+//! that the server would be busy with each search are left to the replicas' memory until there is an index.
 //!
 //! Vectors of other dimensions are never looked at, should a space hold some (I12).
 
@@ -34,6 +35,9 @@ const MORE: usize = 8;
 const ROUNDING: f64 = 4e-7;
 /// Where less than this share of a space's operations is visible, exact is as fast and misses nothing.
 const INDEX_SHARE_MIN: f64 = 0.2;
+/// More visible vectors than this aren't compared one by one in the server for every search: while there is no index, replicas
+/// search them in their memory.
+const EXACT_MAX: usize = 20_000;
 /// What a walk keeps in sight at least; more finds more and takes longer.
 const EF_SEARCH_MIN: usize = 100;
 /// pgvector's own limit.
@@ -83,10 +87,16 @@ pub(super) async fn nearest(store: &Postgres, asked: &Nearest<'_>) -> Result<Opt
     };
     let Some(shape) = Shape::new(schema, number, asked.vector.len(), asked.metric) else { return Ok(None) };
     let share = asked.visible as f64 / asked.operations.max(1) as f64;
-    if !asked.exact && share >= INDEX_SHARE_MIN && index::is_ready(store, &shape, asked.operations).await? {
-        let wanted = (asked.k + SPARE).min(asked.visible);
-        if let Some(seqs) = repeat(|| walk(store, asked, &shape)).await?
-            && seqs.len() >= wanted
+    let (is_dense, is_large) = (share >= INDEX_SHARE_MIN, asked.visible > EXACT_MAX);
+    if !asked.exact && (is_dense || is_large) {
+        let is_ready = index::is_ready(store, &shape, asked.operations).await?;
+        if is_large && !is_ready {
+            return Ok(None);
+        }
+        if is_ready
+            && is_dense
+            && let Some(seqs) = repeat(|| walk(store, asked, &shape)).await?
+            && seqs.len() >= (asked.k + SPARE).min(asked.visible)
         {
             return Ok(Some(Near { seqs, proven: false }));
         }
@@ -192,11 +202,16 @@ impl<'a> Asking<'a> {
 fn exact_sql(shape: &Shape) -> String {
     let Shape { schema, dims, .. } = shape;
     let operator = operator(shape.metric);
+    let length = match shape.metric {
+        Metric::Cosine | Metric::Euclidean => "0::float8".to_owned(),
+        Metric::Dot => format!("{schema}.vector_norm(t.vector::{schema}.vector)"),
+    };
+    // Only what was found is looked at a second time.
     format!(
-        "SELECT s.seq, v.vector::{schema}.vector OPERATOR({schema}.{operator}) $5::{schema}.vector AS distance, \
-         {schema}.vector_norm(v.vector::{schema}.vector) \
+        "SELECT t.seq, t.distance, {length} FROM (SELECT s.seq, s.key, v.vector, \
+         v.vector::{schema}.vector OPERATOR({schema}.{operator}) $5::{schema}.vector AS distance \
          FROM pinrail.visible($1, $2, $3, $4) s JOIN pinrail.state_content v ON v.number = s.content \
-         WHERE pg_catalog.cardinality(v.vector) = {dims} ORDER BY distance, s.key LIMIT $6"
+         WHERE pg_catalog.cardinality(v.vector) = {dims} ORDER BY distance, s.key LIMIT $6) AS t ORDER BY t.distance, t.key"
     )
 }
 
