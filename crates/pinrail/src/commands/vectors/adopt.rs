@@ -4,17 +4,19 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use pinrail_adopt::iterative::{For, Scans};
 use pinrail_adopt::plan::Plan;
 use pinrail_adopt::{Error, Unadopted, Unadopting, adopt, hidden, list, plan_for, unadopt};
-use pinrail_store_postgres::{Options, Postgres};
+use pinrail_store_postgres::Postgres;
 use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::cli::Context;
-use crate::config;
+use crate::config::{self, STORE_ENV};
+use crate::data::store;
 use crate::exit::{Failed, Usage};
 use crate::output::talk;
 
@@ -23,10 +25,13 @@ mod words;
 /// Where the table is.
 #[derive(Debug, clap::Args)]
 pub struct Store {
-    /// The PostgreSQL that holds the store and the table, by a role that may change both; not a transaction-mode pooler
-    /// [default: $PINRAIL_STORE_DIRECT, else $PINRAIL_STORE]
+    /// The PostgreSQL that holds the store and the table, by a role that may change the table [default: PINRAIL_STORE, else
+    /// `[store] url` of DIR/pinrail.toml]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+    /// Folder of pinrail.toml
+    #[arg(long, default_value = ".")]
+    dir: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -167,14 +172,15 @@ async fn keep(client: &Client, table: &str, path: &str) -> anyhow::Result<u64> {
 }
 
 /// Connects and does something.
-fn block<T>(store: &Store, work: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let named = || config::variable("PINRAIL_STORE_DIRECT").or_else(|| config::variable("PINRAIL_STORE"));
-    let url = store.store.clone().or_else(named);
-    let url =
-        url.ok_or_else(|| Usage("name the store with --store postgres://…, or in PINRAIL_STORE".to_owned()))?;
+fn block<T>(at: &Store, work: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let settings = config::server(&at.dir)?.kept_in(at.store.clone(), None)?;
+    let Some(options) = store::postgres(&settings)? else {
+        let text = format!("there is no store in PostgreSQL: pass --store postgres://…, or set {STORE_ENV}");
+        return Err(Usage(text).into());
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let mut client = Postgres::alone(&Options::new(url), "pinrail vectors adopt").await?;
+        let mut client = Postgres::alone(&options, "pinrail vectors adopt").await?;
         work(&mut client).await
     })
 }
