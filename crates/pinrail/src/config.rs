@@ -90,8 +90,11 @@ impl Settings {
     ///
     /// # Errors
     /// The flag holds a password: every user of the machine could read it.
-    pub fn kept_in(mut self, store: Option<String>, replica: Option<String>) -> Result<Settings, Usage> {
-        if store.as_deref().is_some_and(files::has_password) {
+    pub fn kept_in(mut self, store: Option<String>,
+        direct: Option<String>,
+        replica: Option<String>,
+    ) -> Result<Settings, Usage> {
+        if [&store, &direct].into_iter().flatten().any(|url| files::has_password(url)) {
             let text = format!(
                 "a password in a flag is shown to everybody on this machine: put it into {STORE_PASSWORD_ENV}, or the whole address into {STORE_ENV}"
             );
@@ -100,7 +103,7 @@ impl Settings {
         if let Some(url) = store.or_else(|| variable(STORE_ENV)) {
             self.store.url = Some(url);
         }
-        if let Some(url) = variable(STORE_DIRECT_ENV) {
+        if let Some(url) = direct.or_else(|| variable(STORE_DIRECT_ENV)) {
             self.store.direct_url = Some(url);
         }
         if let Some(name) = replica.or_else(|| variable(REPLICA_ENV)) {

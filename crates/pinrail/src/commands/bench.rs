@@ -21,6 +21,7 @@ mod journal;
 mod load;
 mod members;
 mod process;
+mod replicas;
 mod resolve;
 mod rollback;
 mod rollouts;
@@ -90,6 +91,8 @@ enum Scenario {
     Rollback,
     /// How fast a rollback reaches all members
     Members,
+    /// How fast a flip at one replica is in force at all, over a PostgreSQL made for it
+    Replicas,
     /// Reading a session's memory, with many deployments before
     State,
     /// Nearest vectors in a view, against the bare index
@@ -113,11 +116,12 @@ enum Scenario {
 }
 
 /// In the order in which they are measured.
-const SCENARIOS: [Scenario; 13] = [
+const SCENARIOS: [Scenario; 14] = [
     Scenario::Resolve,
     Scenario::Journal,
     Scenario::Rollback,
     Scenario::Members,
+    Scenario::Replicas,
     Scenario::State,
     Scenario::Search,
     Scenario::Gateway,
@@ -204,6 +208,7 @@ pub fn run(args: Args, out: Output) -> anyhow::Result<ExitCode> {
             Scenario::Journal => runtime.block_on(journal::measure(&bench))?,
             Scenario::Rollback => runtime.block_on(rollback::measure(&bench))?,
             Scenario::Members => runtime.block_on(members::measure(&bench))?,
+            Scenario::Replicas => runtime.block_on(replicas::measure(&bench))?,
             Scenario::State => runtime.block_on(session::measure(&bench))?,
             Scenario::Search => runtime.block_on(search::measure(&bench, args.search))?,
             Scenario::Gateway => runtime.block_on(gateway::measure(&bench, args.gateway))?,

@@ -103,7 +103,7 @@ fn create_offline(dir: &Path, wish: CreateKey) -> anyhow::Result<KeyCreated> {
     let CreateKey { name, scopes, tenants, reason } = wish;
     let reason = if reason.is_empty() { "made offline, in the data folder".to_owned() } else { reason };
     let new = NewKey { name, scopes, tenants: tenants.map_or(Tenants::All, Tenants::Only) };
-    let settings = config::server(dir)?.kept_in(None, None)?;
+    let settings = config::server(dir)?.kept_in(None, None, None)?;
     let lock = data::lock(dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {

@@ -41,7 +41,7 @@ struct Done {
 }
 
 pub fn run(args: &Args, out: Output) -> anyhow::Result<()> {
-    let settings = config::server(&args.dir)?.kept_in(args.store.clone(), None)?;
+    let settings = config::server(&args.dir)?.kept_in(args.store.clone(), None, None)?;
     let Some(options) = store::postgres(&settings)? else {
         return Err(Usage(format!(
             "there is no store in PostgreSQL to migrate: pass --store postgres://…, or set {STORE_ENV}"

@@ -64,6 +64,10 @@ pub struct Args {
     /// else SQLite in the data folder]
     #[arg(long)]
     store: Option<String>,
+    /// Its address around a transaction-mode pooler, for what needs a session [default: PINRAIL_STORE_DIRECT, else
+    /// `[store] direct_url`]
+    #[arg(long, value_name = "URL")]
+    store_direct: Option<String>,
     /// What to call this process among others [default: PINRAIL_REPLICA, else the machine's name]
     #[arg(long, value_name = "NAME")]
     replica: Option<String>,
@@ -81,7 +85,7 @@ const SESSION_SECRET: &str = "PINRAIL_SESSION_SECRET";
 /// Runs the server until it is told to stop.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     start_logging("info", args.log_json);
-    let settings = config::server(&args.dir)?.kept_in(args.store, args.replica)?;
+    let settings = config::server(&args.dir)?.kept_in(args.store, args.store_direct, args.replica)?;
     let listen = args.listen.or(settings.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
     let lock = data::lock(&args.dir)?;
     let capacity = capacity(&settings);

@@ -26,10 +26,10 @@ use crate::output::{Output, talk};
 
 mod ask;
 mod disk;
-mod fleet;
+pub(super) mod fleet;
 mod plan;
 mod record;
-mod server;
+pub(super) mod server;
 mod strike;
 mod traffic;
 mod verify;

@@ -34,7 +34,7 @@ const LAST_US: u64 = 50_000;
 const LOOK: Duration = Duration::from_millis(5);
 /// Looks until a member counts as lost: ten seconds, well below a lease.
 const LOOKS_MAX: u32 = 2_000;
-const AGENT: &str = "bench";
+pub(super) const AGENT: &str = "bench";
 
 /// A member's acknowledgement of an epoch, and when the server had taken it in.
 pub(super) type Heard = UnboundedSender<(u64, Instant)>;
@@ -89,7 +89,7 @@ pub(super) async fn register(port: u16, heard: Option<Heard>) -> anyhow::Result<
 }
 
 /// An agent with something active and something to try; returns the release to try.
-async fn set_up(operator: &mut Line) -> anyhow::Result<Value> {
+pub(super) async fn set_up(operator: &mut Line) -> anyhow::Result<Value> {
     let _: Value = operator.put(&format!("agents/{AGENT}"), &json!({})).await?;
     let mut releases = Vec::new();
     for temperature in [0, 1] {
