@@ -124,6 +124,8 @@ struct Served {
 
 /// A session rebinds at most once per flip; more than a few in one call means something is wrong.
 const PLAN_ATTEMPTS_MAX: usize = 8;
+/// How long the store may take to say what became of a run that is known here.
+const READ: Duration = Duration::from_secs(1);
 /// How long a run is waited for that another replica may be about to write, in pauses between looks: a stamp that nobody waits for
 /// lies in memory for 20 ms and takes a commit more.
 const YOUNG_LOOKS_MS: [u64; 6] = [5, 10, 20, 40, 80, 160];
@@ -375,14 +377,10 @@ impl Runs {
                 return Ok(known);
             }
             let seen = self.live.seen(run);
-            let stored = match (self.stored(run).await, known) {
-                (Ok(Some(stored)), _) => stored,
-                (Ok(None), _) => return Ok(None),
-                // The store is away: what the run was when it was used last will do, except where nothing may be done on old news.
-                (Err(_), Some(live)) if self.durability(&live.stamp.agent) == StampDurability::Soon => {
-                    return Ok(Some(live));
-                }
-                (Err(error), _) => return Err(error),
+            let stored = match self.read_or_known(run, known).await? {
+                Ok(Some(stored)) => stored,
+                Ok(None) => return Ok(None),
+                Err(known) => return Ok(Some(known)),
             };
             if let Some(live) = self.live.keep(stored, seen) {
                 return Ok(Some(live));
@@ -390,6 +388,24 @@ impl Runs {
         }
         // It changes faster than it can be read: what was read last is as good as any.
         Ok(self.stored(run).await?.map(|stored| self.live.aside(stored)))
+    }
+
+    /// The run as the store has it. While that is away, what the run was when it was used last will do (the error), except for
+    /// agents for which nothing may be done on old news.
+    async fn read_or_known(
+        &self,
+        run: RunId,
+        known: Option<Arc<LiveRun>>,
+    ) -> Result<Result<Option<Run>, Arc<LiveRun>>, StoreError> {
+        let goes_on = |live: &Arc<LiveRun>| self.durability(&live.stamp.agent) == StampDurability::Soon;
+        let Some(known) = known.filter(goes_on) else { return self.stored(run).await.map(Ok) };
+        if self.recorder.trouble().is_some() {
+            return Ok(Err(known));
+        }
+        match tokio::time::timeout(READ, self.stored(run)).await {
+            Ok(Ok(stored)) => Ok(Ok(stored)),
+            Ok(Err(_)) | Err(_) => Ok(Err(known)),
+        }
     }
 
     /// The run as the store has it, its stamp included that is still on its way there.

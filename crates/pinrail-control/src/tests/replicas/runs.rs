@@ -496,3 +496,27 @@ async fn what_was_written_without_an_answer_is_not_written_again() {
     let run = crew.store.run_get(open).await.unwrap().unwrap();
     assert_eq!(run.summary.next.0, 601, "the plan and 600 notes");
 }
+
+/// Design §13: the store is away, and a run that is known goes on where the tier allows it.
+#[tokio::test(start_paused = true)]
+async fn while_the_store_is_away_known_runs_and_sessions_go_on() {
+    let crew = Crew::new(2, Tier::Standard).await;
+    let two = crew.deploy("m2-2026-01-01", Traffic::Canary(share("100%"))).await;
+    crew.all_caught_up().await;
+    let run = crew.created(0).await;
+    assert_eq!(crew.stamp(0, "s").await.deployment, two);
+    crew.quiet().await;
+    crew.unplug();
+    // The writer notices.
+    let first = crew.begin(0, None).await.unwrap().stamp.run;
+    crew.end(0, first, Outcome::Ok).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(crew.replicas[0].runs().journal_trouble().is_some());
+    assert_eq!(crew.join_run(0, run).await.unwrap().stamp.run, run);
+    assert_eq!(crew.stamp(0, "s").await.deployment, two);
+    assert_eq!(crew.stamp(0, "never seen").await.deployment, two, "its bucket decides");
+    assert!(crew.replicas[0].runs().create(creating(None), &Tenants::All, None).await.is_err());
+    crew.store.forget_failures();
+    crew.quiet().await;
+    assert_eq!(crew.store.run_get(first).await.unwrap().unwrap().summary.outcome, Some(Outcome::Ok));
+}
