@@ -45,8 +45,8 @@ impl Data {
             catalogue: Layers::embedded(settings.own_catalogue.clone()),
             vectors_folder: Some(lock.folder().join("vectors")),
             notebook: Some(Arc::new(Notebook::in_folder(lock.folder()))),
-            spool: Some(Arc::new(spool(lock)?)),
-            stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
+            spool: Some(Arc::new(spool(lock, settings)?)),
+            stale_ms_max: settings.replica.stale_max_ms.unwrap_or(pinrail_control::runs::STALE_MS_MAX),
         };
         let (control, recovered) = Control::open(options).await?;
         if let Some(ms) = settings.aborted_kept_ms {
@@ -63,7 +63,8 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// What waits here while a store that others share is away.
-fn spool(lock: &Lock) -> anyhow::Result<Spool> {
-    let spool = Spool::in_folder(lock.folder(), spool::BYTES_MAX);
+fn spool(lock: &Lock, settings: &Settings) -> anyhow::Result<Spool> {
+    let bytes_max = settings.replica.spool_bytes_max.unwrap_or(spool::BYTES_MAX);
+    let spool = Spool::in_folder(lock.folder(), bytes_max);
     spool.with_context(|| format!("cannot read the spool in {}", lock.folder().display()))
 }

@@ -28,6 +28,8 @@ pub struct Replica {
     pub name: Option<String>,
     /// How old what it shows may be before agents of tier `critical` are refused, in milliseconds.
     pub stale_max_ms: Option<u64>,
+    /// How much of the journal may wait on this machine's disk while the store is away.
+    pub spool_bytes_max: Option<u64>,
 }
 
 /// Fewer would have lists stand in the way of calls.
@@ -76,7 +78,11 @@ pub(super) fn read(store: &Section<'_>) -> Option<Store> {
 }
 
 pub(super) fn replica(replica: &Section<'_>) -> Option<Replica> {
-    Some(Replica { name: replica.get("name"), stale_max_ms: span(replica, "stale_max") })
+    Some(Replica {
+        name: replica.get("name"),
+        stale_max_ms: span(replica, "stale_max"),
+        spool_bytes_max: replica.get("spool_bytes_max"),
+    })
 }
 
 /// Whether an address is one of PostgreSQL.
