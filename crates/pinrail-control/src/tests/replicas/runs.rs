@@ -514,7 +514,7 @@ async fn while_the_store_is_away_known_runs_and_sessions_go_on() {
     assert!(crew.replicas[0].runs().journal_trouble().is_some());
     assert_eq!(crew.join_run(0, run).await.unwrap().stamp.run, run);
     assert_eq!(crew.stamp(0, "s").await.deployment, two);
-    assert_eq!(crew.stamp(0, "never seen").await.deployment, two, "its bucket decides");
+    assert_eq!(crew.stamp(0, "never-seen").await.deployment, two, "its bucket decides");
     assert!(crew.replicas[0].runs().create(creating(None), &Tenants::All, None).await.is_err());
     crew.store.forget_failures();
     crew.quiet().await;
