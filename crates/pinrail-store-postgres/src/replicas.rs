@@ -117,7 +117,8 @@ impl Replicas for Postgres {
     async fn replica_list(&self) -> Result<Vec<Replica>, StoreError> {
         let sql = format!(
             "SELECT id, name, started_us, greatest(pinrail.now_us() - heard_us, 0), CASE WHEN EXISTS ({}) \
-             THEN (SELECT max(term) FROM pinrail.leaders) END FROM pinrail.replicas r ORDER BY id",
+             THEN (SELECT n.term FROM (SELECT term, replica FROM pinrail.leaders ORDER BY term DESC LIMIT 1) n \
+             WHERE n.replica = r.id) END FROM pinrail.replicas r ORDER BY id",
             leading::held_by("r.pid")
         );
         let rows = self.rows(Lane::Work, &sql, &[]).await?;

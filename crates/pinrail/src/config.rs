@@ -90,7 +90,9 @@ impl Settings {
     ///
     /// # Errors
     /// The flag holds a password: every user of the machine could read it.
-    pub fn kept_in(mut self, store: Option<String>,
+    pub fn kept_in(
+        mut self,
+        store: Option<String>,
         direct: Option<String>,
         replica: Option<String>,
     ) -> Result<Settings, Usage> {

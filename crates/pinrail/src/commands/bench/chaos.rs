@@ -94,9 +94,11 @@ struct Stage {
 const LONG: Duration = Duration::from_secs(600);
 /// How long replicas may take to be ready after a fault.
 const READY: Duration = Duration::from_secs(60);
+/// Violations that are shown: what breaks once usually breaks often.
+const SHOWN_MAX: usize = 40;
 /// Longer than a lease.
 const PAUSE: Duration = Duration::from_secs(20);
-const PAUSE_QUICK: Duration = Duration::from_secs(5);
+const PAUSE_QUICK: Duration = Duration::from_secs(8);
 
 /// Breaks things, prints what came of it, and fails if a promise was broken.
 pub async fn run(
@@ -220,8 +222,11 @@ impl Told {
         for skipped in &self.skipped {
             text.push_str(&format!("SKIPPED {skipped}\n"));
         }
-        for violation in &self.violations {
+        for violation in self.violations.iter().take(SHOWN_MAX) {
             text.push_str(&format!("VIOLATED {violation}\n"));
+        }
+        if self.violations.len() > SHOWN_MAX {
+            text.push_str(&format!("… and {} more: --json shows all\n", self.violations.len() - SHOWN_MAX));
         }
         let seed = self.seed;
         text.push_str(&match self.violations.len() {

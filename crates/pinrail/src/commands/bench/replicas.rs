@@ -67,7 +67,8 @@ pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Row>> {
     call.sort_unstable();
     let (p50, p99) = (quantile(&last, 0.5), quantile(&last, 0.99));
     let call = quantile(&call, 0.5);
-    let what = format!("rollback, committed at one of {REPLICAS} replicas to shown by the last of the others");
+    let what =
+        format!("rollback, committed at one of {REPLICAS} replicas to shown by the last of the others");
     Ok(vec![
         Row::new("replicas", what, format!("p50 {p50} µs, p99 {p99} µs"))
             .against(format!("{call} µs the call itself, p50"))
