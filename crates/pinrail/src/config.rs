@@ -86,7 +86,6 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
 
 impl Settings {
     /// Takes in what a flag or the environment says about the store and the replica's name: they go before the file.
-    #[must_use]
     ///
     /// # Errors
     /// The flag holds a password: every user of the machine could read it.
