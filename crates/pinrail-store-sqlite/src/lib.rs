@@ -20,6 +20,7 @@ mod open;
 mod reader;
 mod sightings;
 mod state;
+mod transfer;
 mod watches;
 mod writer;
 
@@ -30,6 +31,7 @@ impl pinrail_store::Replicas for Sqlite {}
 impl pinrail_store::Members for Sqlite {}
 
 pub use open::{OpenError, Options};
+pub use transfer::File;
 
 use reader::Readers;
 use writer::Writer;

@@ -41,6 +41,9 @@ pub enum OpenError {
     /// Nothing was changed. Run that Pinrail, or a newer one.
     #[error("{} was made by a newer Pinrail: its schema is {found}, this one knows {known}", path.display())]
     Newer { path: PathBuf, found: i64, known: i64 },
+    /// Reading alone doesn't bring it up: `pinrail up`, once, does.
+    #[error("the schema of {} is {found}, this Pinrail needs {known}: start `pinrail up` on it once", path.display())]
+    Older { path: PathBuf, found: i64, known: i64 },
     #[error("{} or its folder can't be written", path.display())]
     ReadOnly { path: PathBuf, source: Cause },
     /// There is no room to make or to recover it.
@@ -128,7 +131,7 @@ fn connect(path: &Path, busy_ms: u64) -> rusqlite::Result<Connection> {
 }
 
 /// Looks at what the file is before anything is changed.
-fn check(db: &Connection, path: &Path) -> Result<(), OpenError> {
+pub(crate) fn check(db: &Connection, path: &Path) -> Result<(), OpenError> {
     let explain = |error| explain(path, error);
     let number = |sql: &str| db.query_row(sql, (), |row| row.get::<_, i64>(0)).map_err(explain);
     if number("SELECT count(*) FROM sqlite_schema")? == 0 {
@@ -141,13 +144,28 @@ fn check(db: &Connection, path: &Path) -> Result<(), OpenError> {
         return Ok(());
     }
     let found = number("SELECT ifnull(max(version), 0) FROM refinery_schema_history")?;
-    let runner = schema::migrations::runner();
-    let versions = runner.get_migrations().iter().map(|migration| i64::from(migration.version()));
-    let known = versions.max().unwrap_or_default();
+    let known = known();
     if found > known {
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
     Ok(())
+}
+
+/// Refuses a file that this Pinrail would have to bring up first.
+pub(crate) fn check_is_current(db: &Connection, path: &Path) -> Result<(), OpenError> {
+    let explain = |error| explain(path, error);
+    let number = |sql: &str| db.query_row(sql, (), |row| row.get::<_, i64>(0)).map_err(explain);
+    let is_store = number("SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'")? > 0;
+    let found = if is_store { number("SELECT ifnull(max(version), 0) FROM refinery_schema_history")? } else { 0 };
+    let known = known();
+    if found == known { Ok(()) } else { Err(OpenError::Older { path: path.to_owned(), found, known }) }
+}
+
+/// The last migration that this Pinrail knows.
+fn known() -> i64 {
+    let runner = schema::migrations::runner();
+    let versions = runner.get_migrations().iter().map(|migration| i64::from(migration.version()));
+    versions.max().unwrap_or_default()
 }
 
 /// Makes the connection the one that writes: write-ahead log, and a sync with every commit.
@@ -198,7 +216,7 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     Err(OpenError::Migrate { path: path.to_owned(), source: error.into() })
 }
 
-fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
+pub(crate) fn explain(path: &Path, error: rusqlite::Error) -> OpenError {
     let (path, code) = (path.to_owned(), error.sqlite_error_code());
     let source: Cause = error.into();
     match code {

@@ -24,6 +24,7 @@ pub mod memory;
 pub mod replicas;
 pub mod sightings;
 pub mod state;
+pub mod transfer;
 pub mod watches;
 
 pub use answers::{Answer, AnswerKey, Answers};

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Moment, Op, Operation};
 use crate::id::{DeploymentId, LedgerSeq, StateSeq};
+use crate::ledger::{Counting, Entry};
 
 /// The ground: the deployment of external facts, committed from the start.
 pub const GROUND: DeploymentId = DeploymentId(0);
@@ -133,6 +134,20 @@ impl Commits {
         self.spans
             .iter()
             .filter_map(move |(id, span)| (counts(*span) != counts(earlier.span(*id))).then_some(*id))
+    }
+
+    /// Takes in the next entry of the ledger, by itself: what [`crate::world::World`] would say of it, where the entries
+    /// before it made sense.
+    pub fn follow(&mut self, entry: &Entry) {
+        match entry.body.counting() {
+            None => {}
+            Some(Counting::Commits(deployment)) => self.commit(deployment, entry.seq),
+            Some(Counting::Retracts { deployment, unless_committed, derived }) => {
+                if !(unless_committed && self.span(deployment).committed.is_some()) {
+                    self.retract(deployment, entry.seq, derived);
+                }
+            }
+        }
     }
 
     /// Commits a deployment.
