@@ -28,6 +28,8 @@ mod read;
 mod search;
 mod write;
 
+pub(crate) use put::outcome_number;
+
 /// What is kept in memory for writing.
 #[derive(Default)]
 pub(crate) struct Keeping {

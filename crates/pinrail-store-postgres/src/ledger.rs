@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{Epoch, LedgerSeq};
+use pinrail_domain::id::{DeploymentId, Epoch, LedgerSeq};
 use pinrail_domain::ledger::{Counting, Entry, Head};
 use pinrail_store::ledger::{Append, AppendError};
 use pinrail_store::{Ledger, StoreError, Term};
@@ -116,42 +116,60 @@ async fn insert(db: &Session, entries: &[Entry], texts: &[String]) -> Result<(),
 
 /// Writes down what the entries change about which deployments count. One row each, whatever it hides (I6).
 async fn count(db: &Session, entries: &[Entry]) -> Result<(), Failure> {
-    for entry in entries {
-        let at = integer(entry.seq.0);
-        match entry.body.counting() {
-            None => {}
-            Some(Counting::Commits(deployment)) => {
-                let sql = "INSERT INTO pinrail.spans (deployment, committed) VALUES ($1, $2) \
-                           ON CONFLICT (deployment) DO UPDATE SET committed = excluded.committed";
-                db.execute(sql, &[(&integer(deployment.0), Type::INT8), (&at, Type::INT8)]).await?;
-            }
-            Some(Counting::Retracts { deployment, unless_committed, derived }) => {
-                let deployment = integer(deployment.0);
-                let sql = "INSERT INTO pinrail.spans AS s (deployment, retracted) VALUES ($1, $2) \
-                           ON CONFLICT (deployment) DO UPDATE SET retracted = excluded.retracted \
-                           WHERE NOT ($3 AND s.committed IS NOT NULL)";
-                let params: [Param<'_>; 3] =
-                    [(&deployment, Type::INT8), (&at, Type::INT8), (&unless_committed, Type::BOOL)];
-                if db.execute(sql, &params).await? == 0 {
-                    continue;
-                }
-                let (first, last): (Vec<i64>, Vec<i64>) =
-                    derived.ranges().iter().map(|(first, last)| (integer(first.0), integer(last.0))).unzip();
-                if !first.is_empty() {
-                    let sql = "INSERT INTO pinrail.cascades (at, from_deployment, first, last) \
-                               SELECT $1, $2, * FROM unnest($3::bigint[], $4::bigint[])";
-                    let params: [Param<'_>; 4] = [
-                        (&at, Type::INT8),
-                        (&deployment, Type::INT8),
-                        (&first, Type::INT8_ARRAY),
-                        (&last, Type::INT8_ARRAY),
-                    ];
-                    db.execute(sql, &params).await?;
-                }
-            }
-        }
+    for counted in entries.iter().flat_map(counted) {
+        db.execute(counted.sql, &counted.params()).await?;
     }
     Ok(())
+}
+
+/// A statement that writes down what an entry changes about which deployments count.
+pub(crate) struct Counted {
+    pub(crate) sql: &'static str,
+    /// The deployment and the entry.
+    numbers: [i64; 2],
+    flag: Option<bool>,
+    ranges: Option<[Vec<i64>; 2]>,
+}
+
+impl Counted {
+    pub(crate) fn params(&self) -> Vec<Param<'_>> {
+        let numbers = self.numbers.iter().map(|number| (number as _, Type::INT8));
+        let flag = self.flag.iter().map(|flag| (flag as _, Type::BOOL));
+        let ranges = self.ranges.iter().flatten().map(|ends| (ends as _, Type::INT8_ARRAY));
+        numbers.chain(flag).chain(ranges).collect()
+    }
+}
+
+/// What an entry changes about which deployments count, in the order in which it is written down.
+pub(crate) fn counted(entry: &Entry) -> Vec<Counted> {
+    const COMMITS: &str = "INSERT INTO pinrail.spans (deployment, committed) VALUES ($1, $2) \
+                           ON CONFLICT (deployment) DO UPDATE SET committed = excluded.committed";
+    const RETRACTS: &str = "INSERT INTO pinrail.spans AS s (deployment, retracted) VALUES ($1, $2) \
+                            ON CONFLICT (deployment) DO UPDATE SET retracted = excluded.retracted \
+                            WHERE NOT ($3 AND s.committed IS NOT NULL)";
+    // Only where the entry did retract it.
+    const CASCADES: &str = "INSERT INTO pinrail.cascades (at, from_deployment, first, last) \
+                            SELECT s.retracted, s.deployment, r.* FROM pinrail.spans s, unnest($3::bigint[], $4::bigint[]) AS r \
+                            WHERE s.deployment = $1 AND s.retracted = $2";
+    let on = |deployment: DeploymentId, sql, flag, ranges| Counted {
+        sql,
+        numbers: [integer(deployment.0), integer(entry.seq.0)],
+        flag,
+        ranges,
+    };
+    match entry.body.counting() {
+        None => Vec::new(),
+        Some(Counting::Commits(deployment)) => vec![on(deployment, COMMITS, None, None)],
+        Some(Counting::Retracts { deployment, unless_committed, derived }) => {
+            let mut counted = vec![on(deployment, RETRACTS, Some(unless_committed), None)];
+            if !derived.is_empty() {
+                let ends = derived.ranges().iter().map(|(first, last)| (integer(first.0), integer(last.0)));
+                let (first, last) = ends.unzip();
+                counted.push(on(deployment, CASCADES, None, Some([first, last])));
+            }
+            counted
+        }
+    }
 }
 
 /// Moves the head to the last entry, raises the epoch, and tells whoever listens.
@@ -173,7 +191,7 @@ async fn move_head(db: &Session, entries: &[Entry]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn head_of(row: &Row) -> Result<Head, Failure> {
+pub(crate) fn head_of(row: &Row) -> Result<Head, Failure> {
     let what = "the ledger's head";
     let hash: &[u8] = column(row, 1, what)?;
     let hash = hash.try_into().map_err(|why| Failure::damaged(what, why))?;

@@ -28,6 +28,7 @@ mod sightings;
 mod state;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod transfer;
 mod url;
 mod watches;
 
@@ -35,6 +36,7 @@ pub use migrate::{Access, MigrateError, Migrated};
 pub use open::{Found, OpenError};
 pub use options::{Options, Statements};
 pub use replicas::SessionError;
+pub use transfer::Transfer;
 
 use std::sync::Arc;
 

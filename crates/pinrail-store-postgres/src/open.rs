@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::replicas::Here;
 use crate::state::{Indexes, Known};
 use crate::url::{Address, BadUrl};
-use crate::{Inner, Postgres, SessionError, journal};
+use crate::{Inner, Postgres, SessionError, journal, transfer};
 
 /// What the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,10 @@ pub enum OpenError {
         "the user of {place} has no rights in the schema `pinrail`: run `pinrail migrate --grant` as its owner"
     )]
     NoRights { place: String, source: Error },
+    #[error("a copy into {place} isn't finished: go on with `pinrail store copy … --final`")]
+    Unfinished { place: String },
+    #[error("somebody else copies into {place}")]
+    Copying { place: String },
     #[error("cannot bring the schema up")]
     Migrate(#[from] MigrateError),
     #[error(transparent)]
@@ -104,13 +108,22 @@ async fn look(address: &Address, options: &Options) -> Result<Found, OpenError> 
     let (client, connection) =
         address.config.connect(address.secure.clone()).await.map_err(|error| explain(address, error))?;
     let task = tokio::spawn(async move { drop(connection.await) });
-    let found = examine(&client, address, options).await;
+    let mut found = examine(&client, address, options).await;
+    if found.is_ok() {
+        match client.query_typed(transfer::UNFINISHED, &[]).await {
+            Ok(rows) if rows.first().is_some_and(|row| row.get(0)) => {
+                found = Err(OpenError::Unfinished { place: address.place.clone() });
+            }
+            Ok(_) => {}
+            Err(error) => found = Err(explain(address, error)),
+        }
+    }
     drop(client);
     let _ = task.await;
     found
 }
 
-async fn examine(client: &Client, address: &Address, options: &Options) -> Result<Found, OpenError> {
+pub(crate) async fn examine(client: &Client, address: &Address, options: &Options) -> Result<Found, OpenError> {
     let place = || address.place.clone();
     let explain = |error| explain(address, error);
     // Asked together, so that one statement says what the server is; settings that an engine doesn't have are NULL.

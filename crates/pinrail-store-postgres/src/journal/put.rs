@@ -291,7 +291,7 @@ pub(super) fn status_number(status: RunStatus) -> i16 {
 }
 
 /// Stored: never renumber.
-pub(super) fn outcome_number(outcome: Outcome) -> i16 {
+pub(crate) fn outcome_number(outcome: Outcome) -> i16 {
     match outcome {
         Outcome::Ok => 0,
         Outcome::Error => 1,
