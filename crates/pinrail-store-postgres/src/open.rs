@@ -123,7 +123,11 @@ async fn look(address: &Address, options: &Options) -> Result<Found, OpenError> 
     found
 }
 
-pub(crate) async fn examine(client: &Client, address: &Address, options: &Options) -> Result<Found, OpenError> {
+pub(crate) async fn examine(
+    client: &Client,
+    address: &Address,
+    options: &Options,
+) -> Result<Found, OpenError> {
     let place = || address.place.clone();
     let explain = |error| explain(address, error);
     // Asked together, so that one statement says what the server is; settings that an engine doesn't have are NULL.

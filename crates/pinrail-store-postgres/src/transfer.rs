@@ -76,7 +76,8 @@ impl Transfer {
 
     async fn number(&self, sql: &str) -> Result<u64, Failure> {
         let rows = self.client.query_typed(sql, &[]).await?;
-        let row = rows.first().ok_or_else(|| Failure::damaged("the store", format_args!("no row for `{sql}`")))?;
+        let row =
+            rows.first().ok_or_else(|| Failure::damaged("the store", format_args!("no row for `{sql}`")))?;
         number(row, 0, "a number")
     }
 

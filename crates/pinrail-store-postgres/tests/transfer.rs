@@ -135,7 +135,8 @@ async fn read_alike(ours: &dyn Store, theirs: &dyn Store) {
 /// What is written next gets the same places in both.
 async fn go_on_alike(ours: &dyn Store, theirs: &dyn Store) {
     let new = space("acme", Layer::Vectors, "after");
-    let more = || batch(&author(7), 100, vec![set_vector(&new, "k", "1", Some(vec![0.25, -0.0])), unset(&new, "k")]);
+    let more =
+        || batch(&author(7), 100, vec![set_vector(&new, "k", "1", Some(vec![0.25, -0.0])), unset(&new, "k")]);
     same!(ours, theirs, state_append(more()));
     let append = ledger::Append::of(entries(ours.ledger_head().await.unwrap(), 2, "after"));
     same!(ours, theirs, ledger_append(append.clone()));

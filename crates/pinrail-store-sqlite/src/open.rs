@@ -156,7 +156,8 @@ pub(crate) fn check_is_current(db: &Connection, path: &Path) -> Result<(), OpenE
     let explain = |error| explain(path, error);
     let number = |sql: &str| db.query_row(sql, (), |row| row.get::<_, i64>(0)).map_err(explain);
     let is_store = number("SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'")? > 0;
-    let found = if is_store { number("SELECT ifnull(max(version), 0) FROM refinery_schema_history")? } else { 0 };
+    let found =
+        if is_store { number("SELECT ifnull(max(version), 0) FROM refinery_schema_history")? } else { 0 };
     let known = known();
     if found == known { Ok(()) } else { Err(OpenError::Older { path: path.to_owned(), found, known }) }
 }

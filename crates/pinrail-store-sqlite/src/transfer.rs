@@ -49,9 +49,8 @@ impl File {
         question: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         let db = Arc::clone(&self.db);
-        let asked = tokio::task::spawn_blocking(move || {
-            question(&db.lock().unwrap_or_else(PoisonError::into_inner))
-        });
+        let asked =
+            tokio::task::spawn_blocking(move || question(&db.lock().unwrap_or_else(PoisonError::into_inner)));
         match asked.await {
             Ok(answer) => Ok(answer?),
             Err(_) => Err(Failure::closed().into()),
@@ -74,8 +73,9 @@ impl Source for File {
                     if depth == pinrail_store::transfer::Depth::Telling && !part.tells(place) {
                         return Ok(Cell::Null);
                     }
-                    cell(row.get_ref(place)?, column.kind)
-                        .map_err(|why| Failure::damaged(format_args!("{}, {}", part.as_str(), column.name), why))
+                    cell(row.get_ref(place)?, column.kind).map_err(|why| {
+                        Failure::damaged(format_args!("{}, {}", part.as_str(), column.name), why)
+                    })
                 });
                 found.push(read.collect::<Result<Row, Failure>>()?);
             }
@@ -122,7 +122,8 @@ fn select(page: &Page<'_>) -> (String, Vec<Value>) {
         let Some(bound) = bound else { continue };
         let base = params.len();
         params.extend(bound.iter().map(value));
-        let places = |count: usize| (1..=count).map(|n| format!("?{}", base + n)).collect::<Vec<_>>().join(", ");
+        let places =
+            |count: usize| (1..=count).map(|n| format!("?{}", base + n)).collect::<Vec<_>>().join(", ");
         // The first column alone finds the place in the index; the whole key says where exactly.
         let _ = write!(sql, " AND {} {first} {}", columns[0], places(1));
         let _ = write!(sql, " AND ({}) {all} ({})", columns[..key].join(", "), places(key));

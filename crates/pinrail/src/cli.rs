@@ -9,7 +9,8 @@ use crate::client::{Client, ClientError};
 use crate::commands::{
     agent, apply, approval, bench, catalogue, completions, context, demo, deploy, deployment, dial, doctor,
     drift, erase, gate, gc, health, hold, init, key, ledger, member, memory, migrate, model, pointers,
-    provider, readiness, release, replica, run, scan, sim, state, tools, up, vectors, warm, watch, webhook,
+    provider, readiness, release, replica, run, scan, sim, state, store, tools, up, vectors, warm, watch,
+    webhook,
 };
 use crate::config;
 use crate::exit;
@@ -38,7 +39,7 @@ Exit codes:
   1  refused or failed: the server said no, or a file cannot be used; `agent explain` found something missing
   2  the arguments make no sense
   3  the server cannot be reached
-  4  verification failed: `ledger verify` found a break, `deployment verify` or `state verify` a difference, `doctor`
+  4  verification failed: `ledger verify` found a break, `store copy --final` or `store verify` a difference, `deployment verify` or `state verify` a difference, `doctor`
      errors, canary texts another embedder, `warm` a release that cannot be called, or `readiness` missed an objective
 `scan` has its own: 0 nothing that --fail-on names, 1 something, 3 something could not be read
 `deployment wait` has its own: 0 promoted, 1 rolled back, 2 stopped and asking, 3 not over in time"
@@ -98,6 +99,7 @@ enum Command {
     Memory(memory::Args),
     Context(context::Args),
     State(state::Args),
+    Store(store::Args),
     Gc(gc::Args),
     Erase(erase::Args),
     Ledger(ledger::Args),
@@ -119,6 +121,7 @@ impl Cli {
         let done = |result: anyhow::Result<()>| result.map(|()| ExitCode::SUCCESS);
         match command {
             Command::Up(args) => up::run(args),
+            Command::Store(args) => store::run(args, globals.output()),
             Command::Migrate(args) => done(migrate::run(&args, globals.output())),
             Command::Bench(args) => bench::run(args, globals.output()),
             Command::Demo(args) => demo::run(&args, globals.output()),

@@ -36,6 +36,7 @@ pub mod scan;
 pub mod sim;
 pub mod state;
 pub mod state_by;
+pub mod store;
 pub mod tools;
 pub mod up;
 pub mod vectors;

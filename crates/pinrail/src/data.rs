@@ -11,6 +11,7 @@ use crate::config::Settings;
 use crate::system::{OsEntropy, SystemClock};
 
 mod lock;
+pub mod moved;
 mod notebook;
 mod spool;
 pub mod store;

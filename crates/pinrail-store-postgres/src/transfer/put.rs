@@ -144,7 +144,8 @@ impl Transfer {
             let at = Cell::Number(integer(entry.at.0));
             filed.push(vec![number.clone(), hash.clone(), at, Cell::Text(text.clone())]);
         }
-        let columns = [("seq", Kind::Number), ("hash", Kind::Bytes), ("at", Kind::Number), ("entry", Kind::Text)];
+        let columns =
+            [("seq", Kind::Number), ("hash", Kind::Bytes), ("at", Kind::Number), ("entry", Kind::Text)];
         self.copy_in("ledger", &columns, filed.into_iter()).await?;
         let sql = "UPDATE pinrail.heads SET ledger_seq = $1, ledger_hash = $2, epoch = epoch + $3";
         let hash = &head.hash.as_bytes()[..];
@@ -187,7 +188,12 @@ impl Transfer {
                 parents.extend(of.into_iter().map(|parent| vec![Cell::Number(parent), Cell::Number(*child)]));
             }
         }
-        self.copy_in("state_parents", &[("parent", Kind::Number), ("child", Kind::Number)], parents.into_iter()).await
+        self.copy_in(
+            "state_parents",
+            &[("parent", Kind::Number), ("child", Kind::Number)],
+            parents.into_iter(),
+        )
+        .await
     }
 
     async fn erase_contents(&self, rows: &[Row]) -> Result<(), Failure> {
@@ -221,7 +227,8 @@ impl Transfer {
 
     /// Removes records that were collected from the source: of each deployment what is up to the last of them, as it was there.
     async fn collect(&self, rows: &[Row]) -> Result<(), Failure> {
-        let seqs: Result<Vec<i64>, Failure> = rows.iter().map(|row| number_in(Part::Records, row, "seq")).collect();
+        let seqs: Result<Vec<i64>, Failure> =
+            rows.iter().map(|row| number_in(Part::Records, row, "seq")).collect();
         let seqs = seqs?;
         let sql = "SELECT deployment, max(seq), count(*) FROM pinrail.state WHERE seq = ANY ($1) GROUP BY deployment";
         for row in self.client.query_typed(sql, &[(&seqs, Type::INT8_ARRAY)]).await? {
@@ -233,7 +240,10 @@ impl Transfer {
             let removed: i64 = removed.first().map_or(0, |row| row.get(0));
             if removed != count {
                 let what = format_args!("deployment {deployment}");
-                return Err(Failure::damaged(what, "the source collected other records of it than its oldest"));
+                return Err(Failure::damaged(
+                    what,
+                    "the source collected other records of it than its oldest",
+                ));
             }
         }
         Ok(())
@@ -241,7 +251,9 @@ impl Transfer {
 
     async fn update(&self, part: Part, row: &Row) -> Result<(), Failure> {
         // Arguments only ever go.
-        let stays = |name: &str| part == Part::Approvals && name == "arguments" && row[part.place(name)] != Cell::Null;
+        let stays = |name: &str| {
+            part == Part::Approvals && name == "arguments" && row[part.place(name)] != Cell::Null
+        };
         let names: Vec<&str> = part.changing().iter().copied().filter(|name| !stays(name)).collect();
         let mut cells: Vec<(&Cell, Kind)> = Vec::new();
         let mut set = Vec::new();
@@ -262,18 +274,21 @@ impl Transfer {
 
     async fn delete(&self, part: Part, rows: &[Row]) -> Result<(), Failure> {
         let columns = &part.columns()[..part.key()];
-        let meant = columns.iter().enumerate().map(|(place, column)| format!("{} = ${}", column.name, place + 1));
+        let meant =
+            columns.iter().enumerate().map(|(place, column)| format!("{} = ${}", column.name, place + 1));
         let meant = meant.collect::<Vec<_>>().join(" AND ");
         let sql = format!("DELETE FROM pinrail.{} WHERE {meant}", table(part));
         for row in rows {
-            let cells: Vec<(&Cell, Kind)> = row.iter().zip(columns).map(|(cell, column)| (cell, column.kind)).collect();
+            let cells: Vec<(&Cell, Kind)> =
+                row.iter().zip(columns).map(|(cell, column)| (cell, column.kind)).collect();
             self.execute(&sql, &cells).await?;
         }
         Ok(())
     }
 
     async fn execute(&self, sql: &str, cells: &[(&Cell, Kind)]) -> Result<(), Failure> {
-        let values: Result<Vec<Value>, Failure> = cells.iter().map(|(cell, kind)| value(cell, *kind)).collect();
+        let values: Result<Vec<Value>, Failure> =
+            cells.iter().map(|(cell, kind)| value(cell, *kind)).collect();
         let values = values?;
         let kinds = cells.iter().map(|(_, kind)| type_of(*kind));
         let params: Vec<(&(dyn ToSql + Sync), Type)> =
@@ -295,7 +310,8 @@ impl Transfer {
         let mut writer = std::pin::pin!(writer);
         for row in rows {
             let cells = row.iter().zip(columns);
-            let values: Result<Vec<Value>, Failure> = cells.map(|(cell, (_, kind))| value(cell, *kind)).collect();
+            let values: Result<Vec<Value>, Failure> =
+                cells.map(|(cell, (_, kind))| value(cell, *kind)).collect();
             let values = values?;
             let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
             writer.as_mut().write(&values).await?;

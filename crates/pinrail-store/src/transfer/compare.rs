@@ -166,7 +166,10 @@ impl Reading {
                 Ok(())
             }
             (Part::Records, row) => self.record(row).ok_or_else(|| "it can't be read".to_owned()),
-            (Part::Spaces, [Cell::Number(number), Cell::Text(tenant), Cell::Number(layer), Cell::Text(name), ..]) => {
+            (
+                Part::Spaces,
+                [Cell::Number(number), Cell::Text(tenant), Cell::Number(layer), Cell::Text(name), ..],
+            ) => {
                 self.names.insert(*number, format!("{tenant}/{layer}/{name}"));
                 Ok(())
             }

@@ -76,13 +76,15 @@ pub async fn copy(
 async fn foreign(source: &dyn Source, target: &dyn Sink, part: Part) -> Result<(), CopyError> {
     let mut after: Option<Vec<Cell>> = None;
     loop {
-        let page = |until| Page { part, after: after.as_deref(), until, depth: Depth::Telling, limit: part.page() };
+        let page =
+            |until| Page { part, after: after.as_deref(), until, depth: Depth::Telling, limit: part.page() };
         let theirs = target.rows(&page(None)).await.map_err(CopyError::Target)?;
         let Some(last) = theirs.last() else { return Ok(()) };
         let last = last[..part.key()].to_vec();
         let page = Page { limit: usize::MAX, ..page(Some(&last)) };
         let ours = source.rows(&page).await.map_err(CopyError::Source)?;
-        let ours: std::collections::HashMap<String, &Row> = ours.iter().map(|row| (name(part, row), row)).collect();
+        let ours: std::collections::HashMap<String, &Row> =
+            ours.iter().map(|row| (name(part, row), row)).collect();
         for row in &theirs {
             if ours.get(&name(part, row)) != Some(&row) {
                 return Err(CopyError::Foreign { part, key: name(part, row) });

@@ -129,7 +129,9 @@ impl Part {
             Part::Approvals => APPROVALS,
             Part::Deliveries => const { &[c("webhook", Text), c("since", Number), c("cursor", Number)] },
             Part::DeadLetters => DEAD_LETTERS,
-            Part::Sightings => const { &[c("kind", Small), c("subject", Text), c("at", Number), c("document", Text)] },
+            Part::Sightings => {
+                const { &[c("kind", Small), c("subject", Text), c("at", Number), c("document", Text)] }
+            }
             Part::Watches => const { &[c("provider", Text), c("snapshot", Text), c("document", Text)] },
             Part::WatchDays => {
                 const { &[c("provider", Text), c("snapshot", Text), c("day", Number), c("document", Text)] }
@@ -328,13 +330,8 @@ const RUNS: &[Column] = &[
     c("status", Small),
     c("summary", Text),
 ];
-const SESSIONS: &[Column] = &[
-    c("session", Text),
-    c("agent", Text),
-    c("tenant", Text),
-    c("deployment", Number),
-    c("written", Number),
-];
+const SESSIONS: &[Column] =
+    &[c("session", Text), c("agent", Text), c("tenant", Text), c("deployment", Number), c("written", Number)];
 const GATES: &[Column] = &[
     c("id", Id),
     c("agent", Text),

@@ -76,7 +76,8 @@ impl Source for Rows {
     async fn rows(&self, page: &Page<'_>) -> Result<Vec<Row>, StoreError> {
         let key = page.part.key();
         let is_meant = |row: &&Row| {
-            page.after.is_none_or(|after| row[..key] > *after) && page.until.is_none_or(|until| row[..key] <= *until)
+            page.after.is_none_or(|after| row[..key] > *after)
+                && page.until.is_none_or(|until| row[..key] <= *until)
         };
         let read = |row: &Row| {
             let tells = |place| page.depth == super::Depth::Whole || page.part.tells(place);

@@ -8,7 +8,7 @@ use pinrail_store_postgres::{Options as PostgresOptions, Postgres};
 use pinrail_store_sqlite::Sqlite;
 
 use crate::config::{self, STORE_PASSWORD_ENV, Settings};
-use crate::data::Lock;
+use crate::data::{Lock, moved};
 use crate::exit::Failed;
 use crate::files;
 use crate::system::{CRASH_AT, CrashPoint};
@@ -21,6 +21,7 @@ pub async fn open(lock: &Lock, settings: &Settings) -> anyhow::Result<Arc<dyn St
     match postgres(settings)? {
         Some(options) => Ok(Arc::new(connect(options).await?)),
         None => {
+            moved::check(lock.folder())?;
             let store = Sqlite::open(pinrail_store_sqlite::Options {
                 probe: probe()?,
                 size_bytes_max: settings.store.bytes_max,
