@@ -14,6 +14,9 @@ pub struct Replicas {
     pub leads: bool,
     /// For how long others may have changed the world without its knowledge.
     pub stale_ms: u64,
+    /// Who looks for near vectors: `pgvector 0.8.0`, where the store does; absent where each process does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors_by: Option<String>,
     pub items: Vec<Replica>,
 }
 

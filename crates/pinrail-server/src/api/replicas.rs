@@ -27,6 +27,7 @@ pub async fn gather(call: &Call) -> Result<Replicas, Problem> {
         here: control.replica().0,
         leads: control.standing_here().leads(),
         stale_ms: control.freshness().stale_ms(),
+        vectors_by: control.states().vectors_searched_by(),
         items: items.collect(),
     })
 }

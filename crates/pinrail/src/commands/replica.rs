@@ -52,5 +52,8 @@ fn list(replicas: &Replicas) -> String {
     let rows = replicas.items.iter().map(row).collect();
     let mut text = table(&["replica", "name", "role", "heard of", ""], rows, "no replica is known");
     text.push_str(&format!("\nwhat it shows is at most {} old", time::span(replicas.stale_ms)));
+    if let Some(by) = &replicas.vectors_by {
+        text.push_str(&format!("\nnear vectors are looked for by {by}"));
+    }
     text
 }

@@ -73,7 +73,7 @@ async fn target(to: &str, file: &Path, writes: bool) -> anyhow::Result<Transfer>
         return Err(Usage("the target's address begins with postgres:// or postgresql://".to_owned()).into());
     }
     let dir = folder(file).parent().unwrap_or(Path::new("."));
-    let settings = config::server(dir)?.kept_in(Some(to.to_owned()), None)?;
+    let settings = config::server(dir)?.kept_in(Some(to.to_owned()), None, None)?;
     let options = store::postgres(&settings)?.expect("the settings name the store just given");
     Ok(Transfer::connect(&options, writes).await?)
 }

@@ -173,7 +173,7 @@ async fn keep(client: &Client, table: &str, path: &str) -> anyhow::Result<u64> {
 
 /// Connects and does something.
 fn block<T>(at: &Store, work: impl AsyncFnOnce(&mut Client) -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let settings = config::server(&at.dir)?.kept_in(at.store.clone(), None)?;
+    let settings = config::server(&at.dir)?.kept_in(at.store.clone(), None, None)?;
     let Some(options) = store::postgres(&settings)? else {
         let text = format!("there is no store in PostgreSQL: pass --store postgres://…, or set {STORE_ENV}");
         return Err(Usage(text).into());
