@@ -25,7 +25,6 @@ mod replica;
 mod world;
 
 pub use process::Process;
-pub use replica::Replica;
 
 /// Where a scrape looks beside the control plane.
 #[derive(Clone)]
@@ -35,8 +34,6 @@ pub struct Metrics {
     pub open: bool,
     /// Looks at this process.
     pub process: Arc<dyn Fn() -> Process + Send + Sync>,
-    /// Looks at this replica's way to the store.
-    pub replica: Arc<dyn Fn() -> Replica + Send + Sync>,
 }
 
 /// How long the store is waited for: Prometheus gives up on a whole page after 10 s.
@@ -58,7 +55,6 @@ impl Metrics {
             telemetry,
             open: false,
             process: Arc::new(Process::default),
-            replica: Arc::new(Replica::default),
         }
     }
 }
