@@ -51,11 +51,7 @@ impl Metrics {
     /// Counts calls, and looks at nothing beside the control plane.
     #[must_use]
     pub fn new(telemetry: Telemetry) -> Metrics {
-        Metrics {
-            telemetry,
-            open: false,
-            process: Arc::new(Process::default),
-        }
+        Metrics { telemetry, open: false, process: Arc::new(Process::default) }
     }
 }
 

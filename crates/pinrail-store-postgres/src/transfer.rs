@@ -13,6 +13,7 @@ use pinrail_store::StoreError;
 use pinrail_store::transfer::{Cell, Kind, Page, Part, Row, Sink, Source};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use crate::failure::{Failure, number};
@@ -37,6 +38,9 @@ pub struct Transfer {
 /// Held while somebody copies into the database. Shared by all versions: never change.
 const LOCK: i64 = 0x7069_6e72_6169_6c04;
 
+/// How long it is waited for.
+const LOCK_WAIT: &str = "5s";
+
 /// The table that is there while a copy goes on.
 pub(crate) const UNFINISHED: &str = "SELECT pg_catalog.to_regclass('pinrail.transfer') IS NOT NULL";
 
@@ -59,11 +63,16 @@ impl Transfer {
                         SET idle_in_transaction_session_timeout = 0; SET search_path = pg_catalog, pg_temp";
         client.batch_execute(settings).await.map_err(explain)?;
         if writes {
-            let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({LOCK})");
-            let rows = client.query_typed(&sql, &[]).await.map_err(explain)?;
-            if !rows.first().is_some_and(|row| row.get::<_, bool>(0)) {
-                return Err(OpenError::Copying { place: address.place });
+            // Waited for: a copy that was just killed holds it until the server notices.
+            let sql = format!("SET lock_timeout = '{LOCK_WAIT}'; SELECT pg_catalog.pg_advisory_lock({LOCK})");
+            match client.batch_execute(&sql).await {
+                Ok(()) => {}
+                Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                    return Err(OpenError::Copying { place: address.place });
+                }
+                Err(error) => return Err(open::explain(&address, error)),
             }
+            client.batch_execute("SET lock_timeout = '10s'").await.map_err(explain)?;
         }
         Ok(Transfer { client, place: address.place, days: Mutex::default(), connection })
     }

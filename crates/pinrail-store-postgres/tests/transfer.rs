@@ -1,5 +1,7 @@
 //! Everything that is in a SQLite file comes to PostgreSQL as it was, whoever writes to the file meanwhile.
 
+#![expect(clippy::unwrap_used, reason = "test code: a surprise must panic")]
+
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -140,13 +140,13 @@ impl Commits {
     /// before it made sense.
     pub fn follow(&mut self, entry: &Entry) {
         match entry.body.counting() {
-            None => {}
             Some(Counting::Commits(deployment)) => self.commit(deployment, entry.seq),
-            Some(Counting::Retracts { deployment, unless_committed, derived }) => {
-                if !(unless_committed && self.span(deployment).committed.is_some()) {
-                    self.retract(deployment, entry.seq, derived);
-                }
+            Some(Counting::Retracts { deployment, unless_committed, derived })
+                if !(unless_committed && self.span(deployment).committed.is_some()) =>
+            {
+                self.retract(deployment, entry.seq, derived);
             }
+            Some(Counting::Retracts { .. }) | None => {}
         }
     }
 

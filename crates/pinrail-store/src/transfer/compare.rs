@@ -180,7 +180,7 @@ impl Reading {
     fn record(&mut self, row: &[Cell]) -> Option<()> {
         let number = |name: &str| match row[Part::Records.place(name)] {
             Cell::Number(number) => Some(number),
-            _ => None,
+            Cell::Null | Cell::Text(_) | Cell::Bytes(_) | Cell::Places(_) => None,
         };
         let natural = |name: &str| number(name).map(i64::unsigned_abs);
         let Cell::Text(key) = &row[Part::Records.place("key")] else { return None };
