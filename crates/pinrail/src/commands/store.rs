@@ -21,6 +21,12 @@ mod verify;
 
 /// Move everything that is kept from SQLite to PostgreSQL.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  pinrail store copy . postgres://owner@db/pinrail --dry-run    how much it is
+  pinrail store copy . postgres://owner@db/pinrail              while `pinrail up` goes on; again, and it copies what came since
+  pinrail store copy . postgres://owner@db/pinrail --final      with `pinrail up` stopped: the rest, verified, and moved
+  pinrail store verify . postgres://owner@db/pinrail            whether both are equal
+  pinrail store reopen .                                        goes on from SQLite after all")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
