@@ -85,7 +85,6 @@ impl Control {
 
 impl Inner {
     /// Puts everything together over a world that was read.
-    #[expect(clippy::too_many_lines, reason = "a list of parts, one to a line")]
     async fn open(options: Options, world: World, past: VecDeque<Change>) -> Result<Arc<Inner>, OpenError> {
         let Options { store, clock, entropy, catalogue, vectors_folder, notebook, spool, stale_ms_max } =
             options;

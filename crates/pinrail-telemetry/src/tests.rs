@@ -32,10 +32,13 @@ use crate::otlp::QUEUE_MAX;
 use crate::testing::{Call, SESSION, TENANT, tried};
 use crate::traces::Root;
 
+/// Where something was posted, its headers and its body.
+type Post = (&'static str, HeaderMap, Bytes);
+
 /// A collector that keeps what it gets.
 #[derive(Clone, Default)]
 struct Stub {
-    got: Arc<Mutex<Vec<(&'static str, HeaderMap, Bytes)>>>,
+    got: Arc<Mutex<Vec<Post>>>,
     answer: Arc<Mutex<(u16, Vec<u8>)>>,
 }
 
