@@ -18,6 +18,7 @@ use crate::ledger::Actor;
 use crate::routes::Via;
 use crate::time::Timestamp;
 
+pub mod collect;
 pub mod summary;
 pub mod text;
 

@@ -30,7 +30,7 @@ use crate::rollout::{Evidence, Plan, Stop};
 use crate::share::Share;
 use crate::state::Moment;
 use crate::state::view::Ranges;
-use crate::time::Timestamp;
+use crate::time::{Day, Timestamp};
 use crate::webhook::WebhookSpec;
 
 mod kinds;
@@ -201,6 +201,11 @@ pub enum Body {
         records: u64,
         floor: Moment,
     },
+    /// Journals were dropped for good: the runs of all days before, but for days on which a run was open still.
+    JournalCollected {
+        before: Day,
+        runs: u64,
+    },
     /// A person's or a tenant's content was removed for good; the records' places and digests stay.
     StateErased {
         tenant: TenantId,
@@ -305,6 +310,7 @@ impl Body {
             | Body::GateOverrideSeconded { .. }
             | Body::ManifestRecorded { .. }
             | Body::StateCollected { .. }
+            | Body::JournalCollected { .. }
             | Body::StateErased { .. }
             | Body::KeyCreated { .. }
             | Body::KeyRevoked { .. }
@@ -346,6 +352,7 @@ impl Body {
             | Body::GateOverrideSeconded { .. }
             | Body::ManifestRecorded { .. }
             | Body::StateCollected { .. }
+            | Body::JournalCollected { .. }
             | Body::StateErased { .. }
             | Body::KeyCreated { .. }
             | Body::KeyRevoked { .. }
@@ -374,6 +381,7 @@ impl Body {
             Body::DeploymentRolledBack { .. } => "deployment_rolled_back",
             Body::ManifestRecorded { .. } => "manifest_recorded",
             Body::StateCollected { .. } => "state_collected",
+            Body::JournalCollected { .. } => "journal_collected",
             Body::StateErased { .. } => "state_erased",
             Body::RolloutStep { .. } => "rollout_step",
             Body::RolloutStopped { .. } => "rollout_stopped",

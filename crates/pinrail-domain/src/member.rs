@@ -104,6 +104,7 @@ fn parts(body: &Body) -> BTreeSet<Part> {
         | Body::ReleaseCreated { .. }
         | Body::ManifestRecorded { .. }
         | Body::StateCollected { .. }
+        | Body::JournalCollected { .. }
         | Body::StateErased { .. }
         | Body::HoldLifted { .. }
         | Body::RolloutStopped { .. }
@@ -146,6 +147,7 @@ fn deployment(body: &Body) -> Option<DeploymentId> {
         | Body::ReleaseCreated { .. }
         | Body::GateJudged { .. }
         | Body::StateCollected { .. }
+        | Body::JournalCollected { .. }
         | Body::StateErased { .. }
         | Body::HoldLifted { .. }
         | Body::KeyCreated { .. }
@@ -184,6 +186,7 @@ fn agent(body: &Body) -> Option<&AgentName> {
         | Body::GateOverrideSeconded { .. }
         | Body::ManifestRecorded { .. }
         | Body::StateCollected { .. }
+        | Body::JournalCollected { .. }
         | Body::StateErased { .. }
         | Body::WeightSet { .. }
         | Body::KeyCreated { .. }

@@ -1,5 +1,7 @@
 //! Points in time and the clocks that tell them. Order is by sequence, never by time (design: clocks jump).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the Unix epoch, UTC. Stored: never change the unit.
@@ -48,6 +50,57 @@ impl Timestamp {
 /// A day without leap seconds, as Unix time counts.
 const DAY_MS: u64 = 86_400_000;
 
+/// A day in UTC, by its number since 1970-01-01. Written `YYYY-MM-DD`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Day(pub u32);
+
+impl Day {
+    /// The day of a time.
+    #[must_use]
+    pub fn of(at: Timestamp) -> Day {
+        Day(u32::try_from(at.0 / DAY_MS).unwrap_or(u32::MAX))
+    }
+
+    /// Its first millisecond; that of the next day is the first one after it.
+    #[must_use]
+    pub fn begins(self) -> Timestamp {
+        Timestamp(u64::from(self.0) * DAY_MS)
+    }
+
+    #[must_use]
+    pub fn next(self) -> Day {
+        Day(self.0.saturating_add(1))
+    }
+
+    /// The day before; the first day is before itself.
+    #[must_use]
+    pub fn before(self) -> Day {
+        Day(self.0.saturating_sub(1))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.begins().rfc3339();
+        f.write_str(text.split_once('T').map_or("", |(day, _)| day))
+    }
+}
+
+impl From<Day> for String {
+    fn from(day: Day) -> String {
+        day.to_string()
+    }
+}
+
+impl TryFrom<String> for Day {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Day, String> {
+        Timestamp::of_day(&text).map(Day::of).ok_or_else(|| format!("`{text}` is no day; write 2026-11-20"))
+    }
+}
+
 /// Nanoseconds on a clock that never goes back; only differences mean anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticks(pub u64);
@@ -82,5 +135,17 @@ mod tests {
         check(951_782_400_000, "2000-02-29T00:00:00.000Z");
         check(1_795_132_800_000, "2026-11-20T00:00:00.000Z");
         check(4_107_542_400_000, "2100-03-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn a_day_is_written_and_read() {
+        for (number, text) in [(0, "1970-01-01"), (18_262, "2020-01-01"), (20_777, "2026-11-20")] {
+            let day = Day(number);
+            assert_eq!((day.to_string().as_str(), Day::try_from(text.to_owned())), (text, Ok(day)));
+            assert_eq!((Day::of(day.begins()), day.next().before()), (day, day));
+            assert_eq!(Day::of(Timestamp(day.next().begins().0 - 1)), day);
+        }
+        assert!(Day::try_from("2026-02-30".to_owned()).is_err());
+        assert_eq!((Day::of(Timestamp(u64::MAX)), Day(0).before()), (Day(u32::MAX), Day(0)));
     }
 }

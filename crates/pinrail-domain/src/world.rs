@@ -18,6 +18,7 @@ use crate::id::{
     AgentName, DeploymentId, Epoch, LedgerSeq, McpServerName, ProviderName, ReleaseId, SegmentName, StateSeq,
     TenantId, WebhookName,
 };
+use crate::journal::collect::Dropped;
 use crate::key::{Key, KeyId};
 use crate::ledger::{Body, Broken, Entry, Head};
 use crate::mcp::McpServerSpec;
@@ -50,6 +51,8 @@ pub struct World {
     pub floor: Moment,
     /// The deployments whose records were removed, each up to which record.
     pub collected: Shared<BTreeMap<DeploymentId, StateSeq>>,
+    /// Which journals were dropped.
+    pub journals: Dropped,
     /// Every erasure, oldest first.
     pub erasures: Shared<Vec<Erasure>>,
     /// Keys that work; a revoked key is gone from here.
@@ -157,6 +160,7 @@ impl Default for World {
             commits: Arc::default(),
             floor: Moment::default(),
             collected: Shared::default(),
+            journals: Dropped::default(),
             erasures: Shared::default(),
             keys: Shared::default(),
             keyed: false,
@@ -308,6 +312,7 @@ impl World {
                 Arc::make_mut(deployment).manifest = Some(*manifest);
             }
             Body::StateCollected { deployments, floor, .. } => self.collect(deployments, *floor)?,
+            Body::JournalCollected { before, .. } => self.journals.raise(*before, entry.seq),
             Body::StateErased { .. } => self.erasures.push(Erasure::of(entry)),
             Body::WeightSet { deployment, weight } => self.set_weight(*deployment, *weight)?,
             Body::HoldLifted { agent, segment } => {

@@ -417,6 +417,7 @@ impl Counted {
             | Body::DeploymentOpened { .. }
             | Body::ManifestRecorded { .. }
             | Body::StateCollected { .. }
+            | Body::JournalCollected { .. }
             | Body::StateErased { .. }
             | Body::RolloutStep { .. }
             | Body::RolloutStopped { .. }

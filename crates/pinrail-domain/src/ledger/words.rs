@@ -12,6 +12,7 @@ use crate::rollout::outlook::{step_words, stop_words};
 use crate::rollout::told::{gate_words, judged_words};
 use crate::share::Share;
 use crate::state::view::Ranges;
+use crate::time::Day;
 use crate::world::World;
 
 impl Body {
@@ -69,6 +70,7 @@ impl Body {
                 let deployments = count(deployments.len() as u64, "rolled-back deployment");
                 format!("Removed {} of {deployments} for good", count(*records, "record"))
             }
+            Body::JournalCollected { before, runs } => dropped(*before, *runs),
             Body::StateErased { tenant, subject, records, runs, .. } => {
                 erased(tenant, subject.as_deref(), *records, *runs)
             }
@@ -163,6 +165,10 @@ fn erased(tenant: &TenantId, subject: Option<&str>, records: u64, runs: u64) -> 
         None => format!("tenant {tenant}"),
     };
     format!("Erased what {whose} said: {} and {}", count(records, "record"), count(runs, "run"))
+}
+
+fn dropped(before: Day, runs: u64) -> String {
+    format!("Dropped the journals of before {before} for good: {}", count(runs, "run"))
 }
 
 fn key_made(key: &Key) -> String {

@@ -136,6 +136,7 @@ pub fn tell<'e>(entry: &'e Entry, of: &Deployment, rollout: Option<&Rollout>) ->
         | Body::AgentRemoved { .. }
         | Body::ReleaseCreated { .. }
         | Body::StateCollected { .. }
+        | Body::JournalCollected { .. }
         | Body::StateErased { .. }
         | Body::HoldLifted { .. }
         | Body::KeyCreated { .. }

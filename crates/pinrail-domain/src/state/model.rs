@@ -220,6 +220,7 @@ impl Model {
             | Body::DeploymentOpened { .. }
             | Body::ManifestRecorded { .. }
             | Body::StateCollected { .. }
+            | Body::JournalCollected { .. }
             | Body::StateErased { .. }
             | Body::RolloutStep { .. }
             | Body::RolloutStopped { .. }

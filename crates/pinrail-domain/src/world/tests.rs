@@ -78,6 +78,7 @@ impl Model {
             | Body::ReleaseCreated { .. }
             | Body::ManifestRecorded { .. }
             | Body::StateCollected { .. }
+            | Body::JournalCollected { .. }
             | Body::StateErased { .. }
             | Body::RolloutStopped { .. }
             | Body::RolloutResumed { .. }
