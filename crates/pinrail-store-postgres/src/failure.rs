@@ -59,6 +59,13 @@ impl Failure {
         self.about_data
     }
 
+    /// Whether it gave up because somebody held a lock for longer than it may wait.
+    pub(crate) fn waited_in_vain(&self) -> bool {
+        let StoreError::Unavailable(cause) = &self.error else { return false };
+        let code = cause.downcast_ref::<Error>().and_then(Error::code);
+        code == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
     /// Whether a transaction that ended so may be tried again: it has surely done nothing.
     pub(crate) fn may_repeat(&self) -> bool {
         self.again == Again::Yes

@@ -1,6 +1,7 @@
 //! The journal in PostgreSQL: `journal/queue.rs` groups what is written at the same time, `journal/write.rs` carries a group out,
 //! `journal/put.rs` puts its rows where they belong, `journal/days.rs` makes partitions ahead, `journal/read.rs` reads,
-//! `journal/list.rs` lists, `journal/search.rs` looks for texts, `journal/erase.rs` erases.
+//! `journal/list.rs` lists, `journal/search.rs` looks for texts, `journal/erase.rs` erases,
+//! `journal/collect.rs` drops what is old.
 //!
 //! A run is one row of `runs` (its stamp, its summary, and columns to search by) and one row of `run_events`
 //! for every write. Event 0 is made of the run's row: the stamp isn't stored twice.
@@ -11,14 +12,17 @@ use std::sync::atomic::AtomicU64;
 use async_trait::async_trait;
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
 use pinrail_domain::journal::Recorded;
+use pinrail_domain::journal::collect::RunDay;
+use pinrail_domain::time::Day;
 use pinrail_store::journal::{
-    Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
+    CollectError, Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
 };
 use pinrail_store::{Journal, StoreError};
 use uuid::Uuid;
 
 use crate::Postgres;
 
+mod collect;
 mod days;
 mod erase;
 mod list;
@@ -56,6 +60,14 @@ impl Journal for Postgres {
             erased += u64::from(events || arguments);
         }
         Ok(erased)
+    }
+
+    async fn run_days(&self, until: Day) -> Result<Vec<RunDay>, StoreError> {
+        Ok(self.read_days(until).await?)
+    }
+
+    async fn run_collect(&self, day: Day) -> Result<u64, CollectError> {
+        self.collect_day(day).await
     }
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError> {

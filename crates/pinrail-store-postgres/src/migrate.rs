@@ -20,6 +20,7 @@ const MIGRATIONS: &[Migration] = &[
     migration(1, "core", include_str!("../migrations/V1__core.sql")),
     migration(2, "state", include_str!("../migrations/V2__state.sql")),
     migration(3, "rest", include_str!("../migrations/V3__rest.sql")),
+    migration(4, "retention", include_str!("../migrations/V4__retention.sql")),
 ];
 
 /// The lock that lets one process migrate at a time. Stored by nobody, but shared by all versions: never change.

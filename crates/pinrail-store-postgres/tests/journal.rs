@@ -5,7 +5,9 @@
 use std::process::{Child, Command};
 
 use pinrail_domain::id::RunId;
-use pinrail_domain::time::Timestamp;
+use pinrail_domain::ledger::Body;
+use pinrail_domain::time::{Day, Timestamp};
+use pinrail_store::conformance::sample::state::enter;
 use pinrail_store::conformance::sample::{self, finished};
 use pinrail_store::journal::{Append, RunFilter, Write};
 use pinrail_store::{Journal, Ledger, Replicas};
@@ -33,7 +35,7 @@ fn ending(run: RunId) -> Write {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn days_have_partitions_and_go_whole_unless_a_run_is_open() {
+async fn days_have_partitions_that_are_dropped_unless_a_run_is_open() {
     let Some(cluster) = Cluster::named_by_env() else { return };
     let database = cluster.database();
     let store = Postgres::connect(database.options()).await.unwrap();
@@ -57,13 +59,21 @@ async fn days_have_partitions_and_go_whole_unless_a_run_is_open() {
     assert_eq!(count("SELECT count(*) FROM pinrail.runs_rest").await, 1);
     assert_eq!(store.run_open_total().await.unwrap(), 1);
 
-    let drop_before = format!("SELECT pinrail.runs_drop({})", DAY + 2);
-    assert_eq!(count(&drop_before).await, 4);
-    assert_eq!(count(&drop_before).await, 0);
-    assert!(store.run_get(id(0, 1)).await.unwrap().is_none());
-    assert!(store.run_get(id(1, 1)).await.unwrap().is_some(), "its day has an open run");
+    let before = Day(DAY as u32 + 2);
+    enter(&store, 9, Body::JournalCollected { before, runs: 8 }).await;
+    // Of 2026-01-01 nothing is left but what came when it had no partition, and that goes, too.
+    let day = Day(DAY as u32);
+    assert_eq!(store.run_collect(day).await.unwrap(), 4);
+    assert_eq!(count("SELECT count(*) FROM pg_catalog.pg_class WHERE relname LIKE '%d20260101%'").await, 0);
+    let late = vec![starting(id(0, 9), 9), ending(id(0, 9))];
+    assert!(store.journal_write(late.into()).await.iter().all(Result::is_ok));
+    assert_eq!(count("SELECT count(*) FROM pinrail.run_events_rest WHERE seq > 0").await, 2);
+    assert_eq!(store.run_collect(day).await.unwrap(), 1);
+    assert_eq!(count("SELECT count(*) FROM pinrail.run_events_rest WHERE seq > 0").await, 1);
+    assert!(store.run_collect(day.next()).await.is_err(), "an open run");
+    assert!(store.run_get(id(1, 1)).await.unwrap().is_some());
     assert!(store.journal_write(vec![ending(id(1, 2))].into()).await[0].is_ok());
-    assert_eq!(count(&drop_before).await, 4);
+    assert_eq!(store.run_collect(day.next()).await.unwrap(), 4);
     let left = store.run_list(&RunFilter::default(), None, 99).await.unwrap();
     let left: Vec<RunId> = left.iter().map(|run| run.stamp.run).collect();
     assert_eq!(left, [id(2, 3), id(2, 2), id(2, 1), id(2, 0), sample::run(7)]);

@@ -73,7 +73,7 @@ impl Approvals for Sqlite {
 impl Sqlite {
     /// Takes the arguments of the calls that a run asked approval for; tells whether there were any.
     pub(crate) async fn erase_arguments(&self, run: RunId) -> Result<bool, StoreError> {
-        self.carry_out(move |db| erase(db, run)).await?
+        self.carry_out(move |db| erase_arguments(db, run)).await?
     }
 
     /// Has the writing thread do something to approvals.
@@ -113,7 +113,7 @@ impl<T: Send, F: Fn(&Connection) -> Result<T, Failure> + Send> Operation for Act
 }
 
 /// Takes the arguments of a run's calls; tells whether there were any.
-fn erase(db: &Connection, run: RunId) -> Result<bool, Failure> {
+pub(crate) fn erase_arguments(db: &Connection, run: RunId) -> Result<bool, Failure> {
     let sql = "UPDATE approvals SET arguments = NULL, document = json_remove(document, '$.truncated') \
          WHERE run = ?1 AND arguments IS NOT NULL";
     Ok(db.prepare_cached(sql)?.execute([run.0.to_be_bytes()])? > 0)

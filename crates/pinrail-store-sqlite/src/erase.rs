@@ -28,6 +28,8 @@ pub(crate) enum Permit {
     Remove,
     /// Content, in records and in events.
     Erase,
+    /// Whole runs.
+    Collect,
 }
 
 /// Runs effects that the triggers refuse without the permit. An error leaves the permit to the rollback that follows.
@@ -39,6 +41,7 @@ pub(crate) fn permitted<T>(
     let what = match permit {
         Permit::Remove => "remove",
         Permit::Erase => "erase",
+        Permit::Collect => "collect",
     };
     db.prepare_cached("INSERT INTO permits (what) VALUES (?1)")?.execute([what])?;
     let done = effects()?;

@@ -1,5 +1,5 @@
 //! The journal in SQLite: `journal/write.rs` appends, `journal/read.rs` reads, `journal/search.rs` looks for texts,
-//! `journal/erase.rs` erases.
+//! `journal/erase.rs` erases, `journal/collect.rs` drops what is old.
 //!
 //! A run is one row of `runs` (its stamp, its summary, and columns to search by) and one row of `run_events`
 //! for every write. Event 0 is made of the run's row: the stamp isn't stored twice.
@@ -9,13 +9,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
 use pinrail_domain::journal::Recorded;
+use pinrail_domain::journal::collect::RunDay;
+use pinrail_domain::time::Day;
 use pinrail_store::journal::{
-    Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
+    CollectError, Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
 };
 use pinrail_store::{Journal, StoreError};
 
 use crate::Sqlite;
 
+mod collect;
 mod erase;
 mod read;
 mod search;
@@ -38,6 +41,14 @@ impl Journal for Sqlite {
 
     async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError> {
         Ok(erase::runs(self, runs).await?)
+    }
+
+    async fn run_days(&self, until: Day) -> Result<Vec<RunDay>, StoreError> {
+        Ok(self.readers.ask(move |db| collect::days(db, until)).await?)
+    }
+
+    async fn run_collect(&self, day: Day) -> Result<u64, CollectError> {
+        collect::day(self, day).await
     }
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError> {

@@ -277,6 +277,10 @@ async fn an_older_store_is_brought_up() {
     db.execute_batch(
         "DROP TRIGGER run_events_keep;
          CREATE TRIGGER run_events_keep BEFORE UPDATE ON run_events BEGIN SELECT RAISE(ABORT, 'journals are append-only'); END;
+         DROP TRIGGER run_events_whole;
+         CREATE TRIGGER run_events_whole BEFORE DELETE ON run_events BEGIN SELECT RAISE(ABORT, 'journals are append-only'); END;
+         DROP TRIGGER runs_whole;
+         CREATE TRIGGER runs_whole BEFORE DELETE ON runs BEGIN SELECT RAISE(ABORT, 'runs are append-only'); END;
          DROP TRIGGER runs_keep;
          DROP INDEX runs_shadow;
          ALTER TABLE runs DROP COLUMN shadow;

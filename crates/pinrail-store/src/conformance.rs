@@ -29,6 +29,7 @@ pub mod random;
 pub mod reads;
 pub mod records;
 pub mod replicas;
+pub mod retention;
 pub mod runs;
 pub mod sample;
 pub mod search;
@@ -154,6 +155,9 @@ macro_rules! conformance_tests {
             erasure::a_place_is_never_given_twice
             erasure::erasure_takes_content_and_leaves_the_record
             erasure::erasure_takes_the_content_of_runs
+            retention::days_are_counted_by_the_ids_of_their_runs
+            retention::a_day_goes_whole_once_the_ledger_says_so
+            retention::a_day_stays_while_a_run_is_open
             watches::a_watch_and_its_days_come_back
             watches::watches_are_apart_and_listed_in_order
             views::everybody_sees_what_a_copy_of_everything_says_1

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pinrail_domain::id::{AgentName, DeploymentId, Epoch, EventSeq, ReleaseId, RunId, SessionId, TenantId};
+use pinrail_domain::journal::collect::RunDay;
 use pinrail_domain::journal::{Event, Illegal, Needle, Outcome, Recorded, RunStatus, Stamp, Summary};
-use pinrail_domain::time::Timestamp;
+use pinrail_domain::time::{Day, Timestamp};
 
 use crate::{Answer, ReplicaId, StoreError};
 
@@ -172,6 +173,17 @@ pub struct Found {
     pub more: bool,
 }
 
+/// Why a day's journals weren't dropped.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CollectError {
+    #[error("no entry of the ledger says that the journals of {0} are dropped")]
+    NotEntered(Day),
+    #[error("{open} of the runs of {day} are open")]
+    Open { day: Day, open: u64 },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// How many of a deployment's runs are still open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenRuns {
@@ -307,6 +319,19 @@ pub trait Journal: Send + Sync {
     /// summaries stay. A failure may leave the first of the runs erased and the rest not: ask again. Answers that
     /// were kept for idempotency keys are not looked at: they expire by themselves.
     async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError>;
+
+    /// How many runs each day has, oldest first, of the days from [`FIRST_DAY`] until before `until`; days without runs are left out.
+    /// A day is that of the ids.
+    ///
+    /// [`FIRST_DAY`]: pinrail_domain::journal::collect::FIRST_DAY
+    async fn run_days(&self, until: Day) -> Result<Vec<RunDay>, StoreError>;
+
+    /// Drops the runs of a day for good, with their journals and the arguments of approvals that were asked for in them; returns how
+    /// many runs went. Sessions stay bound, and what the runs wrote into state stays.
+    ///
+    /// Only where an entry of the ledger says so (I8), and nothing of a day on which a run is open. A failure may leave
+    /// a part of the day's runs dropped: ask again.
+    async fn run_collect(&self, day: Day) -> Result<u64, CollectError>;
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError>;
 

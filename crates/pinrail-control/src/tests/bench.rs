@@ -13,6 +13,7 @@ use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{
     AgentName, DeploymentId, EventSeq, LedgerSeq, ReleaseId, RunId, SegmentName, TenantId,
 };
+use pinrail_domain::journal::collect::RunDay;
 use pinrail_domain::journal::{Event, Outcome, Recorded, Stamp};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::ledger::{Actor, Entry, Head};
@@ -21,9 +22,9 @@ use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Manifest;
 use pinrail_domain::share::Share;
 use pinrail_domain::tier::Tier;
-use pinrail_domain::time::{Clock, Entropy, Ticks, Timestamp};
+use pinrail_domain::time::{Clock, Day, Entropy, Ticks, Timestamp};
 use pinrail_store::journal::{
-    Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
+    CollectError, Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
 };
 use pinrail_store::memory::{Memory, Strike};
 use pinrail_store::{Answer, AnswerKey, Answers, Artifacts, Journal, Ledger, StoreError, ledger};
@@ -249,6 +250,14 @@ impl Journal for Gated {
 
     async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError> {
         self.memory.run_erase(runs).await
+    }
+
+    async fn run_days(&self, until: Day) -> Result<Vec<RunDay>, StoreError> {
+        self.memory.run_days(until).await
+    }
+
+    async fn run_collect(&self, day: Day) -> Result<u64, CollectError> {
+        self.memory.run_collect(day).await
     }
 
     async fn run_open_total(&self) -> Result<u64, StoreError> {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
 use pinrail_domain::journal::Recorded;
+use pinrail_domain::journal::collect::RunDay;
+use pinrail_domain::time::Day;
 use pinrail_store::journal::{
-    Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
+    CollectError, Found, OpenRuns, Run, RunFilter, Search, SessionKey, Write, WriteError, Written,
 };
 use pinrail_store::{Journal, StoreError};
 
@@ -31,6 +33,14 @@ impl Journal for Breaking {
 
     async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError> {
         self.through(Call::write("run_erase"), || now(self.memory.run_erase(runs))).await
+    }
+
+    async fn run_days(&self, until: Day) -> Result<Vec<RunDay>, StoreError> {
+        self.through(Call::read("run_days"), || now(self.memory.run_days(until))).await
+    }
+
+    async fn run_collect(&self, day: Day) -> Result<u64, CollectError> {
+        self.through(Call::write("run_collect"), || now(self.memory.run_collect(day))).await
     }
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError> {

@@ -1,16 +1,19 @@
 //! Runs in memory: their events, and what sessions are bound to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
+use pinrail_domain::journal::collect::{FIRST_DAY, RunDay, day_of};
 use pinrail_domain::journal::{Event, Recorded, Stamp, Summary};
-use pinrail_domain::time::Timestamp;
+use pinrail_domain::ledger::Body;
+use pinrail_domain::time::{Day, Timestamp};
 
 use super::{Kept, Memory};
 use crate::journal::{
-    Append, Follow, Found, OpenRuns, Run, RunFilter, Search, SessionKey, Start, Write, WriteError, Written,
+    Append, CollectError, Follow, Found, OpenRuns, Run, RunFilter, Search, SessionKey, Start, Write,
+    WriteError, Written,
 };
 use crate::{Journal, StoreError};
 
@@ -194,6 +197,40 @@ impl Journal for Memory {
             }
             erased
         })
+    }
+
+    async fn run_days(&self, until: Day) -> Result<Vec<RunDay>, StoreError> {
+        let kept = self.lock();
+        let mut days: BTreeMap<Day, RunDay> = BTreeMap::new();
+        for (id, run) in &kept.runs {
+            let day = day_of(*id);
+            if (FIRST_DAY..until).contains(&day) {
+                let of = days.entry(day).or_insert(RunDay { day, runs: 0, open: 0 });
+                of.runs += 1;
+                of.open += u64::from(run.summary.status.is_open());
+            }
+        }
+        Ok(days.into_values().collect())
+    }
+
+    async fn run_collect(&self, day: Day) -> Result<u64, CollectError> {
+        self.write(|kept| {
+            let says = |body: &Body| matches!(body, Body::JournalCollected { before, .. } if day < *before);
+            if day < FIRST_DAY || !kept.ledger.iter().any(|entry| says(&entry.body)) {
+                return Err(CollectError::NotEntered(day));
+            }
+            let of_day = kept.runs.iter().filter(|(id, _)| day_of(**id) == day);
+            let open = of_day.clone().filter(|(_, run)| run.summary.status.is_open()).count() as u64;
+            if open > 0 {
+                return Err(CollectError::Open { day, open });
+            }
+            let gone: BTreeSet<RunId> = of_day.map(|(id, _)| *id).collect();
+            kept.runs.retain(|id, _| !gone.contains(id));
+            for approval in kept.approvals.values_mut().filter(|approval| gone.contains(&approval.run)) {
+                *approval = approval.clone().without_content();
+            }
+            Ok(gone.len() as u64)
+        })?
     }
 
     async fn run_get(&self, run: RunId) -> Result<Option<Run>, StoreError> {
