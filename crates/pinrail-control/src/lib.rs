@@ -113,6 +113,7 @@ struct Inner {
     /// How long rollbacks of this process took, from the call to the flip.
     flips: deploy::Flips,
     collector: state::collect::Collector,
+    retention: runs::collect::Retention,
     drills: drill::Drills,
     observer: Arc<observe::Observer>,
     traffic: Arc<traffic::Traffic>,

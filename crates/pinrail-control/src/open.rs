@@ -144,6 +144,7 @@ impl Inner {
                 jobs,
                 flips: crate::deploy::Flips::default(),
                 collector: crate::state::collect::Collector::default(),
+                retention: crate::runs::collect::Retention::default(),
                 drills: crate::drill::Drills::default(),
                 observer,
                 traffic,

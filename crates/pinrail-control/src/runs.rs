@@ -34,6 +34,7 @@ use crate::traffic::Traffic;
 use crate::{Inner, Snapshot};
 
 mod api;
+pub mod collect;
 mod gate;
 mod live;
 mod others;

@@ -16,6 +16,7 @@ mod observe;
 mod proof;
 mod reopen;
 mod replicas;
+mod retention;
 mod rollouts;
 mod runs;
 mod sessions;

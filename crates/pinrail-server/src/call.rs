@@ -13,13 +13,14 @@ use pinrail_control::keys::Caller;
 use pinrail_control::readiness::Surroundings;
 use pinrail_control::{By, Control, Idempotency};
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{Generation, IdempotencyKey, TenantId};
+use pinrail_domain::id::{Generation, IdempotencyKey, RunId, TenantId};
 use pinrail_domain::key::{TenantRefused, Tenants};
 use pinrail_domain::member::MemberId;
 use pinrail_store::AnswerKey;
 use pinrail_wire::json::check_depth;
 use serde::de::DeserializeOwned;
 
+use crate::problem;
 use crate::state::State;
 
 /// A request that was let in.
@@ -45,6 +46,11 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 impl Call {
     pub fn control(&self) -> &Control {
         &self.state.control
+    }
+
+    /// Why a run isn't there: retention may have dropped it. Nothing is told by it of other tenants' runs, as it goes by the id alone (I11).
+    pub fn no_run(&self, run: RunId) -> Problem {
+        problem::no_run(run, self.control().snapshot().world.journals.took(run))
     }
 
     pub fn caller(&self) -> &Caller {

@@ -13,7 +13,7 @@ use pinrail_api::problem::{Code, Problem};
 use pinrail_control::CommitError;
 use pinrail_control::contracts::ContractError;
 use pinrail_domain::dial::Halted;
-use pinrail_domain::id::RunId;
+use pinrail_domain::id::{LedgerSeq, RunId};
 use pinrail_domain::journal::RunStatus;
 use pinrail_domain::tier::ModelRefused;
 use pinrail_store::StoreError;
@@ -125,7 +125,7 @@ pub fn write(error: WriteError) -> Problem {
             tracing::error!(error = %detail, "a new run took not even its first events");
             Problem::new(Code::Internal, detail).next_step("send the request again, and report the log line")
         }
-        WriteError::NoRun(run) => no_run(run),
+        WriteError::NoRun(run) => no_run(run, None),
         WriteError::Moved { next } => sequence_moved(detail, next.0),
         WriteError::TooManyEvents => {
             Problem::new(Code::LimitReached, detail).next_step("finish this run and go on in a new one")
@@ -170,8 +170,19 @@ pub fn model(refused: &ModelRefused) -> Problem {
 }
 
 /// Also the answer for a run of a tenant that the caller may not see (I11).
-pub fn no_run(run: RunId) -> Problem {
-    not_found(format!("run {run}"), "list the runs: `pinrail run list` (GET /api/v1/runs)")
+/// `dropped` is the ledger entry by which it may be gone.
+pub fn no_run(run: RunId, dropped: Option<LedgerSeq>) -> Problem {
+    match dropped {
+        None => not_found(format!("run {run}"), "list the runs: `pinrail run list` (GET /api/v1/runs)"),
+        Some(seq) => {
+            let after = seq.0.saturating_sub(1);
+            Problem::new(Code::Collected, format!("run {run} isn't kept: journals of its day were dropped"))
+                .next_step(format!(
+                    "see what was dropped and why: `pinrail ledger show --after {after} --limit 1` (GET /api/v1/ledger)"
+                ))
+                .fact("ledger", seq.0)
+        }
+    }
 }
 
 pub fn key_reused() -> Problem {

@@ -150,7 +150,7 @@ impl Call {
     /// The run that the caller may act for, by its id (I11).
     pub async fn run_stamp(&self, run: RunId) -> Result<Arc<Stamp>, Problem> {
         let found = self.control().runs().stamp(run, &self.tenants()?).await;
-        found.map_err(|error| problem::store(&error))?.ok_or_else(|| problem::no_run(run))
+        found.map_err(|error| problem::store(&error))?.ok_or_else(|| self.no_run(run))
     }
 
     /// The run that the request names: what it says itself, else its header.

@@ -42,6 +42,8 @@ pub struct Settings {
     pub limits: crate::capacity::Wish,
     /// `[state] aborted_kept`: how long rolled-back data is kept, in milliseconds.
     pub aborted_kept_ms: Option<u64>,
+    /// `[journal] keep`: how long journals are kept, in milliseconds; forever when absent.
+    pub journals_kept_ms: Option<u64>,
     /// `[gate]`: how gates are run.
     pub gate: pinrail_server::gates::Settings,
     /// `[drift]`: how models are watched.
@@ -73,6 +75,7 @@ pub fn server(dir: &Path) -> Result<Settings, files::BadFiles> {
         replica: project.replica,
         limits: project.limits,
         aborted_kept_ms: project.aborted_kept_ms,
+        journals_kept_ms: project.journals_kept_ms,
         gate: project.gate,
         drift: project.drift,
         mcp_commands: project.mcp_commands,

@@ -53,6 +53,9 @@ impl Data {
         if let Some(ms) = settings.aborted_kept_ms {
             control.keep_aborted_for(ms);
         }
+        if let Some(ms) = settings.journals_kept_ms {
+            control.keep_journals_for(ms);
+        }
         Ok(Data { control, clock, recovered })
     }
 }

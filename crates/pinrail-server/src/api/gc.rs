@@ -1,4 +1,4 @@
-//! `GET` and `POST /api/v1/gc`.
+//! `GET` and `POST /api/v1/gc`; of journals, `api/gc/journal.rs`.
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use serde::Deserialize;
 use crate::call::Call;
 use crate::problem;
 use crate::reply::{self, Answer};
+
+pub mod journal;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

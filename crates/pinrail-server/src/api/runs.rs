@@ -40,7 +40,7 @@ fn refused(run: RunId, refused: AppendRefused) -> Problem {
     let detail = problem::chain(&refused);
     let bad_events = |next_step: &str| Problem::new(Code::BadEvents, detail.clone()).next_step(next_step);
     match refused {
-        AppendRefused::NoRun(run) => problem::no_run(run),
+        AppendRefused::NoRun(run) => problem::no_run(run, None),
         AppendRefused::Count(0) => bad_events("put at least one event into `events`"),
         AppendRefused::Count(_) => bad_events("send the events in several appends"),
         AppendRefused::TooLong { index, bytes } => bad_events(

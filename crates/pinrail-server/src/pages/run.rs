@@ -51,9 +51,9 @@ pub async fn compare(call: Call) -> Result<Compare, Problem> {
 async fn look(call: &Call, id: RunId, from: EventSeq, limit: usize) -> Result<(Run, Vec<Recorded>), Problem> {
     let (runs, tenants) = (call.control().runs(), call.tenants()?);
     let run = runs.get(id, &tenants).await.map_err(|error| problem::store(&error))?;
-    let run = run.ok_or_else(|| problem::no_run(id))?;
+    let run = run.ok_or_else(|| call.no_run(id))?;
     let events = runs.events(id, &tenants, from, limit).await.map_err(|error| problem::store(&error))?;
-    Ok((run, events.ok_or_else(|| problem::no_run(id))?))
+    Ok((run, events.ok_or_else(|| call.no_run(id))?))
 }
 
 fn touched(found: Found) -> Touched {

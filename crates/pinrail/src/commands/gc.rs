@@ -1,4 +1,4 @@
-//! `pinrail gc`: removes rolled-back data that nobody needs any more.
+//! `pinrail gc`: removes rolled-back data that nobody needs any more; `pinrail gc journal` drops old journals.
 
 use pinrail_api::gc::{Collect, Collection};
 
@@ -7,16 +7,22 @@ use crate::client::Query;
 use crate::output::table::table;
 use crate::output::{progress, time};
 
+mod journal;
+
 /// Remove rolled-back data that nobody needs any more
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   pinrail gc --dry-run                  what would go, and why the rest stays
   pinrail gc                            what was rolled back longer ago than the server keeps it (30d)
   pinrail gc --older-than 7d --reason 'the disk is nearly full'
+  pinrail gc journal --older-than 90d --dry-run   which days of journals would go, and why older ones stay
 
 The ledger says what was removed. As-of reads that would show it answer `collected` from then on; nothing that a
 pointer, a fallback or an open run needs changes.")]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Say what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
@@ -28,12 +34,20 @@ pub struct Args {
     reason: String,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Journal(journal::Args),
+}
+
 const PATH: &str = "/api/v1/gc";
 /// How often somebody who looks is shown how far the removal is, in milliseconds.
 const LOOK_MS: u64 = 250;
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
-    let Args { dry_run, older_than, reason } = args;
+    let Args { what, dry_run, older_than, reason } = args;
+    if let Some(What::Journal(args)) = what {
+        return journal::run(args, context);
+    }
     let wish = Collect { older_than_ms: older_than, dry_run, reason };
     let mut reply = context.client.post::<Collection>(PATH, &wish)?;
     if !dry_run {

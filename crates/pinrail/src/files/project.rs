@@ -42,6 +42,8 @@ pub struct Project {
     pub limits: crate::capacity::Wish,
     /// How long rolled-back data is kept, in milliseconds.
     pub aborted_kept_ms: Option<u64>,
+    /// How long journals are kept, in milliseconds.
+    pub journals_kept_ms: Option<u64>,
     /// How the server runs gates.
     pub gate: pinrail_server::gates::Settings,
     /// How models are watched.
@@ -110,6 +112,7 @@ impl Project {
                 replica: store::Replica::default(),
                 limits: crate::capacity::Wish::default(),
                 aborted_kept_ms: None,
+                journals_kept_ms: None,
                 gate: pinrail_server::gates::Settings::default(),
                 drift: pinrail_server::drift::Settings::DEFAULT,
                 catalogue: Catalogue::embedded().clone(),
@@ -132,6 +135,7 @@ impl Project {
             let replica = file.table("replica", store::replica).unwrap_or_default();
             let limits = file.table("limits", limits::read).unwrap_or_default();
             let aborted_kept_ms = file.table("state", aborted_kept_ms);
+            let journals_kept_ms = file.table("journal", journals_kept_ms);
             let gate = file.table("gate", gate::read).unwrap_or_default();
             let own_catalogue = own_catalogue(file, dir);
             let catalogue = Layers::embedded(own_catalogue.clone()).with(None);
@@ -152,6 +156,7 @@ impl Project {
                 replica,
                 limits,
                 aborted_kept_ms,
+                journals_kept_ms,
                 gate,
                 drift,
                 catalogue,
@@ -182,6 +187,17 @@ fn aborted_kept_ms(state: &Section<'_>) -> Option<u64> {
     let ms = time::span_ms(&text);
     if ms.is_none() {
         state.refuse("aborted_kept", "must be a span of time such as \"12h\", \"30d\" or \"4w\"");
+    }
+    ms
+}
+
+/// A day at least: journals go by whole days, and today's never.
+fn journals_kept_ms(journal: &Section<'_>) -> Option<u64> {
+    const DAY_MS: u64 = 86_400_000;
+    let text: String = journal.get("keep")?;
+    let ms = time::span_ms(&text).filter(|ms| *ms >= DAY_MS);
+    if ms.is_none() {
+        journal.refuse("keep", "must be a span of time of a day at least, such as \"90d\" or \"52w\"");
     }
     ms
 }

@@ -257,6 +257,22 @@ fn how_long_rolled_back_data_is_kept_is_a_span_of_time() {
 }
 
 #[test]
+fn how_long_journals_are_kept_is_a_day_at_least() {
+    let check = |toml: &str, expected: Result<Option<u64>, &str>| {
+        let read = Project::read_settings(folder(&[("pinrail.toml", toml)]).path());
+        match expected {
+            Ok(ms) => assert_eq!(read.unwrap().journals_kept_ms, ms, "{toml}"),
+            Err(what) => assert!(read.unwrap_err().to_string().contains(what), "{toml}"),
+        }
+    };
+    check("", Ok(None));
+    check("[journal]\nkeep = '90d'", Ok(Some(7_776_000_000)));
+    check("[journal]\nkeep = '12h'", Err("a day at least"));
+    check("[journal]\nkeep = 90", Err("keep"));
+    check("[journal]\nkept = '90d'", Err("kept"));
+}
+
+#[test]
 fn a_fallback_may_be_named_by_its_first_digits() {
     let whole = format!("sha256:{}", "ab".repeat(32));
     let settings = format!(

@@ -219,7 +219,7 @@ async fn begin(call: &Call, agent: &AgentName, id: Value, params: &Map<String, V
 async fn run_of(call: &Call, agent: &AgentName, run: RunId) -> Result<Arc<Stamp>, Problem> {
     let tenants = call.tenants()?;
     let stamp = call.control().runs().stamp(run, &tenants).await.map_err(|error| problem::store(&error))?;
-    let stamp = stamp.ok_or_else(|| problem::no_run(run))?; // I11
+    let stamp = stamp.ok_or_else(|| call.no_run(run))?; // I11
     if stamp.agent == *agent {
         return Ok(stamp);
     }

@@ -51,7 +51,7 @@ fn refused(run: RunId, refused: AuthorizeError) -> Problem {
     let detail = problem::chain(&refused);
     let bad = |next_step: &str| Problem::new(Code::BadRequest, detail.clone()).next_step(next_step);
     match refused {
-        AuthorizeError::NoRun(run) => problem::no_run(run),
+        AuthorizeError::NoRun(run) => problem::no_run(run, None),
         AuthorizeError::NotRunning { run, status } => problem::run_state(detail, run, status),
         AuthorizeError::BadId => bad("send the id that the model gave the call, or none"),
         AuthorizeError::TooLong(_) => bad("call the tool with less, such as the digest of a stored artifact"),

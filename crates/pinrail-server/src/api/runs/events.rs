@@ -77,9 +77,9 @@ async fn look(
     let runs = call.control().runs();
     // The status is read first: events that are missing from a finished run would never come.
     let found = runs.get(run, tenants).await.map_err(|error| problem::store(&error))?;
-    let status = found.ok_or_else(|| problem::no_run(run))?.summary.status;
+    let status = found.ok_or_else(|| call.no_run(run))?.summary.status;
     let events = runs.events(run, tenants, from, limit).await.map_err(|error| problem::store(&error))?;
-    let events = events.ok_or_else(|| problem::no_run(run))?;
+    let events = events.ok_or_else(|| call.no_run(run))?;
     let next = events.last().map_or(from, |last| last.seq.next());
     Ok((Events { run, events, next, status: status.to_string() }, !status.is_open()))
 }

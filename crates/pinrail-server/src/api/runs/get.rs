@@ -9,7 +9,7 @@ pub async fn show(call: Call) -> Answer {
     let run = id(&call)?;
     let found =
         call.control().runs().get(run, &call.tenants()?).await.map_err(|error| problem::store(&error))?;
-    reply::json(&shown(found.ok_or_else(|| problem::no_run(run))?))
+    reply::json(&shown(found.ok_or_else(|| call.no_run(run))?))
 }
 
 #[cfg(test)]

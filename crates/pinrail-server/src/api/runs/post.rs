@@ -69,7 +69,7 @@ fn begin(error: BeginError, detail: String) -> Problem {
             .fact("agent", agent.as_str())
             .fact("segment", segment.as_str()),
         BeginError::Dialled(halted) => problem::dialled(detail, &halted),
-        BeginError::NoRun(run) => problem::no_run(run),
+        BeginError::NoRun(run) => problem::no_run(run, None),
         BeginError::NotRunning { run, status } => problem::run_state(detail, run, status),
         BeginError::OtherAgent { run, .. } | BeginError::OtherSession { run } => {
             Problem::new(Code::RunState, detail)

@@ -22,7 +22,7 @@ pub async fn resume(call: Call) -> Answer {
     let limit = call.state.limits.page_max;
     let events =
         runs.events(run, &tenants, EventSeq(0), limit).await.map_err(|error| problem::store(&error))?;
-    let events = events.ok_or_else(|| problem::no_run(run))?;
+    let events = events.ok_or_else(|| call.no_run(run))?;
     let after = events.last().map_or(EventSeq(0), |last| last.seq.next());
     let tools = contract.tools.as_deref().map(serde_json::from_str).transpose();
     let tools = tools.map_err(|error| {
