@@ -157,6 +157,9 @@ pub struct Wrote {
 pub enum WriteError<E: std::error::Error + 'static> {
     #[error(transparent)]
     Refused(E),
+    /// The author's data job was ended while the write was under way.
+    #[error(transparent)]
+    Writer(NoWriter),
     #[error("this idempotency key was used for a different request")]
     KeyReused,
     #[error("others kept writing the same key")]
@@ -202,7 +205,8 @@ impl States {
 
     /// Writes what `decide` makes of the space's index, in its author's name. The index shows the newest commits.
     ///
-    /// A data job doesn't commit while something is written in its name.
+    /// A data job doesn't commit while something is written in its name here; where another replica commits it or takes it back,
+    /// the store refuses what comes after that.
     pub async fn write<E: std::error::Error + 'static>(
         &self,
         by: &Authorised,
@@ -239,7 +243,8 @@ impl States {
             let expect = expect.map(|(key, newest)| Expect { space: space.clone(), key, newest });
             let puts = changes.into_iter().map(|change| self.put(&by.author, space, change)).collect();
             let at = self.parts.clock.now();
-            let batch = Batch { author: by.author.clone(), at, puts, expect, answer: keep.clone() };
+            let (author, open) = (by.author.clone(), by.open_as_of());
+            let batch = Batch { author, at, puts, expect, open, answer: keep.clone() };
             match self.append((turn, by.clone()), loaded, batch).await {
                 Ok(appended) => return Ok(Wrote { appended: Some(appended), replayed: false }),
                 // What the index shows was removed: it is read anew.
@@ -248,6 +253,11 @@ impl States {
                 Err(AppendError::Moved { .. }) => {}
                 Err(AppendError::Answered(answer)) => {
                     return self.replayed(space, keep.as_ref(), &answer).await;
+                }
+                // It committed or was taken back at this very moment, at another replica perhaps.
+                Err(AppendError::Ended { by: entry }) => {
+                    append::reach(&self.parts.inner, entry).await?;
+                    return Err(WriteError::Writer(NoWriter::Closed(by.author.deployment)));
                 }
                 Err(AppendError::Store(error)) => return Err(WriteError::Store(error)),
             }
@@ -451,7 +461,7 @@ impl States {
                     Ok(()) => loaded.take_in(deployment, keys, *appended),
                     Err(_) => loaded.behind.store(true, Ordering::Release),
                 },
-                Err(AppendError::Answered(_)) => {}
+                Err(AppendError::Answered(_) | AppendError::Ended { .. }) => {}
                 Err(AppendError::Moved { .. } | AppendError::Store(_)) => {
                     loaded.behind.store(true, Ordering::Release);
                 }

@@ -66,6 +66,16 @@ pub enum Counting<'a> {
     },
 }
 
+impl Counting<'_> {
+    /// Whose writes it is about.
+    #[must_use]
+    pub fn deployment(&self) -> DeploymentId {
+        match self {
+            Counting::Commits(deployment) | Counting::Retracts { deployment, .. } => *deployment,
+        }
+    }
+}
+
 /// Who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", from = "StoredActor")]

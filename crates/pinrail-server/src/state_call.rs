@@ -210,6 +210,7 @@ pub fn write_error<E: Error + 'static>(error: WriteError<E>, refused: impl FnOnc
     let detail = problem::chain(&error);
     match error {
         WriteError::Refused(error) => refused(error),
+        WriteError::Writer(error) => no_writer(error),
         WriteError::KeyReused => problem::key_reused(),
         WriteError::Contended => Problem::new(Code::Contended, detail)
             .next_step("send the request again, with the same Idempotency-Key"),

@@ -180,7 +180,7 @@ fn batch(space: &Space, deployment: u64, from: usize, vectors: Vec<Vec<f32>>) ->
     };
     let puts = vectors.into_iter().enumerate().map(put).collect();
     assert_eq!(space.layer, Layer::Vectors);
-    Batch { author: author.clone(), at: Timestamp(1), puts, expect: None, answer: None }
+    Batch { author: author.clone(), at: Timestamp(1), puts, expect: None, open: None, answer: None }
 }
 
 fn percentiles(mut times: Vec<f64>) -> String {

@@ -115,7 +115,7 @@ fn head(db: &Connection) -> Result<Head, Failure> {
 }
 
 /// Reads entries one after the other: the first that is missing, unreadable or another's stops it.
-fn read(db: &Connection, after: LedgerSeq, limit: usize) -> Result<Vec<Entry>, Failure> {
+pub(crate) fn read(db: &Connection, after: LedgerSeq, limit: usize) -> Result<Vec<Entry>, Failure> {
     let sql = "SELECT seq, hash, entry FROM ledger WHERE seq > ?1 ORDER BY seq LIMIT ?2";
     let mut select = db.prepare_cached(sql)?;
     let mut rows = select.query((integer(after.0), sql_limit(limit)))?;

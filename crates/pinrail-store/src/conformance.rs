@@ -22,6 +22,7 @@ pub mod artifacts;
 pub mod deliveries;
 pub mod erasure;
 pub mod gates;
+pub mod jobs;
 pub mod ledger;
 pub mod members;
 pub mod moments;
@@ -138,6 +139,8 @@ macro_rules! conformance_tests {
             state::an_append_is_answered_once
             state::many_writers_at_once_get_places_of_their_own
             state::a_damaged_record_shows_it
+            jobs::nothing_is_written_in_an_ended_jobs_name
+            jobs::all_that_a_commit_covers_was_there_before_it
             moments::records_and_entries_are_in_one_order
             moments::marks_never_go_back_while_both_move
             moments::a_time_names_the_last_of_both_by_sequence

@@ -10,6 +10,7 @@
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{AgentName, DeploymentId, LedgerSeq, RunId, StateSeq, TenantId};
+use pinrail_domain::ledger::Entry;
 use pinrail_domain::release::Metric;
 use pinrail_domain::state::{Author, Content, Layer, Moment, Op, Operation, Record, Space, StateKey};
 use pinrail_domain::time::Timestamp;
@@ -26,6 +27,8 @@ pub struct Batch {
     pub puts: Vec<Put>,
     /// Append only if this is still so.
     pub expect: Option<Expect>,
+    /// The author is a data job that was open as of this entry: append only if none since has ended it.
+    pub open: Option<LedgerSeq>,
     /// Keep the outcome, a [`Appended`] as JSON, as the answer to this request.
     pub answer: Option<Keep>,
 }
@@ -76,6 +79,9 @@ pub enum AppendError {
     Moved { newest: Option<StateSeq> },
     #[error("the idempotency key was used before")]
     Answered(Box<Answer>),
+    /// The author's data job was committed or taken back: nothing more is written in its name.
+    #[error("ledger entry {by} ended the data job")]
+    Ended { by: LedgerSeq },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -205,6 +211,16 @@ impl Batch {
             assert!(fits, "the content of {key} and its digest say different things");
         }
     }
+
+    /// The first of these entries, which come in order, that came after the author's job was seen to be open and ended it.
+    #[must_use]
+    pub fn ended_by<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) -> Option<LedgerSeq> {
+        let (open, job) = (self.open?, self.author.deployment);
+        let ends = |entry: &&Entry| {
+            entry.seq > open && entry.body.counting().is_some_and(|counting| counting.deployment() == job)
+        };
+        entries.into_iter().find(ends).map(|entry| entry.seq)
+    }
 }
 
 impl SpaceFilter {
@@ -231,7 +247,7 @@ impl Keep {
 #[async_trait]
 pub trait State: Send + Sync {
     /// Appends all records or none. Durable on return (I9). The answer's key is looked at first, then what is
-    /// expected.
+    /// expected, then whether the author's job is open still: no entry ends it between that look and the append.
     async fn state_append(&self, batch: Batch) -> Result<Appended, AppendError>;
 
     /// The last place given to a record, removed or not, and the newest ledger entry.

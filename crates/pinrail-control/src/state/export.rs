@@ -105,6 +105,7 @@ impl States {
         if written > 0 {
             self.upsert(&by, to, &upserts, None).await.map_err(|error| match error {
                 WriteError::Refused(refused) => WriteError::Refused(TakeRefused::Vectors(Box::new(refused))),
+                WriteError::Writer(refused) => WriteError::Writer(refused),
                 WriteError::KeyReused => WriteError::KeyReused,
                 WriteError::Contended => WriteError::Contended,
                 WriteError::Store(error) => WriteError::Store(error),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pinrail_domain::deployment::Status;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{DeploymentId, RunId, StateSeq, TenantId};
+use pinrail_domain::id::{DeploymentId, LedgerSeq, RunId, StateSeq, TenantId};
 use pinrail_domain::journal::Stamp;
 use pinrail_domain::state::view::GROUND;
 use pinrail_domain::state::{Author, Origin, PARENTS_MAX, StateKey};
@@ -55,11 +55,27 @@ pub enum BadParents {
 #[derive(Clone)]
 pub struct Authorised {
     pub author: Author,
-    _open: Option<Arc<OwnedRwLockReadGuard<()>>>,
+    open: Option<Open>,
+}
+
+/// A data job that doesn't commit here while this is held.
+#[derive(Clone)]
+struct Open {
+    /// The newest entry that was known when it was seen to be open.
+    as_of: LedgerSeq,
+    _held: Arc<OwnedRwLockReadGuard<()>>,
+}
+
+impl Authorised {
+    /// The entry as of which the author's data job was open; none where the author isn't one.
+    pub(super) fn open_as_of(&self) -> Option<LedgerSeq> {
+        self.open.as_ref().map(|open| open.as_of)
+    }
 }
 
 impl States {
-    /// The author that writes are stamped with. A data job stays open until the answer is dropped.
+    /// The author that writes are stamped with. A data job doesn't commit here until the answer is dropped; what another replica
+    /// commits or takes back meanwhile, the store tells the write.
     pub async fn author(&self, who: WriteAs<'_>) -> Result<Authorised, NoWriter> {
         let of_run = |stamp: &Stamp, deployment, origin| Author {
             deployment,
@@ -77,13 +93,13 @@ impl States {
                 Author { deployment: GROUND, origin: Origin::External, run: None, agent: None }
             }
             WriteAs::Job(deployment) => {
-                let open = Arc::clone(&self.parts.jobs).read_owned().await;
-                self.check_open(deployment)?;
+                let held = Arc::new(Arc::clone(&self.parts.jobs).read_owned().await);
+                let as_of = self.check_open(deployment)?;
                 let author = Author { deployment, origin: Origin::Ingest, run: None, agent: None };
-                return Ok(Authorised { author, _open: Some(Arc::new(open)) });
+                return Ok(Authorised { author, open: Some(Open { as_of, _held: held }) });
             }
         };
-        Ok(Authorised { author, _open: None })
+        Ok(Authorised { author, open: None })
     }
 
     /// Checks that what something is said to be derived from is there.
@@ -125,14 +141,15 @@ impl States {
         StateKey::new(&format!("{prefix}{}-{n}", &unique.hex()[..24])).expect("digits and letters are a key")
     }
 
-    fn check_open(&self, id: DeploymentId) -> Result<(), NoWriter> {
+    /// Checks that a data job is open; gives the entry as of which it is.
+    fn check_open(&self, id: DeploymentId) -> Result<LedgerSeq, NoWriter> {
         let snapshot = self.parts.snapshot.load();
         let deployment = snapshot.world.deployments.get(&id).ok_or(NoWriter::NoDeployment(id))?;
         if deployment.ingest.is_none() {
             return Err(NoWriter::NoJob(id));
         }
         match deployment.status {
-            Status::Candidate { .. } => Ok(()),
+            Status::Candidate { .. } => Ok(snapshot.world.head.seq),
             Status::Promoted { .. } | Status::RolledBack { .. } => Err(NoWriter::Closed(id)),
         }
     }

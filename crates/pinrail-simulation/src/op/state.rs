@@ -164,7 +164,7 @@ fn wrote(space: &Space, outcome: Result<Wrote, WriteError<SetRefused>>) -> Told 
 
 fn write_failed<E: std::error::Error + 'static>(error: &WriteError<E>) -> Told {
     match error {
-        WriteError::Refused(_) | WriteError::KeyReused => Told::Refused(chain(error)),
+        WriteError::Refused(_) | WriteError::Writer(_) | WriteError::KeyReused => Told::Refused(chain(error)),
         WriteError::Contended | WriteError::Store(_) => Told::Unknown(chain(error)),
     }
 }

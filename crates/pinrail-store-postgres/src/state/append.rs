@@ -1,7 +1,8 @@
 //! Appends of records.
 //!
 //! Everything that can be made ready beforehand is: the rows as arrays, the spaces' numbers, and a first look at the answer and
-//! at what is expected. One call then writes the content, locks the heads, looks again, and writes the narrow rows.
+//! at what is expected. One call then writes the content, locks the heads, looks again, and writes the narrow rows. What a data job
+//! writes is undone where the job turns out to be ended: only then one is asked, in a statement more.
 
 use pinrail_domain::id::{LedgerSeq, StateSeq};
 use pinrail_domain::state::{Content, Value};
@@ -11,7 +12,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::spaces;
-use crate::db::{Lane, Param, repeat};
+use crate::db::{Lane, Param, Session, repeat};
 use crate::failure::{Failure, column, integer, natural};
 use crate::{Postgres, answers};
 
@@ -19,6 +20,10 @@ const APPEND: &str = "SELECT outcome, out_first, out_last, out_ledger, out_newes
      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
 /// Looked at before the heads are locked: what is refused here costs nobody a wait.
 const NEWEST: &str = "SELECT max(seq) FROM pinrail.state WHERE space = $1 AND key = $2";
+
+/// Asked while the heads are locked, by a statement of its own: it sees every entry that was committed before.
+const ENDED: &str = "SELECT min(ended.at) FROM pinrail.spans s, unnest(ARRAY[s.committed, s.retracted]) AS ended (at) \
+     WHERE s.deployment = $1 AND ended.at > $2";
 
 /// The number that no space has.
 const NO_SPACE: i64 = 0;
@@ -77,6 +82,10 @@ async fn once(
     }
     match outcome(&rows.append(&tx, batch).await?)? {
         Outcome::Appended(appended) => {
+            if let Some(by) = ended(&tx, batch).await? {
+                tx.rollback().await?;
+                return Ok(Err(AppendError::Ended { by }));
+            }
             if let Some(keep) = &batch.answer {
                 answers::keep(&tx, &keep.clone().answer(appended, batch.at)).await?;
             }
@@ -95,6 +104,15 @@ async fn once(
             Ok(Err(AppendError::Moved { newest }))
         }
     }
+}
+
+/// The entry that ended the author's data job, if that isn't open any more. The heads are locked, so none does until the commit.
+async fn ended(db: &Session, batch: &Batch) -> Result<Option<LedgerSeq>, Failure> {
+    let Some(open) = batch.open else { return Ok(None) };
+    let params: [Param<'_>; 2] =
+        [(&integer(batch.author.deployment.0), Type::INT8), (&integer(open.0), Type::INT8)];
+    let by: Option<i64> = column(&db.row(ENDED, &params).await?, 0, "a data job's end")?;
+    Ok(by.map(|seq| LedgerSeq(natural(seq))))
 }
 
 impl<'a> Rows<'a> {
@@ -142,7 +160,7 @@ impl<'a> Rows<'a> {
         self.vector_to.push(is_vector.then(|| place_of(self.floats.len())));
     }
 
-    async fn append(&self, db: &crate::db::Session, batch: &Batch) -> Result<Row, Failure> {
+    async fn append(&self, db: &Session, batch: &Batch) -> Result<Row, Failure> {
         let author = &batch.author;
         let (idem_key, idem_caller) =
             batch.answer.as_ref().map(|keep| (keep.key.key.as_str(), keep.key.caller.as_str())).unzip();

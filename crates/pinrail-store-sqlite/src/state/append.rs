@@ -12,9 +12,9 @@ use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
 use super::{PLACES_PER_CHUNK, read, spaces};
-use crate::answers;
 use crate::failure::{Failure, integer, natural};
 use crate::writer::{Kind, Operation};
+use crate::{answers, ledger};
 
 /// A batch under way.
 pub(super) struct Appending {
@@ -33,7 +33,7 @@ impl Appending {
     }
 
     fn append_to(&self, db: &Connection) -> Result<Appended, AppendError> {
-        let Batch { author: _, at, puts, expect, answer } = &self.batch;
+        let Batch { author: _, at, puts, expect, open, answer } = &self.batch;
         if let Some(keep) = answer
             && let Some(given) = answers::given(db, &keep.key)?
         {
@@ -44,6 +44,12 @@ impl Appending {
             if newest != expect.newest {
                 return Err(AppendError::Moved { newest });
             }
+        }
+        // Mostly there are none since: the job was seen to be open a moment ago.
+        if let Some(open) = open
+            && let Some(by) = self.batch.ended_by(&ledger::read(db, *open, usize::MAX)?)
+        {
+            return Err(AppendError::Ended { by });
         }
         let head = read::head(db)?;
         let (first, last) = (head.state.next(), StateSeq(head.state.0 + puts.len() as u64));

@@ -148,6 +148,9 @@ impl Kept {
                 return Err(AppendError::Moved { newest });
             }
         }
+        if let Some(by) = batch.ended_by(&self.ledger) {
+            return Err(AppendError::Ended { by });
+        }
         let (keep, at, ledger) = (batch.answer.clone(), batch.at, self.head().seq);
         let appended = self.state.append(batch, ledger);
         self.keep(keep.map(|keep| keep.answer(appended, at)));

@@ -12,7 +12,7 @@ use crate::Control;
 use crate::state::context::{Accepts, GetRefused, SetRefused};
 use crate::state::erase::{Subject, Whose};
 use crate::state::vectors::{Search, Upsert, VectorSpace};
-use crate::state::{AsOf, Reader, WriteAs, WriteError};
+use crate::state::{AsOf, NoWriter, Reader, WriteAs, WriteError};
 use crate::tests::bench::*;
 use crate::tests::state::{key, session, set, turn};
 
@@ -66,6 +66,40 @@ async fn what_one_replica_writes_the_others_read_at_once() {
     let at = |moment, reader: Reader| Reader { as_of: AsOf::Moment(moment), ..reader };
     assert_eq!(recall(two, &space, &at(now, everybody.clone())).await, ["a", "b", "c", "e"]);
     assert_eq!(recall(two, &space, &at(then, own(load))).await, ["a", "b", "c", "d"]);
+}
+
+/// I4, I5: whoever was about to write in a data job's name at one replica is refused once another has ended the job.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_in_a_jobs_name_after_another_replica_ended_it() {
+    let crew = Crew::new(2, Tier::Standard).await;
+    let [one, two] = &crew.replicas[..] else { panic!("there are two") };
+    let space = Space::context(tenant("acme"), &"facts".parse().unwrap());
+    for takes_back in [false, true] {
+        let load = job(one, if takes_back { "worse" } else { "better" }).await;
+        crew.caught_up(two).await;
+        let late = two.states().author(WriteAs::Job(load)).await.unwrap();
+        two.states().context_set(&late, &space, set("k", Some("1"), None), None).await.unwrap();
+        match takes_back {
+            false => drop(one.promote(by("done"), load, false).await.unwrap()),
+            true => drop(one.roll_back(by("bad"), load, TakeBack::default()).await.unwrap()),
+        }
+        let head = crew.store.state_head().await.unwrap();
+        let key = idempotency("late", &load.to_string());
+        for key in [None, Some(&key)] {
+            let refused = two.states().context_set(&late, &space, set("k", Some("2"), None), key).await;
+            let Err(WriteError::Writer(no)) = refused else { panic!("{refused:?}") };
+            assert_eq!(no, NoWriter::Closed(load));
+        }
+        assert_eq!(crew.store.state_head().await.unwrap(), head);
+        // What ended the job is known here now, whether or not the news came.
+        assert_eq!(two.states().author(WriteAs::Job(load)).await.err(), Some(NoWriter::Closed(load)));
+    }
+    // Another's end is nothing to a job that is open.
+    let (first, second) = (job(one, "first").await, job(one, "second").await);
+    crew.caught_up(two).await;
+    let late = two.states().author(WriteAs::Job(first)).await.unwrap();
+    one.promote(by("done"), second, false).await.unwrap();
+    two.states().context_set(&late, &space, set("k", Some("3"), None), None).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

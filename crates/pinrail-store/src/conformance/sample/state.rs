@@ -69,7 +69,7 @@ pub fn author(deployment: u64) -> Author {
 #[must_use]
 pub fn batch(author: &Author, at: u64, changes: Vec<Change>) -> Batch {
     let puts = changes.into_iter().map(|change| put(author, change)).collect();
-    Batch { author: author.clone(), at: Timestamp(at), puts, expect: None, answer: None }
+    Batch { author: author.clone(), at: Timestamp(at), puts, expect: None, open: None, answer: None }
 }
 
 /// Appends, in the name of [`author`], at 3 000 ms.
