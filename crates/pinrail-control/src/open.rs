@@ -24,7 +24,7 @@ use crate::members::{EPOCHS_KEPT, Members};
 use crate::observe::Observer;
 use crate::runs::reaper::cut_off;
 use crate::runs::tail::Tail;
-use crate::runs::{QUEUE_MAX, Runs};
+use crate::runs::{ForeignSpool, QUEUE_MAX, Runs};
 use crate::state::States;
 use crate::traffic::Traffic;
 use crate::warm::Probes;
@@ -47,6 +47,8 @@ pub enum OpenError {
     Corrupt(#[from] Corrupt),
     #[error("a call that was cut off cannot be closed")]
     Close(#[source] WriteError),
+    #[error(transparent)]
+    Spool(#[from] ForeignSpool),
 }
 
 /// What became of the calls that were cut off.

@@ -31,7 +31,7 @@ use crate::contracts::Contracts;
 use crate::follow::Freshness;
 use crate::observe::Observer;
 use crate::traffic::Traffic;
-use crate::{Inner, Snapshot};
+use crate::{Inner, OpenError, Snapshot};
 
 mod api;
 pub mod collect;
@@ -56,7 +56,7 @@ pub use others::STALE_MS_MAX;
 pub use recorder::{JournalSeen, QUEUE_MAX};
 pub use search::REACH;
 pub use shadow::ShadowCounts;
-pub use spool::{Spool, SpoolError};
+pub use spool::{ForeignSpool, Spool, SpoolError};
 pub use touched::{RunRead, Touched};
 
 #[cfg(test)]
@@ -134,7 +134,7 @@ const YOUNG_LOOKS_MS: [u64; 6] = [5, 10, 20, 40, 80, 160];
 const YOUNG_MS: u64 = 2_000;
 
 impl Runs {
-    pub(crate) async fn open(parts: Parts) -> Result<Runs, StoreError> {
+    pub(crate) async fn open(parts: Parts) -> Result<Runs, OpenError> {
         let is_shared = parts.store.is_shared();
         let others = is_shared
             .then(|| Others::new(Arc::clone(&parts.freshness), Arc::clone(&parts.clock), parts.stale_ms_max));
@@ -151,7 +151,7 @@ impl Runs {
             changed: Arc::new(watch::Sender::new(0)),
         };
         let spool = parts.spool.clone().filter(|_| is_shared);
-        let recorder = Recorder::start(Arc::clone(&parts.store), listeners, spool).await;
+        let recorder = Recorder::start(Arc::clone(&parts.store), listeners, spool, &parts.snapshot).await?;
         Ok(Runs { parts, sessions, live, recorder, shadows: Shadows::default(), others })
     }
 

@@ -38,6 +38,8 @@ pub mod watched;
 #[derive(Clone, Debug)]
 pub struct World {
     pub head: Head,
+    /// The hash of the first entry, by which this ledger is told from every other; none while it has no entry.
+    pub origin: Option<Digest>,
     pub epoch: Epoch,
     pub providers: Shared<BTreeMap<ProviderName, Arc<ProviderSpec>>>,
     pub agents: Shared<BTreeMap<AgentName, Arc<AgentSpec>>>,
@@ -151,6 +153,7 @@ impl Default for World {
     fn default() -> Self {
         World {
             head: Head::START,
+            origin: None,
             epoch: Epoch(0),
             providers: Shared::default(),
             agents: Shared::default(),
@@ -184,6 +187,7 @@ impl World {
             what,
         })?;
         self.head = head;
+        self.origin.get_or_insert(entry.hash);
         if entry.body.raises_epoch() {
             self.epoch = self.epoch.next();
         }

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use pinrail_control::{Control, Recovered};
+use pinrail_control::{Control, OpenError, Recovered};
 use pinrail_domain::model::Layers;
 
 use crate::config::Settings;
+use crate::exit::Failed;
 use crate::system::{OsEntropy, SystemClock};
 
 mod lock;
@@ -49,7 +50,8 @@ impl Data {
             spool: Some(Arc::new(spool(lock, settings)?)),
             stale_ms_max: settings.replica.stale_max_ms.unwrap_or(pinrail_control::runs::STALE_MS_MAX),
         };
-        let (control, recovered) = Control::open(options).await?;
+        let opened = Control::open(options).await;
+        let (control, recovered) = opened.map_err(|error| refusal(error, lock.folder()))?;
         if let Some(ms) = settings.aborted_kept_ms {
             control.keep_aborted_for(ms);
         }
@@ -64,6 +66,23 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.with_context(|| format!("cannot make the data folder {}", folder.display()))
+}
+
+/// Why the control plane didn't open, with what to do where that is known.
+fn refusal(error: OpenError, folder: &Path) -> anyhow::Error {
+    match error {
+        OpenError::Spool(foreign) => Failed {
+            code: "foreign_spool",
+            what: foreign.to_string(),
+            next_step: format!(
+                "start with the --store that they belong to, and they are written there; to give them up, move {}* away",
+                spool::path(folder).display()
+            ),
+            source: None,
+        }
+        .into(),
+        OpenError::Store(_) | OpenError::Corrupt(_) | OpenError::Close(_) => error.into(),
+    }
 }
 
 /// What waits here while a store that others share is away.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use pinrail_domain::begin::BeginError;
 use pinrail_domain::id::{EventSeq, RunId};
 use pinrail_domain::journal::{Event, Outcome};
@@ -22,10 +23,10 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::live::LiveRuns;
 use super::sessions::Sessions;
-use super::spool::{Spool, Spooled};
+use super::spool::{ForeignSpool, Spool, Spooled};
 use crate::observe::Observer;
-use crate::tasks;
 use crate::traffic::Traffic;
+use crate::{Snapshot, tasks};
 
 mod aside;
 mod batch;
@@ -121,7 +122,8 @@ impl Recorder {
         store: Arc<dyn Store>,
         listeners: Listeners,
         spool: Option<Arc<dyn Spool>>,
-    ) -> Recorder {
+        snapshot: &Arc<ArcSwap<Snapshot>>,
+    ) -> Result<Recorder, ForeignSpool> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work: Notify::new(),
@@ -133,11 +135,11 @@ impl Recorder {
         let changed = Arc::clone(&listeners.changed);
         let left = Arc::new(AtomicU64::new(0));
         let spooled = match spool {
-            Some(spool) => Some(Spooled::open(spool, Arc::clone(&left)).await),
+            Some(spool) => Some(Spooled::open(spool, Arc::clone(snapshot), Arc::clone(&left)).await?),
             None => None,
         };
         tasks::spawn(Writer::new(Arc::clone(&shared), store, flushes, listeners, spooled).run());
-        Recorder { shared, flushed, changed, spooled: left }
+        Ok(Recorder { shared, flushed, changed, spooled: left })
     }
 
     /// Writes durably. The write is carried out even if the caller stops waiting.

@@ -6,19 +6,24 @@
 //!
 //! Each is written once. How far the spool was carried out is kept beside it after each chunk, so after a crash only the first
 //! chunk may be in the store already; those writes, and the ones that were tried before they were spooled, are looked for first.
+//!
+//! Each record names the ledger that it is about, by the hash of its first entry. A process that was started with another database
+//! neither plays what is spooled there nor loses it: it doesn't open.
 
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
+use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{DeploymentId, EventSeq, RunId};
 use pinrail_domain::journal::{Event, Stamp};
 use pinrail_domain::time::Timestamp;
 use pinrail_store::journal::{Append, Bind, Follow, SessionKey, Start, Write};
 use serde::{Deserialize, Serialize};
 
-use crate::tasks;
+use crate::{Snapshot, tasks};
 
 /// Keeps records in a row, on this machine. Every call may take as long as a disk does.
 pub trait Spool: Send + Sync {
@@ -44,9 +49,22 @@ pub enum SpoolError {
     Io(#[from] io::Error),
 }
 
+/// What is spooled is of another database than the one that was opened. It stays where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{writes} journal writes are spooled here for another database, whose ledger begins with entry {theirs}")]
+pub struct ForeignSpool {
+    /// How many writes are spooled in all.
+    pub writes: u64,
+    /// The hash of the first entry of the ledger that they are about, and of the one that was opened.
+    pub theirs: Digest,
+    pub ours: Option<Digest>,
+}
+
 /// The spool as the journal's writer uses it.
 pub(super) struct Spooled {
     spool: Arc<dyn Spool>,
+    /// Says which ledger this is.
+    snapshot: Arc<ArcSwap<Snapshot>>,
     /// Whose writes are in it: what comes of them later goes there, too.
     runs: HashSet<RunId>,
     left: Arc<AtomicU64>,
@@ -64,6 +82,9 @@ pub(super) struct Waiting {
 /// A record. Kept in a file: never rename a field.
 #[derive(Serialize, Deserialize)]
 struct Record {
+    /// The hash of the first entry of the ledger that it is about. Not there in what was spooled before that was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ledger: Option<Digest>,
     /// The store was asked to take it, and didn't say whether it did.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     tried: bool,
@@ -112,8 +133,12 @@ pub(super) const CHUNK: usize = 1_000;
 
 impl Spooled {
     /// Looks at what an earlier process left; `left` is kept up to date with how many writes wait.
-    pub(super) async fn open(spool: Arc<dyn Spool>, left: Arc<AtomicU64>) -> Spooled {
-        let mut spooled = Spooled { spool, runs: HashSet::new(), left, doubtful: true };
+    pub(super) async fn open(
+        spool: Arc<dyn Spool>,
+        snapshot: Arc<ArcSwap<Snapshot>>,
+        left: Arc<AtomicU64>,
+    ) -> Result<Spooled, ForeignSpool> {
+        let mut spooled = Spooled { spool, snapshot, runs: HashSet::new(), left, doubtful: true };
         let total = spooled.count();
         let mut read = 0;
         while read < total {
@@ -121,8 +146,8 @@ impl Spooled {
                 Ok(records) if records.is_empty() => break,
                 Ok(records) => {
                     read += records.len() as u64;
-                    let runs = records.iter().filter_map(|record| decode(record)).map(|w| w.write.run());
-                    spooled.runs.extend(runs);
+                    let waiting = spooled.decode(&records)?;
+                    spooled.runs.extend(waiting.iter().map(|waiting| waiting.write.run()));
                 }
                 Err(error) => {
                     tracing::error!(%error, "the spool of journal writes can't be read; trying again later");
@@ -136,7 +161,7 @@ impl Spooled {
                 "an earlier process spooled journal writes; they are written first"
             );
         }
-        spooled
+        Ok(spooled)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -150,7 +175,8 @@ impl Spooled {
 
     /// Adds writes, all of them or none.
     pub(super) async fn push(&mut self, writes: &[Write], tried: bool) -> Result<(), SpoolError> {
-        let records: Vec<_> = writes.iter().map(|write| encode(write, tried)).collect();
+        let ledger = self.origin();
+        let records: Vec<_> = writes.iter().map(|write| encode(write, tried, ledger)).collect();
         let spool = Arc::clone(&self.spool);
         tasks::compute(move || spool.push(&records)).await?;
         self.runs.extend(writes.iter().map(Write::run));
@@ -162,9 +188,9 @@ impl Spooled {
     pub(super) async fn next(&self) -> io::Result<(Vec<Waiting>, u64)> {
         let records = self.read(0, CHUNK).await?;
         let count = records.len() as u64;
-        let writes = records.iter().filter_map(|record| decode(record));
-        let writes = writes.map(|w| Waiting { doubtful: w.doubtful || self.doubtful, ..w }).collect();
-        Ok((writes, count))
+        let mut waiting = self.decode(&records).map_err(io::Error::other)?;
+        waiting.iter_mut().for_each(|waiting| waiting.doubtful |= self.doubtful);
+        Ok((waiting, count))
     }
 
     /// The oldest records were carried out.
@@ -183,6 +209,26 @@ impl Spooled {
         self.doubtful = true;
     }
 
+    /// What records say; those that make no sense are left out. All of them are of this ledger, or none is told.
+    fn decode(&self, records: &[Vec<u8>]) -> Result<Vec<Waiting>, ForeignSpool> {
+        let ours = self.origin();
+        let mut waiting = Vec::with_capacity(records.len());
+        for record in records.iter().filter_map(|record| understood(record)) {
+            match record.ledger {
+                Some(theirs) if Some(theirs) != ours => {
+                    return Err(ForeignSpool { writes: self.spool.left(), theirs, ours });
+                }
+                Some(_) | None => waiting.push(decode(record)),
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// Which ledger this is.
+    fn origin(&self) -> Option<Digest> {
+        self.snapshot.load().world.origin
+    }
+
     async fn read(&self, skip: u64, limit: usize) -> io::Result<Vec<Vec<u8>>> {
         let spool = Arc::clone(&self.spool);
         tasks::compute(move || spool.read(skip, limit)).await
@@ -195,7 +241,7 @@ impl Spooled {
     }
 }
 
-fn encode(write: &Write, tried: bool) -> Vec<u8> {
+fn encode(write: &Write, tried: bool, ledger: Option<Digest>) -> Vec<u8> {
     let what = match write {
         Write::Start(start) => {
             // Somebody waits for a start that must be current, or answers a key: those aren't spooled.
@@ -217,18 +263,22 @@ fn encode(write: &Write, tried: bool) -> Vec<u8> {
             What::Append { run: *run, expected: *expected, events: events.clone(), follows }
         }
     };
-    serde_json::to_vec(&Record { tried, write: what }).expect("journal writes are plain data")
+    serde_json::to_vec(&Record { ledger, tried, write: what }).expect("journal writes are plain data")
 }
 
-/// A record's write; none where it makes no sense, which is said.
-fn decode(record: &[u8]) -> Option<Waiting> {
-    let Record { tried, write: what } = match serde_json::from_slice(record) {
-        Ok(record) => record,
-        Err(error) => {
+/// A record; none where it makes no sense, which is said.
+fn understood(record: &[u8]) -> Option<Record> {
+    let record = serde_json::from_slice(record);
+    record
+        .inspect_err(|error| {
             tracing::error!(%error, "a spooled journal write can't be understood and is dropped");
-            return None;
-        }
-    };
+        })
+        .ok()
+}
+
+/// A record's write.
+fn decode(record: Record) -> Waiting {
+    let Record { ledger: _, tried, write: what } = record;
     let write = match what {
         What::Start { stamp, at, queued, events, bind } => {
             let bind = bind.map(|Binding { replaces }| Bind { replaces });
@@ -242,5 +292,5 @@ fn decode(record: &[u8]) -> Option<Waiting> {
             Write::Append(Append { run, expected, events, follows, answer: None })
         }
     };
-    Some(Waiting { write, doubtful: tried })
+    Waiting { write, doubtful: tried }
 }

@@ -19,7 +19,7 @@ mod state;
 use super::bench::*;
 use crate::leader::{self, Standing};
 use crate::publish::Publish;
-use crate::{By, CommitError, Control, Options};
+use crate::{By, CommitError, Control, OpenError, Options};
 
 mod members;
 mod runs;
@@ -69,8 +69,17 @@ impl Crew {
 
     /// One more replica that spools what the store doesn't take.
     pub async fn join_with(&mut self, name: &str, spool: Option<Arc<dyn crate::runs::Spool>>) -> usize {
+        self.try_join(name, spool).await.unwrap()
+    }
+
+    /// One more replica, if it opens.
+    pub async fn try_join(
+        &mut self,
+        name: &str,
+        spool: Option<Arc<dyn crate::runs::Spool>>,
+    ) -> Result<usize, OpenError> {
         let store = self.store.join(name);
-        self.ids.push(store.replica());
+        let id = store.replica();
         let options = Options {
             store: Arc::new(store),
             clock: Arc::clone(&self.clock) as _,
@@ -81,8 +90,9 @@ impl Crew {
             spool,
             stale_ms_max: crate::runs::STALE_MS_MAX,
         };
-        self.replicas.push(Control::open(options).await.unwrap().0);
-        self.replicas.len() - 1
+        self.replicas.push(Control::open(options).await?.0);
+        self.ids.push(id);
+        Ok(self.replicas.len() - 1)
     }
 
     /// Deploys a model for both agents, through the first replica.

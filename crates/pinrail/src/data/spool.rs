@@ -42,11 +42,16 @@ const HEAD: u64 = 12;
 /// A run's events of one write are at most some hundred times 256 KiB; a length beyond this is no length.
 const RECORD_BYTES_MAX: u64 = 1 << 29;
 
+/// Where a data folder's spool is; what it knows of its place begins with the same name.
+pub fn path(folder: &Path) -> PathBuf {
+    folder.join(NAME)
+}
+
 impl Spool {
     /// Looks for what an earlier process left.
     pub fn in_folder(folder: &Path, bytes_max: u64) -> io::Result<Spool> {
         let spool = Spool { folder: folder.to_owned(), bytes_max, kept: Mutex::default() };
-        let file = match OpenOptions::new().read(true).write(true).open(spool.folder.join(NAME)) {
+        let file = match OpenOptions::new().read(true).write(true).open(path(&spool.folder)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(spool),
             Err(error) => return Err(error),
@@ -107,7 +112,7 @@ impl Spool {
         if kept.file.is_none() {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            kept.file = Some(options.open(self.folder.join(NAME))?);
+            kept.file = Some(options.open(path(&self.folder))?);
             self.sync_folder()?;
         }
         Ok(())

@@ -19,6 +19,8 @@ use crate::append;
 use crate::runs::reaper::DEAD_MS;
 use crate::runs::{Spool, SpoolError};
 
+mod spool;
+
 const ONE: DeploymentId = DeploymentId(1);
 
 impl Crew {
