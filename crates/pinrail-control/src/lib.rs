@@ -49,6 +49,7 @@ pub mod readiness;
 pub mod retire;
 pub mod rollouts;
 pub mod runs;
+mod sightings;
 pub mod state;
 mod tasks;
 pub mod traffic;
@@ -92,8 +93,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     catalogue: catalogue::Known,
-    probes: warm::Probes,
-    lists: lists::Lists,
+    sightings: sightings::Sightings,
     snapshot: Arc<ArcSwap<Snapshot>>,
     /// Held while one change is decided and appended, so that decisions don't race each other.
     committing: Arc<Mutex<()>>,

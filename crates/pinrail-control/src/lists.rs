@@ -36,13 +36,23 @@ const LOST_IN_A_ROW: u32 = 2;
 pub(crate) struct Lists(ArcSwap<BTreeMap<ProviderName, Seen>>);
 
 impl Lists {
-    /// Reads what an earlier process saw. What can't be read is looked at again.
-    pub(crate) fn read(sightings: Vec<Sighting>) -> Lists {
-        let lists = sightings.into_iter().filter_map(|sighting| {
-            let provider = sighting.subject.parse().ok()?;
-            Some((provider, serde_json::from_str(&sighting.document).ok()?))
+    /// Takes in what the store holds, by whomever, where it is no older than what is known. What can't be read is looked at again.
+    pub(crate) fn take_in(&self, sightings: &[Sighting]) {
+        let lists = sightings.iter().filter_map(|sighting| {
+            let provider: ProviderName = sighting.subject.parse().ok()?;
+            let seen: Seen = serde_json::from_str(&sighting.document).ok()?;
+            Some((provider, seen))
         });
-        Lists(ArcSwap::from_pointee(lists.collect()))
+        let stored: Vec<_> = lists.collect();
+        self.0.rcu(|before| {
+            let mut after = BTreeMap::clone(before);
+            for (provider, seen) in &stored {
+                if after.get(provider).is_none_or(|known| known.at <= seen.at) {
+                    after.insert(provider.clone(), seen.clone());
+                }
+            }
+            after
+        });
     }
 }
 
@@ -50,7 +60,7 @@ impl Control {
     /// The newest look at a provider's list; none: it wasn't read yet.
     #[must_use]
     pub fn list_seen(&self, provider: &ProviderName) -> Option<Seen> {
-        self.inner.lists.0.load().get(provider).cloned()
+        self.inner.sightings.lists.0.load().get(provider).cloned()
     }
 
     /// Keeps what a look at a provider's list came to, and finds drift of what warm releases pin.
@@ -69,7 +79,7 @@ impl Control {
             }
         };
         let document = serde_json::to_string(&seen).expect("a look is plain data");
-        self.inner.lists.0.rcu(|lists| {
+        self.inner.sightings.lists.0.rcu(|lists| {
             let mut lists = BTreeMap::clone(lists);
             lists.insert(provider.clone(), seen.clone());
             lists

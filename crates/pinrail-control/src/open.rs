@@ -12,22 +12,20 @@ use pinrail_domain::member::Change;
 use pinrail_domain::time::{Clock, Timestamp};
 use pinrail_domain::world::{Corrupt, World};
 use pinrail_store::journal::{Append, RunFilter, Write, WriteError};
-use pinrail_store::sightings::{Sighting, SightingKind};
 use pinrail_store::{Store, StoreError};
 use tokio::sync::{Mutex, watch};
 
 use crate::append::READ_ENTRIES;
 use crate::catalogue::Known;
 use crate::contracts::Contracts;
-use crate::lists::Lists;
 use crate::members::{EPOCHS_KEPT, Members};
 use crate::observe::Observer;
 use crate::runs::reaper::cut_off;
 use crate::runs::tail::Tail;
 use crate::runs::{ForeignSpool, QUEUE_MAX, Runs};
+use crate::sightings::Sightings;
 use crate::state::States;
 use crate::traffic::Traffic;
-use crate::warm::Probes;
 use crate::{Control, Inner, Options, Snapshot, tasks};
 
 /// What opening found and mended.
@@ -92,7 +90,7 @@ impl Inner {
             options;
         let unrecorded = crate::dial::Unrecorded::open(notebook);
         let catalogue = Known::open(&*store, catalogue, &world).await;
-        let (probes, lists) = seen_before(&*store).await;
+        let sightings = Sightings::read(&*store).await;
         let (epoch, heads) = (watch::Sender::new(world.epoch), watch::Sender::new(world.head.seq));
         let members = Members::open(&store, &clock, &entropy, world.epoch, past);
         let snapshot = Arc::new(ArcSwap::from_pointee(unrecorded.lock().shown(Snapshot::of(world))));
@@ -130,8 +128,7 @@ impl Inner {
                 clock,
                 entropy,
                 catalogue,
-                probes,
-                lists,
+                sightings,
                 snapshot,
                 committing: Arc::new(Mutex::new(())),
                 behind: AtomicBool::new(false),
@@ -168,6 +165,7 @@ fn go_on(inner: &Arc<Inner>, tail: Tail) {
     crate::leader::stand(inner);
     crate::follow::start(inner);
     crate::elsewhere::start(inner);
+    crate::sightings::start(inner);
     crate::members::gateway::start(inner);
     crate::dial::follow(inner);
     crate::state::collect::go_on(inner);
@@ -192,20 +190,6 @@ async fn close_later(inner: &Inner, left: Vec<RunId>) {
     for run in left {
         inner.runs.record(run, vec![(inner.clock.now(), cut_off())]).await;
     }
-}
-
-/// What an earlier process saw of providers.
-async fn seen_before(store: &dyn Store) -> (Probes, Lists) {
-    let probes = Probes::read(seen(store, SightingKind::Probe).await);
-    (probes, Lists::read(seen(store, SightingKind::List).await))
-}
-
-/// What an earlier process saw of one kind. What can't be read is looked at again.
-async fn seen(store: &dyn Store, kind: SightingKind) -> Vec<Sighting> {
-    store.sighting_list(kind).await.unwrap_or_else(|error| {
-        tracing::warn!(%error, ?kind, "what was seen of providers cannot be read; it is looked at again");
-        Vec::new()
-    })
 }
 
 /// Loads what pointers name, so that no first call waits for the store, and what can't be loaded is said now.

@@ -60,13 +60,23 @@ pub(crate) struct Probes(ArcSwap<BTreeMap<Digest, Probed>>);
 const KEPT_MS: u64 = 30 * 24 * 3_600_000;
 
 impl Probes {
-    /// Reads what an earlier process found. What can't be read is looked at again.
-    pub(crate) fn read(sightings: Vec<Sighting>) -> Probes {
-        let probes = sightings.into_iter().filter_map(|sighting| {
-            let key = sighting.subject.parse().ok()?;
-            Some((key, serde_json::from_str(&sighting.document).ok()?))
+    /// Takes in what the store holds, by whomever, where it is no older than what is known. What can't be read is looked at again.
+    pub(crate) fn take_in(&self, sightings: &[Sighting]) {
+        let probes = sightings.iter().filter_map(|sighting| {
+            let key: Digest = sighting.subject.parse().ok()?;
+            let probed: Probed = serde_json::from_str(&sighting.document).ok()?;
+            Some((key, probed))
         });
-        Probes(ArcSwap::from_pointee(probes.collect()))
+        let stored: Vec<_> = probes.collect();
+        self.0.rcu(|before| {
+            let mut after = BTreeMap::clone(before);
+            for (key, probed) in &stored {
+                if after.get(key).is_none_or(|known| known.last.at <= probed.last.at) {
+                    after.insert(*key, probed.clone());
+                }
+            }
+            after
+        });
     }
 
     fn of(&self, key: &Digest) -> Option<Probed> {
@@ -191,7 +201,7 @@ impl Control {
                     else {
                         continue;
                     };
-                    let (provider, last) = (Arc::clone(provider), self.inner.probes.of(&key));
+                    let (provider, last) = (Arc::clone(provider), self.inner.sightings.probes.of(&key));
                     wanted.insert(key, Wanted { key, model, provider, last });
                 }
             }
@@ -202,7 +212,7 @@ impl Control {
     /// Keeps what a probe came to. A model that is gone, or that answers as another, is a finding.
     pub async fn keep_probe(&self, wanted: &Wanted, probe: Probe) -> Probed {
         let Wanted { key, model, provider, last: _ } = wanted;
-        let probed = self.inner.probes.add(*key, &probe);
+        let probed = self.inner.sightings.probes.add(*key, &probe);
         let document = serde_json::to_string(&probed).expect("a probe is plain data");
         let (subject, at) = (key.to_string(), probe.at);
         let kept = Sighting { kind: SightingKind::Probe, subject, at, document };
@@ -248,7 +258,7 @@ impl Control {
     }
 
     fn probed(&self, pin: &ModelPin) -> Option<Probed> {
-        self.inner.probes.of(&warm::key(pin).ok()?)
+        self.inner.sightings.probes.of(&warm::key(pin).ok()?)
     }
 
     fn retires(&self, world: &World, pin: &ModelPin) -> Option<Timestamp> {

@@ -23,6 +23,7 @@ use crate::{By, CommitError, Control, OpenError, Options};
 
 mod members;
 mod runs;
+mod sightings;
 
 /// Replicas over one store in memory, on one clock.
 pub struct Crew {
