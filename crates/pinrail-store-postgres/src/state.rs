@@ -7,10 +7,11 @@
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{DeploymentId, LedgerSeq, RunId, StateSeq, TenantId};
-use pinrail_domain::state::{Moment, Operation, Record, Space};
+use pinrail_domain::state::{Moment, Operation, Record, Space, StateKey};
 use pinrail_domain::time::Timestamp;
 use pinrail_store::state::{
-    AppendError, Appended, Batch, Look, Near, Nearest, Read, SpaceFacts, SpaceFilter, Use, Visible, Written,
+    AppendError, Appended, Batch, KeyHistory, Look, Near, Nearest, Read, SpaceFacts, SpaceFilter, Use,
+    Visible, Written,
 };
 use pinrail_store::{State, StoreError};
 
@@ -151,6 +152,16 @@ impl State for Postgres {
 
     async fn state_visible(&self, look: &Look<'_>) -> Result<Option<Visible>, StoreError> {
         Ok(visible::visible(self, look).await?)
+    }
+
+    async fn state_of_key(
+        &self,
+        space: &Space,
+        key: &StateKey,
+        operations_min: u64,
+        limit: usize,
+    ) -> Result<Option<KeyHistory>, StoreError> {
+        Ok(read::of_key(self, space, key, (operations_min, limit)).await?)
     }
 
     async fn vectors_nearest(&self, asked: &Nearest<'_>) -> Result<Option<Near>, StoreError> {

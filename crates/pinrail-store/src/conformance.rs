@@ -146,6 +146,7 @@ macro_rules! conformance_tests {
             moments::a_time_names_the_last_of_both_by_sequence
             moments::a_time_is_found_among_many
             records::a_space_is_read_in_pages
+            records::a_key_of_a_large_space_is_read_alone
             records::records_come_in_the_order_asked_for
             records::what_a_deployment_and_a_run_wrote_is_found
             records::writes_without_a_run_belong_to_none

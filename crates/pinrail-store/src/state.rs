@@ -175,6 +175,15 @@ pub struct Visible {
     pub last: Vec<StateSeq>,
 }
 
+/// What a store has on one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHistory {
+    /// Where the heads were just then: up to here there is no more on it.
+    pub at: Moment,
+    /// All that was written to it and is still there, in sequence order.
+    pub operations: Vec<Operation>,
+}
+
 /// A question to a store that searches vectors.
 #[derive(Clone, Debug)]
 pub struct Nearest<'a> {
@@ -353,6 +362,19 @@ pub trait State: Send + Sync {
     /// What a reader sees of a large space, by `pinrail_domain::state::view`'s rule: for whoever has no index of it in
     /// memory and would have to read it whole. None: build the index, since the space is small or the store knows no rule.
     async fn state_visible(&self, _look: &Look<'_>) -> Result<Option<Visible>, StoreError> {
+        Ok(None)
+    }
+
+    /// All operations on one key of a space that has at least `operations_min`: for whoever has no index of it in memory and wants no
+    /// other key. None: build the index, since the space is small or the key was written more than `limit` times, or since
+    /// nobody else writes to this store, so that an index that was built once serves on.
+    async fn state_of_key(
+        &self,
+        _space: &Space,
+        _key: &StateKey,
+        _operations_min: u64,
+        _limit: usize,
+    ) -> Result<Option<KeyHistory>, StoreError> {
         Ok(None)
     }
 

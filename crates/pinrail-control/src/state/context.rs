@@ -159,17 +159,11 @@ impl States {
         reader: &Reader,
         accepts: &Accepts,
     ) -> Result<Got, GetRefused> {
-        let (at, versions) = self
-            .view(space, reader, |sight| {
-                let Sight { index, view, .. } = sight;
-                let history = index.history_of(view, key);
-                // The visible version, then the ones that it superseded for this reader, newest first.
-                let counted =
-                    history.into_iter().rev().filter(|(place, _)| view.counts(&index.operation(*place)));
-                let puts = counted.take_while(|(place, _)| index.op(*place) == Op::Put);
-                (view.at, puts.take(EARLIER_MAX).map(|(place, _)| index.seq(place)).collect::<Vec<_>>())
-            })
-            .await?;
+        let looked = self.look_at_key(space, reader, key, |sight| versions(sight, key)).await?;
+        let (at, versions) = match looked {
+            Some(looked) => looked,
+            None => self.view(space, reader, |sight| versions(sight, key)).await?,
+        };
         let newest = *versions.first().ok_or(GetRefused::Nothing { at })?;
         for (n, version) in versions.iter().enumerate() {
             let record = self.records(&[*version]).await.map_err(ReadError::from)?.into_iter().next();
@@ -249,6 +243,15 @@ impl Accepts {
 #[must_use]
 pub fn protocol_of(manifest: &pinrail_domain::release::Manifest) -> u32 {
     manifest.state.context.as_ref().map_or(1, |context| context.protocol)
+}
+
+/// The visible version of a key, then the ones that it superseded for this reader, newest first; and as of when.
+fn versions(sight: &Sight<'_>, key: &StateKey) -> (Moment, Vec<StateSeq>) {
+    let Sight { index, view, .. } = sight;
+    let history = index.history_of(view, key);
+    let counted = history.into_iter().rev().filter(|(place, _)| view.counts(&index.operation(*place)));
+    let puts = counted.take_while(|(place, _)| index.op(*place) == Op::Put);
+    (view.at, puts.take(EARLIER_MAX).map(|(place, _)| index.seq(place)).collect())
 }
 
 fn check(bytes: usize, parents: &[StateSeq]) -> Result<(), WriteError<SetRefused>> {

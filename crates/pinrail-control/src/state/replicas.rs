@@ -6,7 +6,8 @@
 //! - **Writes** don't take their records in; the next look reads them, in the store's order, with those of others between.
 //! - **Followers** of a space are woken by the store's news.
 //! - **Removal and erasure** by whomever make this replica forget what it has in memory and in files: it follows the ledger for them.
-//! - **A large space that isn't in memory** isn't read whole for one look at its end: the store works that out by the same rule.
+//! - **A large space that isn't in memory** isn't read whole for one look at its end: the store works that out by the same rule. Nor is it
+//!   for one key: what the store has on that key is index enough.
 
 use std::fs;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -15,14 +16,15 @@ use std::time::Duration;
 
 use pinrail_domain::id::{LedgerSeq, StateSeq};
 use pinrail_domain::ledger::Body;
-use pinrail_domain::state::Space;
 use pinrail_domain::state::index::Index;
+use pinrail_domain::state::view::View;
+use pinrail_domain::state::{Space, StateKey};
 use pinrail_store::StoreError;
 use pinrail_store::replicas::News;
-use pinrail_store::state::{Look, Visible};
+use pinrail_store::state::{KeyHistory, Look, Visible};
 use tokio::sync::watch;
 
-use super::{LOAD_OPERATIONS, Loaded, ReadError, Reader, States};
+use super::{LOAD_OPERATIONS, Loaded, ReadError, Reader, Sight, States};
 use crate::append::{self, READ_ENTRIES};
 use crate::{errors, tasks};
 
@@ -117,6 +119,30 @@ impl States {
             append::reach(&self.parts.inner, seen.at.ledger).await?;
         }
         Ok(seen)
+    }
+
+    /// Looks at one key of a large space that isn't in memory, by what the store has on it alone; none where the space is better read.
+    ///
+    /// That costs the store about what asking for the heads does, so it isn't read whole however often keys are asked for.
+    pub(super) async fn look_at_key<T>(
+        &self,
+        space: &Space,
+        reader: &Reader,
+        key: &StateKey,
+        look: impl FnOnce(&Sight<'_>) -> T,
+    ) -> Result<Option<T>, ReadError> {
+        if !self.is_shared || !self.loaded(space).behind.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let as_of = reader.moment(self).await?;
+        let operations_min = self.large.load(Ordering::Relaxed);
+        let history = self.parts.store.state_of_key(space, key, operations_min, LOAD_OPERATIONS).await?;
+        let Some(KeyHistory { at: now, operations }) = history else { return Ok(None) };
+        append::reach(&self.parts.inner, now.ledger).await?;
+        let commits = Arc::clone(&self.parts.snapshot.load().world.commits);
+        let index = Index::load(&commits, operations);
+        let view = View { own: reader.own, at: as_of.unwrap_or(now), commits };
+        Ok(Some(look(&Sight { index: &index, view, is_newest: false })))
     }
 
     /// From how many operations on a space that isn't in memory is looked at in the store.

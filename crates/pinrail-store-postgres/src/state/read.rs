@@ -7,6 +7,7 @@ use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{DeploymentId, LedgerSeq, RunId, StateSeq};
 use pinrail_domain::state::{Content, Moment, Op, Operation, Origin, Record, Space, StateKey, Value};
 use pinrail_domain::time::Timestamp;
+use pinrail_store::state::KeyHistory;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -28,6 +29,13 @@ const UNTIL: &str = "SELECT last FROM pinrail.state_marks WHERE ledger <= $1 ORD
 const OPERATIONS: &str = "SELECT seq, ledger, deployment, key, op FROM pinrail.state \
      WHERE space = (SELECT number FROM pinrail.spaces WHERE tenant = $1 AND layer = $2 AND name = $3) AND seq > $4 \
      ORDER BY seq LIMIT $5";
+/// One statement, so that there is no more up to the heads that it tells. Without a row the space is small; one without a place is a key
+/// that was never written.
+const OF_KEY: &str = "SELECT o.seq, o.ledger, o.deployment, $4, o.op, h.state_seq, h.ledger_seq \
+     FROM pinrail.heads h CROSS JOIN pinrail.spaces p \
+     LEFT JOIN LATERAL (SELECT s.seq, s.ledger, s.deployment, s.op FROM pinrail.state s \
+      WHERE s.space = p.number AND s.key = $4 ORDER BY s.seq LIMIT $6) AS o ON true \
+     WHERE p.tenant = $1 AND p.layer = $2 AND p.name = $3 AND p.puts + p.deletes >= greatest($5, 1) ORDER BY o.seq";
 const OF_DEPLOYMENT: &str = "SELECT seq, ledger, deployment, key, op, tenant, layer, name \
      FROM pinrail.state JOIN pinrail.spaces ON number = space WHERE deployment = $1 AND seq > $2 ORDER BY seq LIMIT $3";
 const OF_RUN: &str = "SELECT seq, ledger, deployment, key, op, tenant, layer, name \
@@ -73,6 +81,34 @@ pub(super) async fn operations(
     let params: [Param<'_>; 5] =
         [tenant, layer, name, (&integer(after.0), Type::INT8), (&sql_limit(limit), Type::INT8)];
     store.rows(lane, OPERATIONS, &params).await?.iter().map(operation_of).collect()
+}
+
+pub(super) async fn of_key(
+    store: &Postgres,
+    space: &Space,
+    key: &StateKey,
+    (operations_min, limit): (u64, usize),
+) -> Result<Option<KeyHistory>, Failure> {
+    let named = spaces::named(space);
+    let [tenant, layer, name] = named.params();
+    let params: [Param<'_>; 6] = [
+        tenant,
+        layer,
+        name,
+        (&key.as_str(), Type::TEXT),
+        (&integer(operations_min), Type::INT8),
+        (&sql_limit(limit.saturating_add(1)), Type::INT8),
+    ];
+    let rows = store.rows(Lane::Quick, OF_KEY, &params).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let what = "a key's history";
+    let at = Moment { state: StateSeq(number(first, 5, what)?), ledger: LedgerSeq(number(first, 6, what)?) };
+    let was_written = column::<Option<i64>>(first, 0, what)?.is_some();
+    let operations: Vec<Operation> = match was_written {
+        true => rows.iter().map(operation_of).collect::<Result<_, _>>()?,
+        false => Vec::new(),
+    };
+    Ok((operations.len() <= limit).then_some(KeyHistory { at, operations }))
 }
 
 pub(super) async fn of_deployment(

@@ -6,10 +6,10 @@ use pinrail_domain::id::{DeploymentId, StateSeq};
 use pinrail_domain::state::{Layer, Op, Operation, Record, Space};
 
 use super::Subject;
-use super::sample::state::{append, author, batch, facts, records, set, space, unset};
+use super::sample::state::{append, author, batch, facts, key, records, set, space, unset};
 use super::sample::{run, tenant};
 use crate::Store;
-use crate::state::{SpaceFacts, SpaceFilter, Written};
+use crate::state::{KeyHistory, SpaceFacts, SpaceFilter, Written};
 
 /// Three spaces, two tenants, three deployments, each with a run; 24 records.
 async fn three_spaces(store: &dyn Store) -> (Vec<Space>, Vec<Record>) {
@@ -51,6 +51,32 @@ pub async fn a_space_is_read_in_pages(subject: Subject) {
             let read = store.state_operations(space, StateSeq(after), limit).await.unwrap();
             assert_eq!(read, operations(&page), "{space}, {after}, {limit}");
             assert_eq!(store.state_scan(space, StateSeq(after), limit).await.unwrap(), page);
+        }
+    }
+}
+
+/// A store that others write to answers for one key of a large space; whichever does says the same.
+pub async fn a_key_of_a_large_space_is_read_alone(subject: Subject) {
+    let store = &*subject.store;
+    let (spaces, all) = three_spaces(store).await;
+    let at = store.state_head().await.unwrap();
+    let nowhere = space("acme", Layer::Vectors, "facts");
+    for space in spaces.iter().chain([&nowhere]) {
+        let of_space: Vec<&Record> = all.iter().filter(|record| record.space == *space).collect();
+        let count = of_space.len() as u64;
+        for name in ["shared", "k0", "k4", "never"] {
+            let of_key = of_space.iter().copied().filter(|record| record.operation.key == key(name));
+            let expected = operations(of_key);
+            for (min, limit) in [(0, 99), (1, 99), (count, 99), (count + 1, 99), (1, 2), (1, 0)] {
+                let is_told = min.max(1) <= count && expected.len() <= limit;
+                match store.state_of_key(space, &key(name), min, limit).await.unwrap() {
+                    Some(KeyHistory { at: told, operations }) => {
+                        assert!(is_told, "{space}, {name}, {min}, {limit}");
+                        assert_eq!((told, &operations), (at, &expected), "{space}, {name}");
+                    }
+                    None => assert!(!is_told || !store.is_shared(), "{space}, {name}, {min}, {limit}"),
+                }
+            }
         }
     }
 }

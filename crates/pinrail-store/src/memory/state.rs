@@ -12,7 +12,7 @@ use pinrail_domain::world::World;
 
 use super::{Kept, Memory};
 use crate::state::{
-    AppendError, Appended, Batch, Look, Put, Read, SpaceFacts, SpaceFilter, Use, Visible, Written,
+    AppendError, Appended, Batch, KeyHistory, Look, Put, Read, SpaceFacts, SpaceFilter, Use, Visible, Written,
 };
 use crate::{State, StoreError};
 
@@ -351,6 +351,23 @@ impl State for Memory {
 
     async fn state_visible(&self, look: &Look<'_>) -> Result<Option<Visible>, StoreError> {
         Ok(self.lock().visible(look))
+    }
+
+    async fn state_of_key(
+        &self,
+        space: &Space,
+        key: &StateKey,
+        operations_min: u64,
+        limit: usize,
+    ) -> Result<Option<KeyHistory>, StoreError> {
+        let kept = self.lock();
+        let all: Vec<&Operation> =
+            kept.state.of_space(space, StateSeq(0)).map(|record| &record.operation).collect();
+        let is_large = all.len() as u64 >= operations_min.max(1);
+        let operations: Vec<Operation> =
+            all.into_iter().filter(|operation| operation.key == *key).cloned().collect();
+        let at = Moment { state: kept.state.last(), ledger: kept.head().seq };
+        Ok((is_large && operations.len() <= limit).then_some(KeyHistory { at, operations }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! State that several replicas read and write: what is acknowledged by one is what all see next (I4, I5).
 
+use std::time::Duration;
+
 use pinrail_domain::deploy::TakeBack;
 use pinrail_domain::id::DeploymentId;
 use pinrail_domain::state::{Content, Space};
@@ -144,6 +146,54 @@ async fn a_watcher_hears_what_other_replicas_write_and_take_back() {
     assert_eq!(two.states().watch_delta(&mut watch).await.unwrap().shown.len(), 1);
     one.roll_back(by("bad"), load, TakeBack::default()).await.unwrap();
     assert_eq!(two.states().watch_delta(&mut watch).await.unwrap().gone.len(), 1);
+}
+
+/// One key of a space that isn't in memory is read by itself, and says what it says where the space is.
+#[tokio::test(start_paused = true)]
+async fn a_key_of_a_large_space_is_read_without_the_others() {
+    let crew = Crew::new(2, Tier::Standard).await;
+    let [one, two] = &crew.replicas[..] else { panic!("there are two") };
+    let space = Space::context(tenant("acme"), &"orders".parse().unwrap());
+    let put = async |who: WriteAs<'_>, name: &str, value: &str| {
+        let by = one.states().author(who).await.unwrap();
+        one.states().context_set(&by, &space, set(name, Some(value), None), None).await.unwrap();
+    };
+    for n in 0..20 {
+        put(WriteAs::Operator, &format!("k{}", n % 5), &n.to_string()).await;
+    }
+    let then =
+        one.states().context_get(&space, &key("k1"), &Reader::everybody(), &Accepts::All).await.unwrap().at;
+    let load = job(one, "load").await;
+    put(WriteAs::Job(load), "k1", "77").await;
+    put(WriteAs::Operator, "k2", "78").await;
+    let get = async |replica: &Control, name: &str, reader: &Reader| {
+        let accepts = Accepts::These([1].into());
+        format!("{:?}", replica.states().context_get(&space, &key(name), reader, &accepts).await)
+    };
+    let check = async || {
+        // What is worked out in the background about an opening is in the ledger by then.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for name in ["k0", "k1", "k2", "never"] {
+            for reader in [Reader::everybody(), own(load), Reader { as_of: AsOf::Moment(then), ..own(load) }]
+            {
+                assert_eq!(
+                    get(two, name, &reader).await,
+                    get(one, name, &reader).await,
+                    "{name}, {reader:?}"
+                );
+            }
+        }
+    };
+    two.states().look_in_store_from(10);
+    check().await;
+    one.promote(by("good"), load, false).await.unwrap();
+    check().await;
+    one.roll_back(by("bad"), load, TakeBack::default()).await.unwrap();
+    check().await;
+    let bytes = two.states().kept().1;
+    two.states().look_in_store_from(1_000);
+    check().await;
+    assert!(two.states().kept().1 > bytes, "a small space is read whole, and not before");
 }
 
 /// A space that isn't in memory is looked at in the store, which says the same; often enough, it is read.
