@@ -88,7 +88,7 @@ impl Inner {
     async fn open(options: Options, world: World, past: VecDeque<Change>) -> Result<Arc<Inner>, OpenError> {
         let Options { store, clock, entropy, catalogue, vectors_folder, notebook, spool, stale_ms_max } =
             options;
-        let unrecorded = crate::dial::Unrecorded::open(notebook);
+        let unrecorded = crate::dial::Unrecorded::open(notebook, &world);
         let catalogue = Known::open(&*store, catalogue, &world).await;
         let sightings = Sightings::read(&*store).await;
         let (epoch, heads) = (watch::Sender::new(world.epoch), watch::Sender::new(world.head.seq));

@@ -3,12 +3,16 @@
 //!
 //! They only ever take away ([`Routes::with`]). Whoever swaps the snapshot does so while holding the list's lock, so that
 //! no swap shows a world without them.
+//!
+//! A turn is about one database's agents. Those that were kept for another one, by a process that was started with it, are neither in force
+//! nor recorded here; they stay in the notebook for that one.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use pinrail_domain::dial::{DialRefused, Place, Setting, Settings, Turn, turn};
+use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{Epoch, LedgerSeq};
 use pinrail_domain::ledger::Actor;
 use pinrail_domain::routes::Routes;
@@ -30,6 +34,8 @@ pub trait Notebook: Send + Sync {
 /// The turns that the ledger doesn't hold yet.
 pub(crate) struct Unrecorded {
     notebook: Option<Arc<dyn Notebook>>,
+    /// What was kept for other databases.
+    others: Vec<Note>,
     kept: Mutex<Kept>,
 }
 
@@ -47,6 +53,9 @@ struct Note {
     actor: Actor,
     reason: String,
     at: Timestamp,
+    /// The hash of the first entry of the ledger that it is for. Not there in what was kept before that was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ledger: Option<Digest>,
 }
 
 /// Pause between two attempts to write them to the ledger.
@@ -54,7 +63,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 impl Unrecorded {
     /// Reads what an earlier process left. A notebook that can't be read is said to be so, and keeps nobody from starting.
-    pub(crate) fn open(notebook: Option<Arc<dyn Notebook>>) -> Unrecorded {
+    pub(crate) fn open(notebook: Option<Arc<dyn Notebook>>, world: &World) -> Unrecorded {
         let read = notebook.as_ref().map_or(Ok(None), |notebook| notebook.read());
         let notes = read.and_then(|bytes| match bytes {
             Some(bytes) if !bytes.is_empty() => serde_json::from_slice(&bytes).map_err(io::Error::other),
@@ -64,7 +73,16 @@ impl Unrecorded {
             tracing::error!(%error, "turns of the dial that were not recorded cannot be read: look at `pinrail dial show`");
             Vec::new()
         });
-        Unrecorded { notebook, kept: Mutex::new(Kept { notes, followed: false }) }
+        let ours = |note: &Note| note.ledger.is_none() || note.ledger == world.origin;
+        let (notes, others): (Vec<Note>, Vec<Note>) = notes.into_iter().partition(ours);
+        if !others.is_empty() {
+            let turns = others.len();
+            tracing::warn!(
+                turns,
+                "turns of the dial wait here to be recorded in another database; they are left alone"
+            );
+        }
+        Unrecorded { notebook, others, kept: Mutex::new(Kept { notes, followed: false }) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -73,7 +91,8 @@ impl Unrecorded {
 
     fn save(&self, kept: &Kept) {
         let Some(notebook) = &self.notebook else { return };
-        let bytes = serde_json::to_vec(&kept.notes).expect("turns are plain data");
+        let notes: Vec<&Note> = kept.notes.iter().chain(&self.others).collect();
+        let bytes = serde_json::to_vec(&notes).expect("turns are plain data");
         if let Err(error) = notebook.write(&bytes) {
             // It is in force all the same, until this process ends.
             tracing::error!(%error, "turns of the dial that were not recorded cannot be kept for the next start");
@@ -117,8 +136,8 @@ impl Control {
 
     /// Puts a turn in force without the ledger.
     pub(super) async fn turn_unrecorded(&self, by: By, wish: &Turn) -> Epoch {
-        let note =
-            Note { turn: wish.clone(), actor: by.actor, reason: by.reason, at: self.inner.clock.now() };
+        let (at, ledger) = (self.inner.clock.now(), self.snapshot().world.origin);
+        let note = Note { turn: wish.clone(), actor: by.actor, reason: by.reason, at, ledger };
         let mut kept = self.inner.unrecorded.lock();
         kept.notes.retain(|known| known.turn.place != wish.place);
         kept.notes.push(note);

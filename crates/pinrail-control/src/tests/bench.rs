@@ -325,16 +325,21 @@ impl Bench {
     /// deployment 1.
     pub async fn new(tier: Tier) -> Bench {
         let bench = Bench::empty().await;
-        let provider = ProviderSpec { catalogue: "house".to_owned(), ..ProviderSpec::simulated() };
-        bench.control.provider_put(by("p"), &"p".parse().unwrap(), &provider).await.unwrap();
-        bench.put_agents(Tier::Standard).await;
-        let one = bench.deploy(&AGENTS, "m1-2026-01-01", Traffic::Now).await;
-        assert_eq!(one, DeploymentId(1));
+        bench.settle_in().await;
         // What was promoted before an agent became critical needed no gate.
         if tier != Tier::Standard {
             bench.put_agents(tier).await;
         }
         bench
+    }
+
+    /// Makes what [`Bench::new`] makes in an empty one.
+    pub async fn settle_in(&self) {
+        let provider = ProviderSpec { catalogue: "house".to_owned(), ..ProviderSpec::simulated() };
+        self.control.provider_put(by("p"), &"p".parse().unwrap(), &provider).await.unwrap();
+        self.put_agents(Tier::Standard).await;
+        let one = self.deploy(&AGENTS, "m1-2026-01-01", Traffic::Now).await;
+        assert_eq!(one, DeploymentId(1));
     }
 
     async fn put_agents(&self, tier: Tier) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use pinrail_domain::agent::{AgentSpec, Bodies, JournalPolicy};
 use pinrail_domain::approval::ApprovalState;
@@ -333,6 +334,41 @@ async fn no_broken_store_keeps_the_dial_from_being_turned_down() {
     assert!(again.begin(None).await.is_ok());
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     assert!(again.begin(None).await.is_ok(), "it doesn't come back");
+}
+
+/// A turn that waits to be recorded in one database is nothing to another, and waits on.
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_waits_for_one_database_is_not_recorded_in_another() {
+    let paper = Arc::new(Paper::default());
+    let later = async |ms: u64, paper: &Arc<Paper>| {
+        let bench = Bench::empty().await;
+        bench.clock.0.fetch_add(ms, Ordering::SeqCst);
+        bench.settle_in().await;
+        bench.reopened_with(paper).await
+    };
+    let bench = later(1, &paper).await;
+    bench.store.fail(1_000, Strike::BeforeEffect);
+    bench.store.unreadable(true);
+    bench.control.turn_dial(by("incident"), &at("planner", Position::Off)).await.unwrap();
+    let elsewhere = later(2, &paper).await;
+    assert_eq!(elsewhere.control.dials_unrecorded(), []);
+    assert!(elsewhere.begin(None).await.is_ok());
+    // What waits for this one is kept beside it.
+    elsewhere.store.fail(1_000, Strike::BeforeEffect);
+    elsewhere.store.unreadable(true);
+    elsewhere.control.turn_dial(by("another"), &at("executor", Position::Off)).await.unwrap();
+    elsewhere.store.memory.forget_failures();
+    elsewhere.store.unreadable(false);
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(elsewhere.control.dials_unrecorded(), []);
+    let world = &elsewhere.control.snapshot().world;
+    assert!(world.dials.keys().eq([&Place::agent(&agent("executor"))]));
+
+    bench.store.memory.forget_failures();
+    bench.store.unreadable(false);
+    let again = bench.reopened_with(&paper).await;
+    assert_eq!(again.control.dials_unrecorded(), [Place::agent(&agent("planner"))]);
+    assert!(again.begin(None).await.is_err());
 }
 
 /// I7
