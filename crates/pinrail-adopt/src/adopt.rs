@@ -146,7 +146,7 @@ async fn try_switch(client: &mut Client, plan: &Plan, reason: &str) -> Result<()
         return Err(Error::Changed(plan.table.clone()));
     }
     run(&transaction, plan, 1).await.map_err(failed)?;
-    note(&transaction, "adopted", &plan.shape, reason).await.map_err(failed)?;
+    note(&transaction, "adopted", &plan.shape, reason, None).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)
 }
 
@@ -155,16 +155,17 @@ async fn run(transaction: &Transaction<'_>, plan: &Plan, step: usize) -> Result<
     transaction.batch_execute(&plan.steps[step].statements.join(";\n")).await
 }
 
-/// Keeps who did it and why.
+/// Keeps who did it and why, as of a ledger entry or the last.
 pub(crate) async fn note(
     transaction: &Transaction<'_>,
     act: &str,
     shape: &Shape,
     reason: &str,
+    ledger: Option<i64>,
 ) -> Result<(), tokio_postgres::Error> {
     let history = "INSERT INTO pinrail_adopted.history (act, schema_name, table_name, reason, ledger) \
-                   VALUES ($1, $2, $3, $4, pinrail_adopted.ledger())";
-    transaction.execute(history, &[&act, &shape.schema, &shape.name, &reason]).await?;
+                   VALUES ($1, $2, $3, $4, coalesce($5::bigint, pinrail_adopted.ledger()))";
+    transaction.execute(history, &[&act, &shape.schema, &shape.name, &reason, &ledger]).await?;
     Ok(())
 }
 

@@ -1,12 +1,14 @@
 //! What is adopted, and what each deployment wrote there.
 
 use serde::Serialize;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{GenericClient, Row};
 
 use crate::error::Error;
 use crate::plan::Places;
-use crate::shape::Shape;
+use crate::shape::{Shape, Unique};
 use crate::text::qualified;
+use crate::trigger;
 
 /// An adopted table.
 #[derive(Clone, Debug, Serialize)]
@@ -79,10 +81,30 @@ pub(crate) async fn wrote(
     id: i64,
     deployment: Option<i64>,
 ) -> Result<Vec<Wrote>, Error> {
+    let by = format!("pinrail_adopted_{id}.wrote($1)");
+    wrote_in(client, &by, &[&deployment]).await
+}
+
+/// What each deployment wrote to the table of an adoption, and what was known of it at a ledger entry.
+pub(crate) async fn wrote_as_of(
+    client: &impl GenericClient,
+    places: &Places,
+    primary: &Unique,
+    at: &str,
+) -> Result<Vec<Wrote>, Error> {
+    let by = format!("({})", trigger::wrote_by_each(places, primary, Some(at)));
+    wrote_in(client, &by, &[]).await
+}
+
+async fn wrote_in(
+    client: &impl GenericClient,
+    by: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Wrote>, Error> {
     let sql = format!(
-        "SELECT w.deployment, w.status, w.written, w.visible, w.ended FROM pinrail_adopted_{id}.wrote($1) w ORDER BY w.deployment"
+        "SELECT w.deployment, w.status, w.written, w.visible, w.ended FROM {by} w ORDER BY w.deployment"
     );
-    let rows = client.query(&sql, &[&deployment]).await;
+    let rows = client.query(&sql, parameters).await;
     let one = |row: &Row| Wrote {
         deployment: row.get(0),
         status: row.get(1),

@@ -65,26 +65,39 @@ pub fn write(shape: &Shape, places: &Places, primary: &Unique) -> String {
 /// The function that counts what deployments wrote.
 #[must_use]
 pub fn wrote(places: &Places, primary: &Unique) -> String {
-    let (written, ends) = (places.written(), places.ends());
-    let visible = visible("t", places, primary, &Eyes::default());
     let body = format!(
-        "SELECT d.deployment,
-    CASE WHEN d.deployment = 0 THEN 'ground' WHEN s.retracted IS NULL THEN CASE WHEN s.committed IS NULL THEN 'open' ELSE 'committed' END
-        WHEN s.committed IS NULL THEN 'aborted' ELSE 'retracted' END,
-    coalesce(r.n, 0), coalesce(v.n, 0), coalesce(x.n, 0)
-FROM (SELECT t.pinrail_deployment AS deployment FROM {written} t UNION SELECT e.pinrail_deployment FROM {ends} e) d
-LEFT JOIN pinrail.spans s ON s.deployment = d.deployment
-LEFT JOIN (SELECT t.pinrail_deployment AS deployment, count(*) AS n FROM {written} t GROUP BY 1) r ON r.deployment = d.deployment
-LEFT JOIN (SELECT t.pinrail_deployment AS deployment, count(*) AS n FROM {written} t WHERE {visible} GROUP BY 1) v ON v.deployment = d.deployment
-LEFT JOIN (SELECT e.pinrail_deployment AS deployment, count(*) AS n FROM {ends} e GROUP BY 1) x ON x.deployment = d.deployment
-WHERE only_deployment IS NULL OR d.deployment = only_deployment
-ORDER BY d.deployment"
+        "SELECT w.* FROM ({}) w WHERE only_deployment IS NULL OR w.deployment = only_deployment ORDER BY w.deployment",
+        wrote_by_each(places, primary, None)
     );
     format!(
         "CREATE FUNCTION {}.wrote(only_deployment bigint) RETURNS TABLE (deployment bigint, status text, written bigint, visible bigint, ended bigint) \
          LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS {}",
         ident(&places.inner),
         literal(&body)
+    )
+}
+
+/// What each deployment wrote, and whether it counts: as of a ledger entry, or now.
+#[must_use]
+pub fn wrote_by_each(places: &Places, primary: &Unique, at: Option<&str>) -> String {
+    let (written, ends) = (places.written(), places.ends());
+    let visible = visible("t", places, primary, &Eyes { own: None, at });
+    let known = |what: &str| match at {
+        Some(at) => format!("CASE WHEN p.{what} <= {at} THEN p.{what} END AS {what}"),
+        None => format!("p.{what}"),
+    };
+    format!(
+        "SELECT d.deployment,
+    CASE WHEN d.deployment = 0 THEN 'ground' WHEN s.retracted IS NULL THEN CASE WHEN s.committed IS NULL THEN 'open' ELSE 'committed' END
+        WHEN s.committed IS NULL THEN 'aborted' ELSE 'retracted' END AS status,
+    coalesce(r.n, 0) AS written, coalesce(v.n, 0) AS visible, coalesce(x.n, 0) AS ended
+FROM (SELECT t.pinrail_deployment AS deployment FROM {written} t UNION SELECT e.pinrail_deployment FROM {ends} e) d
+LEFT JOIN (SELECT p.deployment, {}, {} FROM pinrail.spans p) s ON s.deployment = d.deployment
+LEFT JOIN (SELECT t.pinrail_deployment AS deployment, count(*) AS n FROM {written} t GROUP BY 1) r ON r.deployment = d.deployment
+LEFT JOIN (SELECT t.pinrail_deployment AS deployment, count(*) AS n FROM {written} t WHERE {visible} GROUP BY 1) v ON v.deployment = d.deployment
+LEFT JOIN (SELECT e.pinrail_deployment AS deployment, count(*) AS n FROM {ends} e GROUP BY 1) x ON x.deployment = d.deployment",
+        known("committed"),
+        known("retracted"),
     )
 }
 

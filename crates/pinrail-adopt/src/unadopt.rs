@@ -2,13 +2,13 @@
 //!
 //! First, in small transactions, the keys that the ground alone wrote are *settled*: their last version goes into the
 //! table, and their history is gone. Nothing can take the ground's writes back, so it doesn't matter if it stops in
-//! between; readers see the same before and after. Then one transaction settles the rest, at one moment for all of it:
-//! a rollback that comes after that moment comes too late for this table. Writers wait for that one; readers only for
+//! between; readers see the same before and after. Then one transaction settles the rest, as of one ledger entry for all
+//! of it: a rollback that comes after that entry comes too late for this table. Writers wait for that one; readers only for
 //! its last step, which drops the view and moves the table back.
 
 use serde::Serialize;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Transaction};
 
 use crate::adopt;
 use crate::error::Error;
@@ -183,7 +183,7 @@ impl<'a> Back<'a> {
              WHERE {}",
             of_t.join(", "),
             primary.equal("t", "k"),
-            self.visible(),
+            self.visible(&Eyes::default()),
         );
         transaction.execute(&put, &[]).await?;
         let clear = |from: &str| {
@@ -202,19 +202,26 @@ impl<'a> Back<'a> {
     /// Settles the rest and moves the table back.
     async fn finish(&self, client: &mut Client, how: &Unadopting, done: &mut Unadopted) -> Result<(), Error> {
         let failed = |error| Error::sql("move the table back", error);
-        let mut transaction = client.transaction().await.map_err(failed)?;
+        // A fixed snapshot would be taken before the writers are gone.
+        let begin = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted);
+        let mut transaction = begin.start().await.map_err(failed)?;
         self.hold_writers(&transaction).await.map_err(failed)?;
-        let wrote = list::wrote(&transaction, self.places.id, None).await?;
+        // What counts is asked for more than once, and the ledger goes on meanwhile: each time as of this entry.
+        let head: i64 =
+            transaction.query_one("SELECT pinrail_adopted.ledger()", &[]).await.map_err(failed)?.get(0);
+        let at = head.to_string();
+        let eyes = Eyes { own: None, at: Some(&at) };
+        let wrote = list::wrote_as_of(&transaction, self.places, self.primary, &at).await?;
         let dropped = hidden(&wrote, &done.table, how)?;
         let (ground, written, ends) = (self.places.ground(), self.places.written(), self.places.ends());
         let remove = format!(
             "DELETE FROM ONLY {ground} t WHERE EXISTS (SELECT FROM {ends} e WHERE {} AND e.pinrail_version = t.pinrail_version AND {})",
             self.primary.equal("e", "t"),
-            trigger::counts("e", &Eyes::default()),
+            trigger::counts("e", &eyes),
         );
         let removed = transaction.execute(&remove, &[]).await.map_err(failed)?;
         let names = &self.names;
-        let visible = self.visible();
+        let visible = self.visible(&eyes);
         let put = format!(
             "INSERT INTO {ground} ({names}) OVERRIDING SYSTEM VALUE SELECT {} FROM {written} t WHERE {visible}",
             self.written_columns("t.").join(", ")
@@ -226,7 +233,8 @@ impl<'a> Back<'a> {
         self.move_back(&mut transaction).await?;
         let forget = "DELETE FROM pinrail_adopted.tables WHERE id = $1";
         transaction.execute(forget, &[&self.places.id]).await.map_err(failed)?;
-        adopt::note(&transaction, "unadopted", self.shape, &how.reason).await.map_err(failed)?;
+        let noted = adopt::note(&transaction, "unadopted", self.shape, &how.reason, Some(head)).await;
+        noted.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         (done.removed, done.moved, done.dropped) = (done.removed + removed, moved, dropped);
         Ok(())
@@ -307,8 +315,8 @@ impl<'a> Back<'a> {
         transaction.batch_execute(&lock).await
     }
 
-    fn visible(&self) -> String {
-        trigger::visible("t", self.places, self.primary, &Eyes::default())
+    fn visible(&self, eyes: &Eyes<'_>) -> String {
+        trigger::visible("t", self.places, self.primary, eyes)
     }
 
     fn written_columns(&self, of: &str) -> Vec<String> {
