@@ -65,6 +65,16 @@ SELECT json_build_object(
     'exclusions', coalesce((SELECT json_agg(k.conname ORDER BY k.conname) FROM keyed k WHERE k.contype = 'x'), '[]'),
     'constraints', coalesce((SELECT json_agg(json_build_object('name', k.conname, 'kind', k.contype, 'definition', pg_get_constraintdef(k.oid))
         ORDER BY k.conname) FROM pg_constraint k WHERE k.conrelid = c.oid), '[]'),
+    'actions', coalesce((SELECT json_agg(json_build_object('constraint', f.conname, 'action', f.action, 'key', f.key) ORDER BY f.conname, f.action, f.key)
+        FROM (
+            SELECT f.conname, 'ON UPDATE ' || CASE f.confupdtype WHEN 'c' THEN 'CASCADE' ELSE 'SET NULL' END AS action, k.relname AS key
+                FROM pg_constraint f JOIN keyed k ON k.indisunique AND k.keys && f.conkey
+                WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confupdtype IN ('c', 'n')
+            UNION ALL
+            SELECT f.conname, 'ON UPDATE SET DEFAULT', NULL FROM pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confupdtype = 'd'
+            UNION ALL
+            SELECT f.conname, 'ON DELETE SET DEFAULT', NULL FROM pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confdeltype = 'd'
+        ) f), '[]'),
     'referenced_by', coalesce((SELECT json_agg(format('%s (%I)', k.conrelid::regclass, k.conname) ORDER BY k.oid)
         FROM pg_constraint k WHERE k.confrelid = c.oid AND k.contype = 'f'), '[]'),
     'triggers', coalesce((SELECT json_agg(t.tgname ORDER BY t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal), '[]'),

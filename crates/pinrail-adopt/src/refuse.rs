@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::shape::{Shape, Unique};
+use crate::shape::{Action, Shape, Unique};
 
 /// One thing that stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,6 +19,7 @@ pub struct Refusal {
 pub fn refusals(shape: &Shape) -> Vec<Refusal> {
     let mut refused = of_its_kind(shape);
     refused.extend(of_its_keys(shape));
+    refused.extend(of_its_foreign_keys(shape));
     refused.extend(of_others(shape));
     refused
 }
@@ -154,6 +155,29 @@ fn of_its_keys(shape: &Shape) -> Vec<Refusal> {
     refused
 }
 
+/// What PostgreSQL would do to rows behind the view, whose versions and ends are found by their keys.
+fn of_its_foreign_keys(shape: &Shape) -> Vec<Refusal> {
+    let one = |action: &Action| {
+        let Action { constraint, action, key } = action;
+        let (more, why) = match key {
+            Some(key) => (
+                format!(", which changes columns of `{key}`"),
+                "it would change keys behind the view, and what was replaced or deleted would be there again",
+            ),
+            None => {
+                (String::new(), "it would set values behind the view, where the versions have no defaults")
+            }
+        };
+        refusal(
+            format!("the foreign key `{constraint}` ({action}){more}"),
+            format!(
+                "{why}: make it anew without that (ALTER TABLE … DROP CONSTRAINT …, ADD FOREIGN KEY … NO ACTION)"
+            ),
+        )
+    };
+    shape.actions.iter().map(one).collect()
+}
+
 fn of_others(shape: &Shape) -> Vec<Refusal> {
     let mut refused = Vec::new();
     let mut each = |names: &[String], what: &str, instead: &str| {
@@ -183,6 +207,6 @@ fn of_others(shape: &Shape) -> Vec<Refusal> {
     refused
 }
 
-fn refusal(what: impl Into<String>, instead: &str) -> Refusal {
-    Refusal { what: what.into(), instead: instead.to_owned() }
+fn refusal(what: impl Into<String>, instead: impl Into<String>) -> Refusal {
+    Refusal { what: what.into(), instead: instead.into() }
 }

@@ -37,6 +37,9 @@ pub struct Shape {
     pub dependants: Vec<String>,
     pub publications: Vec<String>,
     pub extension: bool,
+    /// What its foreign keys do to its rows and a view can't let them do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
 }
 
 /// A right that somebody has.
@@ -107,6 +110,16 @@ pub struct Constraint {
     pub name: String,
     pub kind: String,
     pub definition: String,
+}
+
+/// What a foreign key does to the table's rows when the row that they name changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    pub constraint: String,
+    /// `ON UPDATE CASCADE`, `ON DELETE SET DEFAULT` …
+    pub action: String,
+    /// The unique index whose columns it changes; none where it is refused whatever it changes.
+    pub key: Option<String>,
 }
 
 impl Shape {

@@ -66,6 +66,36 @@ async fn what_could_not_be_kept_is_refused() {
 }
 
 #[tokio::test]
+async fn foreign_keys_that_change_keys_are_refused() {
+    let Some(mut bench) = Bench::new().await else { return };
+    let bench = &mut bench;
+    let people = "CREATE TABLE mine.people (id integer PRIMARY KEY, name text UNIQUE); ALTER TABLE mine.docs";
+    let refused = async |bench: &mut Bench, ddl: &str, why: &str| {
+        check(bench, &format!("{people} {ddl}"), why).await;
+    };
+    let key = "(ON UPDATE CASCADE), which changes columns of `docs_pkey`";
+    refused(bench, "ADD FOREIGN KEY (id) REFERENCES mine.people ON UPDATE CASCADE", key).await;
+    let key = "`docs_name_fkey` (ON UPDATE SET NULL), which changes columns of `u`";
+    refused(
+        bench,
+        "ADD CONSTRAINT u UNIQUE (v, name), ADD FOREIGN KEY (name) REFERENCES mine.people (name) ON UPDATE SET NULL",
+        key,
+    )
+    .await;
+    let of_any = "ADD COLUMN by integer DEFAULT 0 REFERENCES mine.people ON";
+    refused(bench, &format!("{of_any} UPDATE SET DEFAULT"), "`docs_by_fkey` (ON UPDATE SET DEFAULT)").await;
+    refused(bench, &format!("{of_any} DELETE SET DEFAULT"), "`docs_by_fkey` (ON DELETE SET DEFAULT)").await;
+
+    bench
+        .sql(
+            "ALTER TABLE mine.docs DROP COLUMN by, ADD FOREIGN KEY (id) REFERENCES mine.people ON DELETE CASCADE;
+             ALTER TABLE mine.docs ADD COLUMN by text REFERENCES mine.people (name) ON UPDATE CASCADE ON DELETE SET NULL",
+        )
+        .await;
+    assert_eq!(plan_for(&bench.admin, "mine.docs").await.unwrap().refused, [], "no key of a row is changed");
+}
+
+#[tokio::test]
 async fn names_stay_names() {
     let Some(mut bench) = Bench::new().await else { return };
     let table = r#""it's $$ a ""schema""\"."ta\.ble'; DROP TABLE ""x""; --""#;
