@@ -134,6 +134,16 @@ fn of_its_keys(shape: &Shape) -> Vec<Refusal> {
             "it couldn't be kept among the rows that a reader sees: drop it, or make it a plain unique index over columns",
         ));
     }
+    let is_generated =
+        |name: &str| shape.columns.iter().any(|column| column.generated && column.name == name);
+    for unique in &shape.unique {
+        for column in unique.columns.iter().filter(|column| is_generated(&column.name)) {
+            refused.push(refusal(
+                format!("the unique index `{}` holds the generated column `{}`", unique.name, column.name),
+                "its value isn't known before the row is written: drop the index, or let the application give the value",
+            ));
+        }
+    }
     for name in &shape.exclusions {
         refused.push(refusal(
             format!("the exclusion constraint `{name}`"),

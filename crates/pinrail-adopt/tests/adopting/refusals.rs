@@ -48,6 +48,12 @@ async fn what_could_not_be_kept_is_refused() {
         .await;
     check(bench, "ALTER TABLE mine.docs ADD CONSTRAINT x EXCLUDE (name WITH =)", "exclusion constraint `x`")
         .await;
+    check(
+        bench,
+        "ALTER TABLE mine.docs ADD COLUMN h text GENERATED ALWAYS AS (md5(name)) STORED UNIQUE",
+        "`docs_h_key` holds the generated column `h`",
+    )
+    .await;
     check(bench, "ALTER TABLE mine.docs ADD COLUMN pinrail_deployment integer", "`pinrail_deployment`").await;
     check(
         bench,
