@@ -1,5 +1,5 @@
 -- Everything that decides whether and how a table can be adopted, as one JSON object; no row when there is no such relation.
-WITH relation AS (
+WITH RECURSIVE relation AS (
     SELECT c.*, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)
 ), grants AS (
     SELECT a.attnum, CASE a.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END AS grantee, a.privilege_type, a.is_grantable
@@ -13,6 +13,30 @@ WITH relation AS (
         array(SELECT i.indkey[n] FROM generate_series(0, i.indnkeyatts - 1) n) AS keys
     FROM relation c JOIN pg_index i ON i.indrelid = c.oid JOIN pg_class x ON x.oid = i.indexrelid
     LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
+), used AS (
+    -- What is worked out when a row is written or the table analyzed, and all that this uses. `computes`: by an expression,
+    -- so that a type's conditions are tried then; those of a plain column were tried when the application gave the value.
+    SELECT r.classid, r.objid, r.computes FROM (
+        SELECT 'pg_class'::regclass::oid AS classid, c.oid AS objid, false AS computes FROM relation c
+        UNION ALL
+        SELECT 'pg_class'::regclass, k.indexrelid, true FROM keyed k
+        UNION ALL
+        SELECT 'pg_constraint'::regclass, k.oid, true FROM relation c JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'c'
+        UNION ALL
+        SELECT 'pg_attrdef'::regclass, d.oid, true FROM relation c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attgenerated <> ''
+            JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+        UNION ALL
+        SELECT 'pg_statistic_ext'::regclass, x.oid, true FROM relation c JOIN pg_statistic_ext x ON x.stxrelid = c.oid
+    ) r
+    UNION
+    SELECT n.classid, n.objid, u.computes FROM used u, LATERAL (
+        SELECT p.refclassid AS classid, p.refobjid AS objid FROM pg_depend p WHERE p.classid = u.classid AND p.objid = u.objid
+            AND p.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_type'::regclass)
+        UNION ALL
+        SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint k WHERE u.classid = 'pg_type'::regclass AND k.contypid = u.objid
+        UNION ALL
+        SELECT 'pg_class'::regclass, y.typrelid FROM pg_type y WHERE u.classid = 'pg_type'::regclass AND y.oid = u.objid AND y.typrelid <> 0
+    ) n
 )
 SELECT json_build_object(
     'schema', c.nspname,
@@ -75,6 +99,13 @@ SELECT json_build_object(
             UNION ALL
             SELECT f.conname, 'ON DELETE SET DEFAULT', NULL FROM pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND f.confdeltype = 'd'
         ) f), '[]'),
+    'code', coalesce((SELECT json_agg(DISTINCT jsonb_build_object('kind', o.kind, 'what', o.what, 'owner', pg_get_userbyid(o.owner)))
+        FROM (
+            SELECT 'FUNCTION' AS kind, f.oid::regprocedure::text AS what, f.proowner AS owner FROM used u JOIN pg_proc f ON u.classid = 'pg_proc'::regclass AND f.oid = u.objid
+            UNION ALL
+            SELECT CASE y.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, y.oid::regtype::text, y.typowner FROM used u JOIN pg_type y ON u.classid = 'pg_type'::regclass AND y.oid = u.objid
+                WHERE u.computes AND y.typtype IN ('d', 'c') AND y.typrelid <> c.oid
+        ) o WHERE NOT pg_has_role(o.owner, current_user, 'MEMBER')), '[]'),
     'referenced_by', coalesce((SELECT json_agg(format('%s (%I)', k.conrelid::regclass, k.conname) ORDER BY k.oid)
         FROM pg_constraint k WHERE k.confrelid = c.oid AND k.contype = 'f'), '[]'),
     'triggers', coalesce((SELECT json_agg(t.tgname ORDER BY t.tgname) FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal), '[]'),

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::shape::{Action, Shape, Unique};
+use crate::shape::{Action, Code, Shape, Unique};
 
 /// One thing that stands in the way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,6 +20,7 @@ pub fn refusals(shape: &Shape) -> Vec<Refusal> {
     let mut refused = of_its_kind(shape);
     refused.extend(of_its_keys(shape));
     refused.extend(of_its_foreign_keys(shape));
+    refused.extend(of_its_code(shape));
     refused.extend(of_others(shape));
     refused
 }
@@ -186,6 +187,23 @@ fn of_its_foreign_keys(shape: &Shape) -> Vec<Refusal> {
         )
     };
     shape.actions.iter().map(one).collect()
+}
+
+/// What would run with the adopting role's rights and isn't in its hands: whoever may replace it would have those rights.
+fn of_its_code(shape: &Shape) -> Vec<Refusal> {
+    let one = |code: &Code| {
+        let Code { kind, what, owner } = code;
+        refusal(
+            format!(
+                "the {} `{what}` of `{owner}`, which its checks, generated columns, indexes, statistics or domains use",
+                kind.to_lowercase()
+            ),
+            format!(
+                "it would run with the adopting role's rights, and `{owner}` could change it: look at it, then ALTER {kind} {what} OWNER TO the adopting role or a superuser, or drop what uses it"
+            ),
+        )
+    };
+    shape.code.iter().map(one).collect()
 }
 
 fn of_others(shape: &Shape) -> Vec<Refusal> {

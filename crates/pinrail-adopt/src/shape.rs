@@ -40,6 +40,9 @@ pub struct Shape {
     /// What its foreign keys do to its rows and a view can't let them do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<Action>,
+    /// What would run as the adopting role, and may be changed by somebody who can't act as that role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub code: Vec<Code>,
 }
 
 /// A right that somebody has.
@@ -120,6 +123,16 @@ pub struct Action {
     pub action: String,
     /// The unique index whose columns it changes; none where it is refused whatever it changes.
     pub key: Option<String>,
+}
+
+/// A function or a type that its checks, generated columns, indexes or statistics use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Code {
+    /// `FUNCTION`, `DOMAIN` or `TYPE`.
+    pub kind: String,
+    /// Its name as in SQL, a function's with its arguments.
+    pub what: String,
+    pub owner: String,
 }
 
 impl Shape {

@@ -1,7 +1,7 @@
 //! Who may do what: the application keeps its rights and gets no others.
 
 use pinrail_adopt::shape::Shape;
-use pinrail_adopt::{Unadopting, adopt, unadopt};
+use pinrail_adopt::{Error, Unadopting, adopt, plan_for, unadopt};
 use tokio_postgres::error::SqlState;
 
 use super::bench::{Bench, connect, seen, within};
@@ -82,6 +82,57 @@ async fn the_application_keeps_its_rights_and_gets_no_others() {
         .await
         .unwrap();
     drop((app_client, reader_client, keeper_client));
+    roles.drop(&bench).await;
+}
+
+/// Functions of the application's, by which it would become the role that adopts.
+const MINE: &str = "DROP SCHEMA IF EXISTS mine CASCADE; CREATE SCHEMA mine;
+    CREATE FUNCTION mine.fine(text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+    CREATE FUNCTION mine.same(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true';
+    CREATE OPERATOR mine.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = mine.same);
+    CREATE DOMAIN mine.checked AS text CHECK (mine.fine(VALUE)); CREATE DOMAIN mine.plain AS text;
+    CREATE TABLE mine.docs (id integer PRIMARY KEY, content text, more text);";
+
+#[tokio::test]
+async fn what_the_application_can_change_never_runs_as_the_adopting_role() {
+    let Some(bench) = Bench::new().await else { return };
+    let roles = Roles::make(&bench).await;
+    let Roles { app, keeper, .. } = &roles;
+    bench.sql(&format!("GRANT CREATE ON DATABASE {} TO {app}", bench.name())).await;
+    let app_client = connect(&bench.database.url_of(app)).await;
+    let mut keeper_client = connect(&bench.database.url_of(keeper)).await;
+    let (fine, same, plain) =
+        ("function `mine.fine(text)`", "function `mine.same(text,text)`", "domain `mine.plain`");
+    for (ddl, what) in [
+        ("ALTER TABLE mine.docs ADD CHECK (mine.fine(content))", fine),
+        ("ALTER TABLE mine.docs ADD CHECK (content OPERATOR(mine.===) more)", same),
+        ("ALTER TABLE mine.docs ADD CHECK (content::mine.plain <> '')", plain),
+        ("ALTER TABLE mine.docs ADD g boolean GENERATED ALWAYS AS (mine.fine(content)) STORED", fine),
+        ("ALTER TABLE mine.docs ADD g mine.plain GENERATED ALWAYS AS (content) STORED", plain),
+        ("ALTER TABLE mine.docs ADD d mine.checked", fine),
+        ("ALTER TABLE mine.docs ADD d mine.checked[]", fine),
+        ("CREATE TYPE mine.pair AS (a mine.checked, b text); ALTER TABLE mine.docs ADD p mine.pair", fine),
+        ("CREATE INDEX ON mine.docs ((mine.fine(content)))", fine),
+        ("CREATE INDEX ON mine.docs (id) WHERE mine.fine(content)", fine),
+        ("CREATE STATISTICS mine.told ON (mine.fine(content)), id FROM mine.docs", fine),
+    ] {
+        app_client.batch_execute(&format!("{MINE} {ddl}")).await.unwrap();
+        let refused = adopt(&mut keeper_client, "mine.docs", "a test").await.map(|_| ()).expect_err(ddl);
+        assert!(matches!(refused, Error::Refused { .. }), "{ddl}: {refused}");
+        assert!(refused.to_string().contains(&format!("the {what} of `{app}`")), "{ddl}: {refused}");
+        let admins = plan_for(&bench.admin, "mine.docs").await.unwrap();
+        assert_eq!(admins.refused.len(), 1, "it isn't the superuser's either: {ddl}");
+    }
+    // In hands that could act as the adopting role anyway, it gives nobody anything.
+    let given = format!("ALTER FUNCTION mine.fine(text) OWNER TO {keeper}");
+    let ddl = "ALTER TABLE mine.docs ADD CHECK (mine.fine(content)), ADD p mine.plain";
+    app_client.batch_execute(&format!("{MINE} {ddl}")).await.unwrap();
+    bench.sql(&format!("GRANT CREATE ON SCHEMA mine TO {keeper}; {given}")).await;
+    adopt(&mut keeper_client, "mine.docs", "a test").await.unwrap();
+    app_client.batch_execute("INSERT INTO mine.docs VALUES (1, 'one')").await.unwrap();
+    let how = Unadopting { drop_hidden: false, reason: "a test".to_owned(), batch: 100 };
+    unadopt(&mut keeper_client, "mine.docs", &how).await.unwrap();
+    drop((app_client, keeper_client));
     roles.drop(&bench).await;
 }
 
