@@ -77,12 +77,15 @@ SELECT json_build_object(
             'expression', 0 = ANY (k.keys),
             'nulls_equal', coalesce((to_jsonb(k) ->> 'indnullsnotdistinct')::boolean, false),
             'columns', coalesce((SELECT json_agg(json_build_object(
-                    'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'equal_schema', en.nspname, 'equal', e.oprname) ORDER BY n.n)
+                    'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'equal_schema', en.nspname, 'equal', e.oprname,
+                    'base', CASE WHEN y.typtype = 'd' AND en.nspname <> 'pg_catalog' THEN json_build_object('schema', bn.nspname, 'name', b.typname) END)
+                    ORDER BY n.n)
                 FROM unnest(k.keys) WITH ORDINALITY n(attnum, n)
                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = n.attnum
                 JOIN pg_opclass o ON o.oid = k.indclass[n.n - 1]
                 JOIN pg_amop m ON m.amopfamily = o.opcfamily AND m.amoplefttype = o.opcintype AND m.amoprighttype = o.opcintype AND m.amopstrategy = 3
-                JOIN pg_operator e ON e.oid = m.amopopr JOIN pg_namespace en ON en.oid = e.oprnamespace), '[]')
+                JOIN pg_operator e ON e.oid = m.amopopr JOIN pg_namespace en ON en.oid = e.oprnamespace
+                JOIN pg_type y ON y.oid = a.atttypid JOIN pg_type b ON b.oid = o.opcintype JOIN pg_namespace bn ON bn.oid = b.typnamespace), '[]')
         ) ORDER BY k.indisprimary DESC, k.relname) FROM keyed k WHERE k.indisunique), '[]'),
     'indexes', coalesce((SELECT json_agg(json_build_object('name', k.relname, 'definition', pg_get_indexdef(k.indexrelid), 'valid', k.indisvalid)
         ORDER BY k.relname) FROM keyed k), '[]'),

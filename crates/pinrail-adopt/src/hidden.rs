@@ -22,10 +22,16 @@ pub async fn export<E>(
     let entry = list::entry(client, &found.schema, &found.name).await?.filter(|entry| entry.adopted);
     let entry = entry.ok_or_else(|| Error::NotAdopted(found.table()))?;
     let primary = entry.shape.primary().expect("a table without a primary key is never adopted");
+    let as_text = as_text(client, &entry.places.ground()).await?;
     let of = |row: &str, names: &mut dyn Iterator<Item = &str>| {
-        let pairs: Vec<String> =
-            names.map(|name| format!("{}, {row}.{}", literal(name), ident(name))).collect();
-        format!("json_build_object({})", pairs.join(", "))
+        let pair = |name: &str| {
+            let (told, value) = (literal(name), format!("{row}.{}", ident(name)));
+            if as_text.iter().any(|column| column == name) {
+                return format!("{told}, CASE WHEN {value} IS NOT NULL THEN format('%s', {value}) END");
+            }
+            format!("{told}, {value}")
+        };
+        format!("json_build_object({})", names.map(pair).collect::<Vec<_>>().join(", "))
     };
     let whole = of("t", &mut entry.shape.columns.iter().map(|column| column.name.as_str()));
     let key = of("e", &mut primary.columns.iter().map(|column| column.name.as_str()));
@@ -50,4 +56,20 @@ pub async fn export<E>(
         count += 1;
     }
     Ok(Ok(count))
+}
+
+/// The columns whose types PostgreSQL didn't bring along: to make JSON of them it would run a cast of their owner's, with
+/// the rights of whoever exports.
+async fn as_text(client: &Client, table: &str) -> Result<Vec<String>, Error> {
+    let sql = "WITH RECURSIVE kinds AS (
+            SELECT a.attname, a.atttypid AS kind FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
+            UNION
+            SELECT k.attname, CASE y.typbasetype WHEN 0 THEN y.typelem ELSE y.typbasetype END FROM kinds k JOIN pg_type y ON y.oid = k.kind
+                WHERE y.typbasetype <> 0 OR y.typelem <> 0
+        )
+        SELECT DISTINCT k.attname::text FROM kinds k JOIN pg_type y ON y.oid = k.kind
+        WHERE y.typtype <> 'd' AND y.typcategory <> 'A' AND y.typnamespace <> 'pg_catalog'::regnamespace";
+    let rows = client.query(sql, &[&table]).await;
+    let rows = rows.map_err(|error| Error::sql("look its columns' types up", error))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -99,6 +99,17 @@ pub struct KeyColumn {
     pub kind: String,
     pub equal_schema: String,
     pub equal: String,
+    /// What the index takes the column for, where its type is a domain over an extension's type: compared as the domain,
+    /// whoever owns that could put an operator of theirs in the place of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+}
+
+/// A type that others are made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    pub schema: String,
+    pub name: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,8 +186,10 @@ impl Unique {
     pub fn equal(&self, left: &str, right: &str) -> String {
         let one = |column: &KeyColumn| {
             let name = ident(&column.name);
-            let KeyColumn { equal_schema, equal, .. } = column;
-            format!("{left}.{name} OPERATOR({}.{equal}) {right}.{name}", ident(equal_schema))
+            let KeyColumn { equal_schema, equal, base, .. } = column;
+            let taken_for = base.as_ref().map(|base| format!("::{}", qualified(&base.schema, &base.name)));
+            let cast = taken_for.unwrap_or_default();
+            format!("{left}.{name}{cast} OPERATOR({}.{equal}) {right}.{name}{cast}", ident(equal_schema))
         };
         self.columns.iter().map(one).collect::<Vec<_>>().join(" AND ")
     }

@@ -443,8 +443,8 @@ END",
     /// Says what a plain table says of a key that is there already.
     fn taken(&self, unique: &Unique) -> String {
         let names: Vec<&str> = unique.columns.iter().map(|column| column.name.as_str()).collect();
-        let values =
-            unique.columns.iter().map(|column| format!("coalesce(NEW.{}::text, '')", ident(&column.name)));
+        // By its type's own output: a cast could be a function of the application's, and would run as the adopting role.
+        let values = unique.columns.iter().map(|column| format!("format('%s', NEW.{})", ident(&column.name)));
         let values = values.collect::<Vec<_>>().join(" || ', ' || ");
         format!(
             "                    RAISE EXCEPTION USING ERRCODE = 'unique_violation', SCHEMA = {}, TABLE = {}, CONSTRAINT = {}, MESSAGE = {},

@@ -1,5 +1,6 @@
 //! Who may do what: the application keeps its rights and gets no others.
 
+use pinrail_adopt::hidden::export;
 use pinrail_adopt::shape::Shape;
 use pinrail_adopt::{Error, Unadopting, adopt, plan_for, unadopt};
 use tokio_postgres::error::SqlState;
@@ -132,6 +133,53 @@ async fn what_the_application_can_change_never_runs_as_the_adopting_role() {
     app_client.batch_execute("INSERT INTO mine.docs VALUES (1, 'one')").await.unwrap();
     let how = Unadopting { drop_hidden: false, reason: "a test".to_owned(), batch: 100 };
     unadopt(&mut keeper_client, "mine.docs", &how).await.unwrap();
+    drop((app_client, keeper_client));
+    roles.drop(&bench).await;
+}
+
+#[tokio::test]
+async fn what_the_application_makes_later_does_not_run_as_the_adopting_role() {
+    let Some(bench) = Bench::new().await else { return };
+    let roles = Roles::make(&bench).await;
+    let Roles { app, keeper, .. } = &roles;
+    let app_client = connect(&bench.database.url_of(app)).await;
+    let mut keeper_client = connect(&bench.database.url_of(keeper)).await;
+    app_client
+        .batch_execute(
+            "CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE DOMAIN place AS vector(2);
+             CREATE TABLE docs (id integer PRIMARY KEY, m mood UNIQUE, p place UNIQUE);
+             INSERT INTO docs VALUES (1, 'good', '[1,2]')",
+        )
+        .await
+        .unwrap();
+    adopt(&mut keeper_client, "docs", "a test").await.unwrap();
+    app_client
+        .batch_execute(
+            "CREATE FUNCTION ran() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'ran as %', current_user; END $$;
+             CREATE FUNCTION as_text(mood) RETURNS text LANGUAGE sql AS $$ SELECT public.ran() $$;
+             CREATE CAST (mood AS text) WITH FUNCTION as_text(mood);
+             CREATE FUNCTION as_json(mood) RETURNS json LANGUAGE sql AS $$ SELECT public.ran()::json $$;
+             CREATE CAST (mood AS json) WITH FUNCTION as_json(mood);
+             CREATE FUNCTION same(place, place) RETURNS boolean LANGUAGE sql AS $$ SELECT public.ran() IS NULL $$;
+             CREATE OPERATOR = (LEFTARG = place, RIGHTARG = place, FUNCTION = same)",
+        )
+        .await
+        .unwrap();
+    // A connection that has planned nothing yet.
+    let app_client = connect(&bench.database.url_of(app)).await;
+    let taken = Err(SqlState::UNIQUE_VIOLATION);
+    assert_eq!(within(&app_client, &[], "INSERT INTO docs (id, m) VALUES (2, 'good')").await, taken);
+    assert_eq!(within(&app_client, &[], "INSERT INTO docs (id, p) VALUES (2, '[1,2]')").await, taken);
+    assert_eq!(within(&app_client, &[], "UPDATE docs SET m = 'bad', p = '[2,1]'").await, Ok(()));
+    let run = [format!("pinrail.run = '{}'", bench.run_of(7, "").await)];
+    within(&app_client, &run, "INSERT INTO docs (id, m) VALUES (3, 'good')").await.unwrap();
+    let mut lines = Vec::new();
+    let mut keep = |line: &str| {
+        lines.push(line.to_owned());
+        Ok::<(), ()>(())
+    };
+    assert_eq!(export(&keeper_client, "docs", &mut keep).await.unwrap(), Ok(1));
+    assert!(lines[0].contains(r#""m" : "good", "p" : null"#), "{lines:?}");
     drop((app_client, keeper_client));
     roles.drop(&bench).await;
 }
