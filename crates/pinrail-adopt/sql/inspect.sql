@@ -60,7 +60,10 @@ SELECT json_build_object(
             'generated', a.attgenerated <> '',
             'identity', a.attidentity <> '',
             'vector', (SELECT t.typname = 'vector' FROM pg_type t WHERE t.oid = a.atttypid),
-            'sequence', (SELECT json_build_object('schema', sn.nspname, 'name', s.relname, 'serial', p.deptype = 'a')
+            'sequence', (SELECT json_build_object('schema', sn.nspname, 'name', s.relname, 'serial', p.deptype = 'a', 'grants', coalesce((
+                    SELECT json_agg(json_build_object('grantee', CASE x.grantee WHEN 0 THEN NULL ELSE pg_get_userbyid(x.grantee) END,
+                        'privilege', x.privilege_type, 'grantable', x.is_grantable) ORDER BY x.grantee, x.privilege_type)
+                    FROM aclexplode(s.relacl) x WHERE x.grantee <> s.relowner), '[]'))
                 FROM pg_depend p JOIN pg_class s ON s.oid = p.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace
                 WHERE p.classid = 'pg_class'::regclass AND p.refclassid = 'pg_class'::regclass AND p.refobjid = c.oid
                   AND p.refobjsubid = a.attnum AND p.deptype IN ('a', 'i') LIMIT 1),

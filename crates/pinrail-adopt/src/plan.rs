@@ -318,11 +318,12 @@ fn grants(shape: &Shape, places: &Places, by: &str) -> Vec<String> {
             statements.push(grant_on(grant, &format!(" ({name})"), &shape.table()));
         }
     }
-    let mut inserting: Vec<&Option<String>> = owners
-        .iter()
-        .map(|grant| &grant.grantee)
-        .chain(shape.grants.iter().filter(|grant| grant.privilege == "INSERT").map(|grant| &grant.grantee))
-        .collect();
+    // Whoever inserts takes numbers of the identities, be it that it may give some columns alone.
+    let on_columns = shape.columns.iter().flat_map(|column| &column.grants);
+    let inserts = shape.grants.iter().chain(on_columns).filter(|grant| grant.privilege == "INSERT");
+    let mut inserting: Vec<&Option<String>> =
+        owners.iter().chain(inserts).map(|grant| &grant.grantee).collect();
+    inserting.sort();
     inserting.dedup();
     for Sequence { name, .. } in sequences(shape, false) {
         let sequence = qualified(&places.inner, name);

@@ -77,6 +77,9 @@ pub struct Sequence {
     pub name: String,
     /// Made by `serial` or OWNED BY; else it is an identity column's.
     pub serial: bool,
+    /// The rights that others than its owner have on it; none where an earlier version looked.
+    #[serde(default)]
+    pub grants: Option<Vec<Grant>>,
 }
 
 /// A unique index, whether a constraint made it or not.

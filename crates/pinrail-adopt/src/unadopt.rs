@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::list::{self, Entry, Wrote};
 use crate::moment;
 use crate::plan::{self, Places};
-use crate::shape::{Shape, Unique};
+use crate::shape::{Grant, Shape, Unique};
 use crate::text::{grantee, ident, qualified};
 use crate::trigger::{self, Eyes};
 
@@ -344,6 +344,16 @@ fn grants_back(was: &Shape, now: &Shape) -> Vec<String> {
             statements.push(format!("REVOKE {}{column} ON {table} FROM {from}", grant.privilege));
         }
         statements.extend(was.grants.iter().map(|grant| plan::grant_on(grant, &column, &table)));
+    }
+    for (was, now) in plan::sequences(was, false).zip(plan::sequences(now, false)) {
+        let (Some(before), Some(after)) = (&was.grants, &now.grants) else { continue };
+        if before != after {
+            let on = format!("SEQUENCE {}", qualified(&was.schema, &was.name));
+            let revoke =
+                |grant: &Grant| format!("REVOKE ALL ON {on} FROM {}", grantee(grant.grantee.as_deref()));
+            statements.extend(after.iter().map(revoke));
+            statements.extend(before.iter().map(|grant| plan::grant_on(grant, "", &on)));
+        }
     }
     statements
 }
