@@ -34,6 +34,8 @@ pub fn changes(shape: &Shape) -> Vec<String> {
         "two transactions that change the same row at the same time: the second gets a serialization failure (40001)".to_owned(),
         "SELECT … FOR UPDATE locks nothing: rely on the 40001 instead".to_owned(),
         "tools that look up the primary key find a view without one".to_owned(),
+        "a query's conditions are tried on replaced, deleted and hidden rows, too: one that fails on such a row, as a cast does, fails the query; guard it with CASE"
+            .to_owned(),
     ];
     for unique in shape.secondary() {
         told.push(format!(

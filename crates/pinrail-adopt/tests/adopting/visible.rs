@@ -2,7 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::bench::{Bench, seen, within};
+use super::bench::{Bench, DOCUMENTS, seen, within};
 
 const ALL: &str = "SELECT id, slug, content, words FROM documents ORDER BY id";
 
@@ -97,6 +97,32 @@ async fn an_insert_replaces_or_skips_where_it_is_told_to() {
     let clause =
         within(&bench.admin, &[], "INSERT INTO documents (id) VALUES (1) ON CONFLICT (id) DO NOTHING").await;
     assert_eq!(clause, Err(SqlState::INVALID_COLUMN_REFERENCE), "PostgreSQL finds no unique index on a view");
+}
+
+#[tokio::test]
+async fn a_condition_is_tried_on_hidden_rows_too() {
+    let Some(mut bench) = Bench::new().await else { return };
+    bench
+        .sql(&format!("{DOCUMENTS} UPDATE documents SET content = CASE id WHEN 1 THEN 'bad' ELSE '1990' END"))
+        .await;
+    bench.adopt("documents").await.unwrap();
+    bench.sql("UPDATE documents SET content = '2001' WHERE id = 1").await;
+    let plain = "SELECT id FROM documents WHERE content::integer > 1990";
+    let failed = within(&bench.admin, &[], plain).await;
+    assert_eq!(failed, Err(SqlState::INVALID_TEXT_REPRESENTATION), "the row that was replaced");
+    let guarded =
+        "SELECT id FROM documents WHERE CASE WHEN content ~ '^[0-9]+$' THEN content::integer > 1990 END";
+    assert_eq!(seen(&bench.admin, &[], guarded).await, ["1"]);
+    bench.unadopt("documents", false).await.unwrap();
+    let told = bench.adopt("documents").await.unwrap().changes;
+    assert!(told.iter().any(|change| change.contains("guard it with CASE")), "{told:?}");
+    assert_eq!(seen(&bench.admin, &[], plain).await, ["1"], "settled, and adopted again");
+    let run = [format!("pinrail.run = '{}'", bench.run_of(7, "").await)];
+    within(&bench.admin, &run, "INSERT INTO documents (content) VALUES ('worse')").await.unwrap();
+    assert_eq!(seen(&bench.admin, &[], plain).await, ["1"], "a slot that isn't seen isn't looked at");
+    bench.commit(7).await;
+    bench.roll_back(7).await;
+    assert_eq!(seen(&bench.admin, &[], plain).await, ["1"], "nor after a rollback");
 }
 
 #[tokio::test]
