@@ -15,7 +15,7 @@ use pinrail_domain::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::deliveries::Outlet;
-use crate::journal::SessionKey;
+use crate::journal::{SessionKey, Write};
 use crate::ledger::AppendError;
 use crate::replicas::{News, ReplicaId};
 use crate::sightings::{Sighting, SightingKind};
@@ -47,6 +47,9 @@ pub enum Strike {
     BeforeEffect,
     /// It happens and nobody hears of it, as with a connection that breaks.
     AfterEffect,
+    /// A batch of journal writes happens only when the next batch comes, as with a commit whose disk or standby is slow: until then
+    /// nobody sees it. Every other write is struck as by [`Strike::BeforeEffect`].
+    Later,
 }
 
 #[derive(Default)]
@@ -67,6 +70,8 @@ struct Kept {
     sightings: BTreeMap<(SightingKind, String), Sighting>,
     watches: BTreeMap<WatchKey, watches::Watched>,
     failures: VecDeque<(Strike, StoreError)>,
+    /// Journal writes that happen before the next ones.
+    later: Vec<Arc<Vec<Write>>>,
     together: replicas::Together,
     members: members::Shared,
 }
@@ -120,14 +125,17 @@ impl Memory {
 
     /// Runs one writing call, with the next planned failure if there is one.
     fn write<T>(&self, effect: impl FnOnce(&mut Kept) -> T) -> Result<T, StoreError> {
-        let mut kept = self.lock();
+        self.write_to(&mut self.lock(), effect)
+    }
+
+    fn write_to<T>(&self, kept: &mut Kept, effect: impl FnOnce(&mut Kept) -> T) -> Result<T, StoreError> {
         let (strike, effect) = match kept.failures.pop_front() {
-            None => (None, Some(effect(&mut kept))),
-            Some((Strike::BeforeEffect, error)) => (Some(error), None),
-            Some((Strike::AfterEffect, error)) => (Some(error), Some(effect(&mut kept))),
+            None => (None, Some(effect(kept))),
+            Some((Strike::BeforeEffect | Strike::Later, error)) => (Some(error), None),
+            Some((Strike::AfterEffect, error)) => (Some(error), Some(effect(kept))),
         };
         if effect.is_some() {
-            self.tell(&mut kept);
+            self.tell(kept);
         }
         match (strike, effect) {
             (None, Some(done)) => Ok(done),

@@ -28,6 +28,7 @@ use crate::observe::Observer;
 use crate::traffic::Traffic;
 use crate::{Snapshot, tasks};
 
+mod again;
 mod aside;
 mod batch;
 mod counts;

@@ -5,7 +5,8 @@
 //! when the process stops, they go to a spool, in their order, and from there to the store when it is back, or at the next start.
 //!
 //! Each is written once. How far the spool was carried out is kept beside it after each chunk, so after a crash only the first
-//! chunk may be in the store already; those writes, and the ones that were tried before they were spooled, are looked for first.
+//! chunk may be in the store already; those writes, and the ones that were tried before they were spooled, are looked for first, and
+//! written only where nothing came in between (`recorder/again.rs`).
 //!
 //! Each record names the ledger that it is about, by the hash of its first entry. A process that was started with another database
 //! neither plays what is spooled there nor loses it: it doesn't open.

@@ -4,9 +4,12 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use pinrail_domain::begin::BeginError;
+use pinrail_domain::id::RunId;
 use pinrail_domain::journal::{Event, RunStatus};
 use pinrail_domain::key::Tenants;
 use pinrail_domain::tier::Tier;
+use pinrail_store::Journal as _;
+use pinrail_store::journal::{Append, Write};
 use pinrail_store::memory::Strike;
 
 use super::bench::*;
@@ -100,6 +103,8 @@ async fn a_store_that_fails_and_recovers_keeps_every_event_in_its_order() {
         vec![Strike::BeforeEffect; 3],
         vec![Strike::AfterEffect],
         vec![Strike::AfterEffect, Strike::BeforeEffect, Strike::AfterEffect],
+        vec![Strike::Later],
+        vec![Strike::Later, Strike::BeforeEffect, Strike::Later],
     ] {
         let bench = Bench::new(Tier::Standard).await;
         let open = bench.created(None).await;
@@ -116,15 +121,39 @@ async fn a_store_that_fails_and_recovers_keeps_every_event_in_its_order() {
         bench.end(call).await;
         bench.control.drain().await;
         assert_eq!(bench.control.runs().journal_trouble(), None);
+        let expected: Vec<String> = (0..40).map(|n| format!("n{n}")).collect();
         for run in [call, open] {
-            let events = bench.control.runs().events(run, &Tenants::All, Default::default(), 999).await;
-            let notes = events.unwrap().unwrap().into_iter().filter_map(|recorded| {
-                let Event::Note { name, .. } = recorded.event else { return None };
-                Some(name)
-            });
-            let expected = (0..40).map(|n| format!("n{n}"));
-            assert_eq!(notes.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{strikes:?}");
+            assert_eq!(bench.notes(run).await, expected, "{strikes:?}");
         }
+    }
+}
+
+/// I2, I9: a commit that goes on while its batch is tried again, and others who write to the run meanwhile: each event is there once, in
+/// its order.
+#[tokio::test(start_paused = true)]
+async fn what_comes_between_a_look_and_a_write_doubles_and_loses_nothing() {
+    for (first, others) in [(Strike::Later, 0), (Strike::BeforeEffect, 1), (Strike::BeforeEffect, 2)] {
+        let bench = Bench::new(Tier::Standard).await;
+        let open = bench.created(None).await;
+        bench.store.fail(1, first);
+        for name in ["a", "b", "c"] {
+            bench.control.runs().record(open, vec![(START, note(name))]).await;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        assert!(bench.control.runs().journal_trouble().is_some());
+        bench.store.fail(others, Strike::Later);
+        let mut expected = vec!["a", "b", "c"];
+        for name in ["x", "y"].into_iter().take(others) {
+            // Nobody sees it yet; it lands after the writer looked, and before it writes.
+            let events = vec![(START, note(name))];
+            let append = Append { run: open, expected: None, events, answer: None, follows: None };
+            let refused = bench.store.memory.journal_write(vec![Write::Append(append)].into()).await;
+            assert!(refused[0].is_err());
+            expected.insert(expected.len() - 3, name);
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(bench.control.runs().journal_trouble(), None);
+        assert_eq!(bench.notes(open).await, expected, "{first:?}, {others}");
     }
 }
 
@@ -153,6 +182,18 @@ async fn a_full_queue_refuses_calls_lets_events_wait_and_tells_who_waits() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     bench.control.drain().await;
     assert_eq!(bench.kinds(first).await, ["plan", "finished"]);
+}
+
+impl Bench {
+    /// The names of a run's notes.
+    async fn notes(&self, run: RunId) -> Vec<String> {
+        let events = self.control.runs().events(run, &Tenants::All, Default::default(), 999).await;
+        let notes = events.unwrap().unwrap().into_iter().filter_map(|recorded| {
+            let Event::Note { name, .. } = recorded.event else { return None };
+            Some(name)
+        });
+        notes.collect()
+    }
 }
 
 async fn futures_are_pending(mut future: std::pin::Pin<&mut impl Future>) -> bool {

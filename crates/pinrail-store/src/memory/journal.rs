@@ -10,7 +10,7 @@ use pinrail_domain::journal::{Event, Recorded, Stamp, Summary};
 use pinrail_domain::ledger::Body;
 use pinrail_domain::time::{Day, Timestamp};
 
-use super::{Kept, Memory};
+use super::{Kept, Memory, Strike};
 use crate::journal::{
     Append, CollectError, Follow, Found, OpenRuns, Run, RunFilter, Search, SessionKey, Start, Write,
     WriteError, Written,
@@ -87,6 +87,27 @@ impl Kept {
     }
 }
 
+impl Memory {
+    pub(super) fn write_batch(&self, kept: &mut Kept, writes: &[Write]) -> Vec<Result<Written, WriteError>> {
+        let mut touched = BTreeSet::new();
+        let carry_out = |write: Write| {
+            let run = write.run();
+            let begins = matches!(write, Write::Start(_));
+            let written = kept.journal(write);
+            if written.is_ok() {
+                touched.insert(run);
+                if begins {
+                    kept.together.begun.insert(run, self.me);
+                }
+            }
+            written
+        };
+        let all = writes.iter().cloned().map(carry_out).collect();
+        self.wrote(kept, touched);
+        all
+    }
+}
+
 impl Kept {
     fn matches(&self, run: &StoredRun, filter: &RunFilter) -> bool {
         let begun_by = self.together.begun.get(&run.stamp.run).copied().unwrap_or_default();
@@ -157,26 +178,16 @@ impl StoredRun {
 impl Journal for Memory {
     async fn journal_write(&self, writes: Arc<Vec<Write>>) -> Vec<Result<Written, WriteError>> {
         writes.iter().for_each(Write::assert_whole);
-        let count = writes.len();
-        let all = self.write(|kept| {
-            let mut touched = BTreeSet::new();
-            let carry_out = |write: Write| {
-                let run = write.run();
-                let begins = matches!(write, Write::Start(_));
-                let written = kept.journal(write);
-                if written.is_ok() {
-                    touched.insert(run);
-                    if begins {
-                        kept.together.begun.insert(run, self.me);
-                    }
-                }
-                written
-            };
-            let all = writes.iter().cloned().map(carry_out).collect();
-            self.wrote(kept, touched);
-            all
-        });
-        all.unwrap_or_else(|error| vec![Err(WriteError::Store(error)); count])
+        let mut kept = self.lock();
+        for writes in std::mem::take(&mut kept.later) {
+            self.write_batch(&mut kept, &writes);
+        }
+        let later = matches!(kept.failures.front(), Some((Strike::Later, _)));
+        let all = self.write_to(&mut kept, |kept| self.write_batch(kept, &writes));
+        if later {
+            kept.later.push(Arc::clone(&writes));
+        }
+        all.unwrap_or_else(|error| vec![Err(WriteError::Store(error)); writes.len()])
     }
 
     async fn run_erase(&self, runs: &[RunId]) -> Result<u64, StoreError> {

@@ -101,6 +101,20 @@ async fn a_write_that_fails_after_its_effect_has_happened() {
 }
 
 #[tokio::test]
+async fn a_write_that_happens_later_is_seen_with_the_next_one() {
+    let store = Memory::new();
+    write(&store, starting(1)).await.unwrap();
+    store.fail_next(1, Strike::Later, &full());
+    assert!(write(&store, sample::appending(1, vec![note("late")])).await.is_err());
+    assert_eq!(store.run_events(run(1), EventSeq(0), 9).await.unwrap().len(), 1);
+    write(&store, starting(2)).await.unwrap();
+    assert_eq!(store.run_events(run(1), EventSeq(0), 9).await.unwrap().len(), 2);
+    store.fail_next(1, Strike::Later, &full());
+    assert!(store.artifact_put(b"a").await.is_err());
+    assert_eq!(store.artifact_get(Digest::of(b"a")).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn planned_failures_strike_in_their_order() {
     let store = Memory::new();
     write(&store, starting(1)).await.unwrap();

@@ -15,8 +15,6 @@ use crate::runs::spool::Waiting;
 const SPOOL_FROM: usize = if cfg!(test) { 200 } else { 4_000 };
 /// While closing, so many failures are a store that stays away: a second.
 const CLOSING_FAILURES: u32 = 4;
-/// Rounds in which what a chunk left over (sessions that others bound) gets through.
-const LEFTOVER_ROUNDS: usize = 8;
 
 impl Writer {
     pub(super) fn has_spooled(&self) -> bool {
@@ -58,35 +56,8 @@ impl Writer {
     }
 
     async fn replay_chunk(&mut self, waiting: Vec<Waiting>) -> Result<(), StoreError> {
-        let mut writes = Vec::with_capacity(waiting.len());
-        for Waiting { write, doubtful } in waiting {
-            let written = match &write {
-                Write::Append(append) if doubtful => self.is_written(append).await?,
-                // One that is there is refused, with nothing done.
-                Write::Append(_) | Write::Start(_) => false,
-            };
-            if !written {
-                writes.push(write);
-            }
-        }
-        if !writes.is_empty() {
-            let waiters = writes.iter().map(|_| None).collect();
-            self.carry_out(writes, waiters).await?;
-        }
+        self.carry(waiting).await?;
         self.carry_on().await
-    }
-
-    /// Tries what is carried, until nothing is left that can be done now.
-    async fn carry_on(&mut self) -> Result<(), StoreError> {
-        for _ in 0..LEFTOVER_ROUNDS {
-            if self.carried.is_empty() {
-                break;
-            }
-            let writes = std::mem::take(&mut self.carried);
-            let waiters = writes.iter().map(|_| None).collect();
-            self.carry_out(writes, waiters).await?;
-        }
-        Ok(())
     }
 
     /// The jobs that may be written now. What must come after something in the spool is put there, or held.
@@ -131,9 +102,9 @@ impl Writer {
         if self.spooled.is_none() || !(self.has_spooled() || ends || waiting >= SPOOL_FROM) {
             return;
         }
-        let carried = std::mem::take(&mut self.carried);
+        let carried = std::mem::take(&mut self.carried).into_iter().map(|carried| carried.write).collect();
         if let Err(carried) = self.spool(carried, true).await {
-            self.carried = carried;
+            self.carried = carried.into_iter().map(|write| Waiting { write, doubtful: true }).collect();
             return;
         }
         let held: Vec<Write> = std::mem::take(&mut self.held).into_iter().map(|job| job.write).collect();

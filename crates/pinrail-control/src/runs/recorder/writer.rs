@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinrail_domain::id::{EventSeq, RunId};
+use pinrail_domain::id::RunId;
 use pinrail_store::journal::{Append, Write, WriteError, Written};
 use pinrail_store::{Store, StoreError};
 use tokio::sync::watch;
 
+use super::again::{Hears, Tried};
 use super::batch::Batch;
-use super::{Job, Listeners, SOON_MS, Shared, Waiter, run_of};
+use super::{Job, Listeners, SOON_MS, Shared, run_of};
 use crate::observe::{self, Place};
-use crate::runs::spool::Spooled;
+use crate::runs::spool::{Spooled, Waiting};
 
 /// Takes the queue's jobs to the store, batch by batch.
 pub(super) struct Writer {
@@ -21,7 +22,7 @@ pub(super) struct Writer {
     flushes: watch::Sender<u64>,
     listeners: Listeners,
     /// Failed before and nobody waits for it: goes first in the next batch, so that order is kept.
-    pub(super) carried: Vec<Write>,
+    pub(super) carried: Vec<Waiting>,
     /// Jobs taken from the queue so far.
     pub(super) done: u64,
     /// Batches that failed in a row.
@@ -36,10 +37,12 @@ pub(super) struct Writer {
 
 /// What became of one batch.
 #[derive(Default)]
-struct Settled {
-    trouble: Option<StoreError>,
+pub(super) struct Settled {
+    pub(super) trouble: Option<StoreError>,
     /// Runs with a write that is tried again: their later writes must not be given up before it.
     carried: HashSet<RunId>,
+    /// Runs with a write that was in doubt and went through.
+    pub(super) done: HashSet<RunId>,
 }
 
 enum Next {
@@ -55,9 +58,6 @@ const RETRY_MS: u64 = 250;
 const CLOSING_ATTEMPTS_MAX: u32 = 40;
 /// Writes per store transaction: enough to make the sync's share small.
 pub(super) const BATCH_MAX: usize = 2_000;
-/// How far back an append whose acknowledgement was lost is looked for: other writes of its run may have come
-/// after it, of which each is at most this long.
-const LOOK_BACK_EVENTS: usize = 1_000;
 
 impl Writer {
     pub(super) fn new(
@@ -154,12 +154,12 @@ impl Writer {
 
     /// Writes what waited longest, and what is queued.
     async fn write_on(&mut self) -> Result<(), StoreError> {
-        if self.failures > 0 {
-            self.drop_what_was_written().await?;
+        if self.is_in_doubt() {
+            self.carry_on().await?;
         }
         self.replay().await?;
         let mut batch = Batch::default();
-        self.carried.drain(..).for_each(|write| batch.push_again(write));
+        self.carried.drain(..).for_each(|carried| batch.push_again(carried.write));
         for job in self.next_jobs(BATCH_MAX.saturating_sub(batch.writes.len())).await {
             batch.push(job);
         }
@@ -167,20 +167,26 @@ impl Writer {
             return Ok(());
         }
         let Batch { writes, waiters, .. } = batch;
-        self.carry_out(writes, waiters).await
+        let hears = waiters.into_iter().map(|waiter| match waiter {
+            Some(waiter) => Hears::Caller(waiter),
+            None => Hears::Nobody(Tried::default()),
+        });
+        self.carry_out(writes, hears.collect()).await.trouble.map_or(Ok(()), Err)
     }
 
     /// Hands one batch to the store, and tells everybody what became of it.
-    pub(super) async fn carry_out(
-        &mut self,
-        writes: Vec<Write>,
-        waiters: Vec<Option<Waiter>>,
-    ) -> Result<(), StoreError> {
+    pub(super) async fn carry_out(&mut self, writes: Vec<Write>, hears: Vec<Hears>) -> Settled {
         let writes = Arc::new(writes);
         let began = self.listeners.clock.ticks();
         let results = self.store.journal_write(Arc::clone(&writes)).await;
         self.shared.counts.wrote(writes.len(), self.listeners.clock.ticks().us_since(began));
-        let places = writes.iter().zip(&results).map(|(write, result)| Place::of(write, result)).collect();
+        let all = writes.iter().zip(&hears).zip(&results);
+        let places = all.map(|((write, hears), result)| match result {
+            // It is looked for again, and may be there.
+            Err(WriteError::Moved { .. }) if hears.doubts() => Place::Doubtful,
+            result => Place::of(write, result),
+        });
+        let places = places.collect();
         let told = Arc::new(observe::Batch { writes: Arc::clone(&writes), places });
         // Asked after the store took them: who begins to follow later reads them there.
         if self.listeners.observer.is_wanted() {
@@ -188,10 +194,10 @@ impl Writer {
         }
         self.listeners.traffic.written(told);
         let mut settled = Settled::default();
-        for ((write, waiter), result) in writes.iter().zip(waiters).zip(results) {
-            self.settle(write, waiter, result, &mut settled);
+        for ((write, hears), result) in writes.iter().zip(hears).zip(results) {
+            self.settle(write, hears, result, &mut settled);
         }
-        settled.trouble.map_or(Ok(()), Err)
+        settled
     }
 
     pub(super) fn take(&mut self, jobs_max: usize) -> Vec<Job> {
@@ -208,13 +214,16 @@ impl Writer {
     fn settle(
         &mut self,
         write: &Write,
-        waiter: Option<Waiter>,
+        hears: Hears,
         result: Result<Written, WriteError>,
         settled: &mut Settled,
     ) {
         let run = run_of(write);
         match &result {
             Ok(written) => {
+                if hears.doubts() {
+                    settled.done.insert(run);
+                }
                 self.listeners.live.written(write, written);
                 self.listeners.sessions.written(write);
             }
@@ -225,14 +234,14 @@ impl Writer {
             // It is judged below.
             Err(_) => {}
         }
-        match (waiter, result) {
-            (Some(waiter), result) => {
+        match (hears, result) {
+            (Hears::Caller(waiter), result) => {
                 // The caller may have gone away; the write counts all the same.
                 let _ = waiter.send(result);
             }
-            (None, Ok(_)) => {}
-            (None, Err(error)) => {
-                if let Some(again) = self.again(write, error, settled) {
+            (Hears::Nobody(_), Ok(_)) => {}
+            (Hears::Nobody(tried), Err(error)) => {
+                if let Some(again) = self.again(write, error, tried, settled) {
                     settled.carried.insert(run);
                     self.carried.push(again);
                 }
@@ -241,20 +250,24 @@ impl Writer {
     }
 
     /// What is to be tried again of a failed write that nobody waits for.
-    fn again(&self, write: &Write, error: WriteError, settled: &Settled) -> Option<Write> {
+    fn again(&self, write: &Write, error: WriteError, tried: Tried, settled: &Settled) -> Option<Waiting> {
+        let Tried { doubtful, .. } = tried;
+        let as_asked = |doubtful: bool| Some(Waiting { write: tried.asked(write), doubtful });
         match (error, write) {
-            (WriteError::Store(_), write) => return Some(write.clone()),
+            (WriteError::Store(_), _) => return as_asked(true),
+            // It may be this very write that came to its place: it is looked for again.
+            (WriteError::Moved { .. }, _) if doubtful => return as_asked(true),
             (WriteError::Bound(bound), Write::Start(start)) => {
                 let mut start = start.clone();
                 start.bind = self.listeners.sessions.rebind(&start.stamp, bound);
-                return Some(Write::Start(start));
+                return Some(Waiting { write: Write::Start(start), doubtful });
             }
             // An earlier write of the run is tried again, and this one after it.
-            (_, write) if settled.carried.contains(&run_of(write)) => return Some(write.clone()),
+            (_, write) if settled.carried.contains(&run_of(write)) => return as_asked(doubtful),
             // Written before, by a batch whose acknowledgement was lost.
-            (WriteError::Exists(_), Write::Start(_)) if self.failures > 0 || self.has_spooled() => {}
+            (WriteError::Exists(_), Write::Start(_)) if doubtful => {}
             // The end of a run that never began.
-            (WriteError::NoRun(_), Write::Append(Append { expected: Some(_), .. })) => {}
+            (WriteError::NoRun(_), Write::Append(Append { expected: Some(_), .. })) if !tried.placed => {}
             (error, write) => tracing::error!(run = %run_of(write), %error, "a journal write was refused"),
         }
         None
@@ -298,33 +311,6 @@ impl Writer {
         }
         self.flushes.send_replace(self.done);
         self.listeners.changed.send_modify(|changes| *changes += 1);
-    }
-
-    /// Forgets carried appends that are in the store although it said otherwise: they must not happen twice.
-    async fn drop_what_was_written(&mut self) -> Result<(), StoreError> {
-        let mut index = 0;
-        while let Some(write) = self.carried.get(index) {
-            match write {
-                Write::Append(append) if self.is_written(append).await? => {
-                    self.carried.remove(index);
-                }
-                Write::Append(_) | Write::Start(_) => index += 1,
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) async fn is_written(&self, append: &Append) -> Result<bool, StoreError> {
-        let Some(run) = self.store.run_get(append.run).await? else { return Ok(false) };
-        let looked_at = append.events.len() + LOOK_BACK_EVENTS;
-        let from = EventSeq(run.summary.next.0.saturating_sub(looked_at as u64));
-        let stored = self.store.run_events(append.run, from, looked_at).await?;
-        Ok(stored.windows(append.events.len()).any(|window| {
-            window
-                .iter()
-                .zip(&append.events)
-                .all(|(stored, (at, event))| stored.at == *at && stored.event == *event)
-        }))
     }
 }
 

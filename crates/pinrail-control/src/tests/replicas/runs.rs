@@ -475,9 +475,15 @@ async fn what_is_spooled_is_written_once() {
     }
 }
 
-/// A chunk whose acknowledgement was lost isn't written twice.
+/// A chunk whose acknowledgement was lost isn't written twice, also where its commit goes on while it is looked for.
 #[tokio::test(start_paused = true)]
 async fn what_was_written_without_an_answer_is_not_written_again() {
+    for strike in [Strike::AfterEffect, Strike::Later] {
+        written_without_an_answer(strike).await;
+    }
+}
+
+async fn written_without_an_answer(strike: Strike) {
     let mut crew = Crew::new(1, Tier::Standard).await;
     let pile = Arc::new(Pile::default());
     let n = crew.join_with("spooling", Some(Arc::clone(&pile) as _)).await;
@@ -492,7 +498,7 @@ async fn what_was_written_without_an_answer_is_not_written_again() {
     assert!(pile.left() > 0);
     crew.store.forget_failures();
     let lost = StoreError::Unavailable(Arc::new(std::io::Error::other("cut")));
-    crew.store.fail_next(2, Strike::AfterEffect, &lost);
+    crew.store.fail_next(2, strike, &lost);
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(pile.left(), 0);
     let run = crew.store.run_get(open).await.unwrap().unwrap();
