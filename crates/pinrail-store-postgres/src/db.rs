@@ -273,6 +273,9 @@ impl Tx {
         if self.failed.load(Ordering::Relaxed) {
             return Err(Failure::unavailable("a statement failed, so its transaction was undone"));
         }
+        if self.session.object().is_closed() {
+            return Err(Failure::cut_off());
+        }
         let committing = self.session.object().batch_execute("COMMIT");
         match tokio::time::timeout(self.session.answer_timeout, committing).await {
             Ok(Ok(())) => {
@@ -328,3 +331,6 @@ where
     }
     once().await
 }
+
+#[cfg(test)]
+mod tests;

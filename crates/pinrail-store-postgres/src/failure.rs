@@ -42,6 +42,11 @@ impl Failure {
         Failure { error: StoreError::Unavailable(Arc::new(why)), again: Again::No, about_data: false }
     }
 
+    /// A transaction's connection went away before its COMMIT was sent: it was undone.
+    pub(crate) fn cut_off() -> Failure {
+        Failure { again: Again::Yes, ..Failure::unavailable("the connection was lost before the commit") }
+    }
+
     /// Another transaction was faster: this one was undone and finds another world when it is tried again.
     pub(crate) fn overtaken(why: &'static str) -> Failure {
         Failure { again: Again::Yes, ..Failure::unavailable(why) }
@@ -144,9 +149,11 @@ impl From<Failure> for state::AppendError {
     }
 }
 
-/// Undone because others were in the way.
+/// Undone because others were in the way, or because it stood in theirs and did nothing.
 fn is_conflict(code: &SqlState) -> bool {
-    *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED
+    *code == SqlState::T_R_SERIALIZATION_FAILURE
+        || *code == SqlState::T_R_DEADLOCK_DETECTED
+        || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
 }
 
 /// The server or a pooler ends the connection: it stops, starts, or was told to.

@@ -74,10 +74,18 @@ impl Options {
         Duration::from_millis(self.statement_timeout_ms.max(1)) + GRACE
     }
 
+    /// What a transaction may be open and ask nothing, in milliseconds: then the server ends its session, and what it held is free.
+    ///
+    /// A replica that was stopped in the middle of one must not keep a rollback waiting (I7). So it is less than whoever waits for it
+    /// waits, and than the others take to give the replica up. It has lost nothing: what was undone is tried again.
+    pub(crate) fn idle_timeout_ms(&self) -> u64 {
+        (self.lock_timeout_ms.min(self.lease_ms) / 2).max(IDLE_MS_MIN)
+    }
+
     /// What a session or a transaction is told first. `scope` is `SESSION` or `LOCAL`.
     pub(crate) fn settings(&self, scope: &str) -> String {
         let Options { statement_timeout_ms, lock_timeout_ms, .. } = self;
-        let idle_ms = statement_timeout_ms.saturating_add(GRACE.as_millis() as u64);
+        let idle_ms = self.idle_timeout_ms();
         // `remote_apply` is more than `on`, and the operator's choice; everything else is less.
         let local = scope == "LOCAL";
         let mut settings = format!(
@@ -97,6 +105,8 @@ impl Options {
 
 /// Some seconds, so that a moment of load costs nobody the lead, and a stopped leader is soon replaced.
 const LEASE_MS_DEFAULT: u64 = 5_000;
+/// A replica on a busy machine is late by less.
+const IDLE_MS_MIN: u64 = 1_000;
 /// What the client waits beyond the server's limit before it takes the connection for dead.
 const GRACE: Duration = Duration::from_secs(5);
 

@@ -1,0 +1,31 @@
+//! Sessions that stand in others' way, or fail in the middle.
+
+use pinrail_domain::ledger::Head;
+use pinrail_store::Ledger as _;
+use pinrail_store::conformance::sample::entries;
+use pinrail_store::ledger::Append;
+
+use super::*;
+use crate::ledger;
+use crate::testing::Cluster;
+
+/// I7: a replica that was stopped in the middle of a transaction keeps no rollback waiting.
+#[tokio::test]
+async fn a_transaction_that_does_nothing_is_ended_and_others_go_on() {
+    let Some(cluster) = Cluster::named_by_env() else { return };
+    let database = cluster.database();
+    let stopped = Options { lease_ms: 2_000, ..database.options() };
+    let idle_ms = stopped.idle_timeout_ms();
+    assert!(idle_ms < stopped.lock_timeout_ms && idle_ms < stopped.lease_ms);
+    let (one, two) = (Postgres::connect(stopped).await.unwrap(), Postgres::connect(database.options()).await);
+    let two = two.unwrap();
+    let tx = one.begin(Lane::Work).await.unwrap();
+    let set = tx.row("SELECT pg_catalog.current_setting('idle_in_transaction_session_timeout')", &[]).await;
+    assert_eq!(set.unwrap().get::<_, &str>(0), format!("{}s", idle_ms / 1_000));
+    // It holds what a flip and every append to the ledger must have.
+    ledger::hold_epoch(&tx).await.unwrap();
+    tx.row("SELECT term FROM pinrail.heads FOR UPDATE", &[]).await.unwrap();
+    two.ledger_append(Append::of(entries(Head::START, 1, "a"))).await.unwrap();
+    // And it hears of it in a way that has it try again.
+    assert!(tx.commit().await.unwrap_err().may_repeat());
+}
