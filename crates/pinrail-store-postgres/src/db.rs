@@ -28,22 +28,27 @@ use crate::url::Address;
 /// A parameter and its type.
 pub(crate) type Param<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// Who waits for whom: lists never stand in the way of a call or a rollback (I7, I13).
+/// Who waits for whom: lists never stand in the way of a call, its journal or a rollback (I7, I9, I13).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// The ledger, and questions about one thing that an index finds.
     Quick,
-    /// Journals, state, lists and pages.
+    /// What is journaled. One group at a time, so nobody waits here.
+    Journal,
+    /// State, lists, searches and pages.
     Work,
 }
 
 pub(crate) struct Pools {
     quick: Pool,
+    journal: Pool,
     work: Pool,
 }
 
 /// Connections for questions about one thing: each takes microseconds. One may be held by an append to the ledger.
 const QUICK_CONNECTIONS: usize = 4;
+/// One group is written at a time. The other is made while a connection that went silent is still being given up.
+const JOURNAL_CONNECTIONS: usize = 2;
 /// How often a transaction is tried again. Others got through each time, so this is a very busy store.
 const REPEATS_MAX: u32 = 12;
 /// The first pause before trying again; it doubles up to the longest.
@@ -66,7 +71,11 @@ impl Pools {
                 .build()
                 .expect("a runtime is named")
         };
-        Pools { quick: pool(QUICK_CONNECTIONS), work: pool(options.pool_max.max(1)) }
+        Pools {
+            quick: pool(QUICK_CONNECTIONS),
+            journal: pool(JOURNAL_CONNECTIONS),
+            work: pool(options.pool_max.max(1)),
+        }
     }
 }
 
@@ -117,6 +126,7 @@ impl Postgres {
     pub(crate) async fn session(&self, lane: Lane) -> Result<Session, Failure> {
         let pool = match lane {
             Lane::Quick => &self.inner.pools.quick,
+            Lane::Journal => &self.inner.pools.journal,
             Lane::Work => &self.inner.pools.work,
         };
         let options = &self.inner.options;

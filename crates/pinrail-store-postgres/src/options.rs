@@ -15,7 +15,8 @@ pub struct Options {
     /// Where `url` leads to a transaction-mode pooler: the way around it, for what a session must hold (listening, leases).
     pub direct_url: Option<String>,
     pub statements: Statements,
-    /// Connections at most, beside the few for questions about one thing and those of [`Options::direct_url`].
+    /// Connections at most for state, lists and searches. Beside them there are four for questions about one thing, two for journals, and
+    /// one by [`Options::direct_url`].
     pub pool_max: usize,
     /// What one statement may take on the server. The client waits a little longer and then gives the connection up.
     pub statement_timeout_ms: u64,

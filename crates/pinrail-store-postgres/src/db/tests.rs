@@ -1,9 +1,9 @@
 //! Sessions that stand in others' way, or fail in the middle.
 
 use pinrail_domain::ledger::Head;
-use pinrail_store::Ledger as _;
-use pinrail_store::conformance::sample::entries;
+use pinrail_store::conformance::sample::{appending, entries, note, starting};
 use pinrail_store::ledger::Append;
+use pinrail_store::{Journal as _, Ledger as _};
 
 use super::*;
 use crate::ledger;
@@ -28,4 +28,21 @@ async fn a_transaction_that_does_nothing_is_ended_and_others_go_on() {
     two.ledger_append(Append::of(entries(Head::START, 1, "a"))).await.unwrap();
     // And it hears of it in a way that has it try again.
     assert!(tx.commit().await.unwrap_err().may_repeat());
+}
+
+/// I9: however long lists take, journals are written.
+#[tokio::test]
+async fn lists_that_hold_all_connections_leave_journals_theirs() {
+    let Some(cluster) = Cluster::named_by_env() else { return };
+    let database = cluster.database();
+    let options = database.options();
+    let store = Postgres::connect(options.clone()).await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..options.pool_max {
+        held.push(store.session(Lane::Work).await.unwrap());
+    }
+    let written = store.journal_write(vec![starting(1), appending(1, vec![note("a")])].into()).await;
+    assert!(written.iter().all(Result::is_ok), "{written:?}");
+    let append = Append::of(entries(store.ledger_head().await.unwrap(), 1, "a"));
+    store.ledger_append(append).await.unwrap();
 }

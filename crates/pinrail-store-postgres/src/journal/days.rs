@@ -63,7 +63,7 @@ impl Postgres {
         for day in days.missing(runs) {
             let number = i32::try_from(day).unwrap_or(i32::MAX);
             let sql = "SELECT pinrail.runs_partition($1)";
-            let row = self.maybe(Lane::Work, sql, &[(&number, Type::INT4)]).await;
+            let row = self.maybe(Lane::Journal, sql, &[(&number, Type::INT4)]).await;
             days.set(day, matches!(row, Ok(Some(row)) if row.get(0)));
         }
     }

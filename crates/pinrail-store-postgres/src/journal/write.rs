@@ -131,7 +131,7 @@ impl Postgres {
     }
 
     async fn write_once(&self, writes: &[One<'_>], careful: &AtomicBool) -> Result<Results, Failure> {
-        let tx = self.begin(Lane::Work).await?;
+        let tx = self.begin(Lane::Journal).await?;
         let mut world = World::default();
         world.read_runs(&tx, writes, careful.load(Ordering::Relaxed)).await?;
         world.read_sessions(&tx, writes).await?;
@@ -309,7 +309,7 @@ impl Postgres {
             let sql = "DELETE FROM pinrail.run_writes w WHERE at < pg_catalog.now() - interval '10 minutes' \
                        AND batch < (SELECT max(batch) FROM pinrail.run_writes n WHERE n.replica = w.replica)";
             // Whatever is left goes the next time.
-            let _ = self.rows(Lane::Work, sql, &[]).await;
+            let _ = self.rows(Lane::Journal, sql, &[]).await;
         }
     }
 }
