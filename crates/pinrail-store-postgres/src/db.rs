@@ -149,9 +149,9 @@ impl Postgres {
                 format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", self.inner.options.settings("LOCAL"))
             }
         };
-        tx.batch(&begin).await?;
-        // From here on only an orderly end makes the connection fit for others again.
+        // From here on only an orderly end makes the connection fit for others again: what fails after the BEGIN leaves it open.
         tx.unfit.store(true, Ordering::Relaxed);
+        tx.batch(&begin).await?;
         Ok(tx)
     }
 

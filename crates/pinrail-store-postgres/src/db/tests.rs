@@ -46,3 +46,16 @@ async fn lists_that_hold_all_connections_leave_journals_theirs() {
     let append = Append::of(entries(store.ledger_head().await.unwrap(), 1, "a"));
     store.ledger_append(append).await.unwrap();
 }
+
+/// A transaction whose settings are refused after its BEGIN leaves nobody a connection on which nothing works any more.
+#[tokio::test]
+async fn a_transaction_that_fails_at_its_beginning_leaves_no_connection_behind() {
+    let Some(cluster) = Cluster::named_by_env() else { return };
+    let database = cluster.database();
+    // More than the server takes.
+    let options =
+        Options { statements: Statements::Unnamed, lock_timeout_ms: u64::MAX, ..database.options() };
+    let store = Postgres::connect(options).await.unwrap();
+    assert!(store.begin(Lane::Quick).await.is_err());
+    assert_eq!(store.ledger_head().await.unwrap(), Head::START);
+}
