@@ -21,6 +21,7 @@ const MIGRATIONS: &[Migration] = &[
     migration(2, "state", include_str!("../migrations/V2__state.sql")),
     migration(3, "rest", include_str!("../migrations/V3__rest.sql")),
     migration(4, "retention", include_str!("../migrations/V4__retention.sql")),
+    migration(5, "guards", include_str!("../migrations/V5__guards.sql")),
 ];
 
 /// The lock that lets one process migrate at a time. Stored by nobody, but shared by all versions: never change.

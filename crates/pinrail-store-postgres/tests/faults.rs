@@ -247,6 +247,19 @@ async fn history_refuses_to_be_changed() {
         "DELETE FROM pinrail.run_events",
         "UPDATE pinrail.heads SET ledger_seq = 0",
         "DELETE FROM pinrail.heads",
+        "TRUNCATE pinrail.heads",
+        "TRUNCATE pinrail.spans",
+        "TRUNCATE pinrail.cascades",
+        "TRUNCATE pinrail.runs",
+        "TRUNCATE pinrail.runs_rest",
+        "TRUNCATE pinrail.run_events",
+        "TRUNCATE pinrail.run_events_rest",
+        "TRUNCATE pinrail.sessions",
+        "TRUNCATE pinrail.state_marks",
+        "TRUNCATE pinrail.gates CASCADE",
+        "TRUNCATE pinrail.gate_rows",
+        "TRUNCATE pinrail.approvals",
+        "TRUNCATE pinrail.leaders",
     ] {
         for url in [&database.url, &database.url_of(&role), &database.url_of(&reader)] {
             assert!(database.try_execute(url, sql).is_err(), "{sql} by {url}");
@@ -261,7 +274,15 @@ async fn history_refuses_to_be_changed() {
     ] {
         assert!(database.try_execute(&database.url_of(&role), sql).is_err(), "{sql}");
     }
-    assert!(database.try_execute(&database.url_of(&reader), "SELECT * FROM pinrail.runs").is_ok());
+    for sql in [
+        "SELECT * FROM pinrail.runs",
+        "SELECT key FROM pinrail.visible(1, NULL, NULL, NULL)",
+        "SELECT pinrail.counts(1, 1, 1, NULL, 1, 1)",
+    ] {
+        let read = database.try_execute(&database.url_of(&reader), sql);
+        assert!(read.is_ok(), "{sql}: {read:?}");
+    }
+    assert!(database.try_execute(&database.url_of(&reader), "SELECT pinrail.state_erase('{1}')").is_err());
     assert!(database.try_execute(&database.url_of(&reader), "INSERT INTO pinrail.spans VALUES (1)").is_err());
     drop(store);
     database.execute(&format!(

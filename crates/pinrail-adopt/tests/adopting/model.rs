@@ -148,7 +148,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 async fn play(bench: &mut Bench, steps: &[Step]) -> Result<(), TestCaseError> {
     bench
         .sql(
-            "UPDATE pinrail.heads SET ledger_seq = ledger_seq + 1; TRUNCATE pinrail.spans;
+            "UPDATE pinrail.heads SET ledger_seq = ledger_seq + 1; DELETE FROM pinrail.spans;
              CREATE TABLE docs (id bigint PRIMARY KEY, slug text UNIQUE, content text);
              INSERT INTO docs VALUES (1, 's0', 'before'), (2, NULL, 'before')",
         )
