@@ -53,11 +53,19 @@ impl Spool {
         let spool = Spool { folder: folder.to_owned(), bytes_max, kept: Mutex::default() };
         let file = match OpenOptions::new().read(true).write(true).open(path(&spool.folder)) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(spool),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                spool.remove_at()?;
+                return Ok(spool);
+            }
             Err(error) => return Err(error),
         };
         let length = file.metadata()?.len();
-        let first = spool.read_at()?.min(length);
+        let mut first = spool.read_at()?;
+        if first > length {
+            // A crash while the file was begun anew left it: what is here now came later. It must be gone before more comes.
+            spool.remove_at()?;
+            first = 0;
+        }
         let (mut end, mut left) = (first, 0);
         while let Some(record) = record(&file, end, length)? {
             end += HEAD + record.len() as u64;
@@ -93,6 +101,14 @@ impl Spool {
         self.sync_folder()
     }
 
+    fn remove_at(&self) -> io::Result<()> {
+        match fs::remove_file(self.folder.join(AT)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.sync_folder(),
+        }
+    }
+
     fn sync_folder(&self) -> io::Result<()> {
         File::open(&self.folder)?.sync_all()
     }
@@ -100,13 +116,12 @@ impl Spool {
     /// Makes the file anew where all that is in it was forgotten.
     fn begin_anew(&self, kept: &mut Kept) -> io::Result<()> {
         if let Some(file) = kept.file.as_ref().filter(|_| kept.left == 0 && kept.end > 0) {
-            // A crash after this leaves a mark beyond the end, which means that nothing is left.
+            // A crash after this leaves a mark beyond the end, which the next start removes before anything is pushed.
             file.set_len(0)?;
             file.sync_all()?;
-            match fs::remove_file(self.folder.join(AT)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => self.sync_folder()?,
-            }
+            self.remove_at()?;
+            // Also where an earlier try removed it and got no further.
+            self.sync_folder()?;
             *kept = Kept { file: kept.file.take(), ..Kept::default() };
         }
         if kept.file.is_none() {
@@ -286,6 +301,30 @@ mod tests {
         changed[last] ^= 1;
         fs::write(&path, &changed).unwrap();
         assert_eq!(Spool::in_folder(folder.path(), BYTES_MAX).unwrap().left(), 9);
+    }
+
+    /// I9: a crash between the two steps that begin the file anew, after each number of records, and a file that somebody took away.
+    #[test]
+    fn a_mark_that_a_crash_left_hides_nothing_that_comes_later() {
+        for (count, gone) in [(1, false), (3, false), (9, false), (3, true)] {
+            let folder = tempfile::tempdir().unwrap();
+            let open = || Spool::in_folder(folder.path(), BYTES_MAX).unwrap();
+            let (path, mark) = (folder.path().join(NAME), folder.path().join(AT));
+            let spool = open();
+            spool.push(&records(0, count)).unwrap();
+            fs::write(&mark, fs::metadata(&path).unwrap().len().to_string()).unwrap();
+            drop(spool);
+            match gone {
+                true => fs::remove_file(&path).unwrap(),
+                false => fs::write(&path, b"").unwrap(),
+            }
+            let spool = open();
+            assert_eq!(spool.left(), 0);
+            spool.push(&records(20, 22)).unwrap();
+            drop(spool);
+            assert_eq!(open().read(0, 99).unwrap(), records(20, 22), "{count}, {gone}");
+            assert!(!mark.exists());
+        }
     }
 
     #[test]
