@@ -80,6 +80,11 @@ pub enum OpenError {
 const SERVER_VERSION_MIN: i32 = 140_000;
 
 impl Postgres {
+    /// Where an address leads, for people: hosts, ports, database, and never a password (I15). Asks nobody.
+    pub fn place(options: &Options) -> Result<String, BadUrl> {
+        Ok(Address::parse(options.direct_url.as_ref().unwrap_or(&options.url), options)?.place)
+    }
+
     /// Opens the store, bringing its schema up first where [`Options::migrate`] says so.
     ///
     /// Refuses servers that can't keep the store's promises, unchanged. Connections are made when they are needed.

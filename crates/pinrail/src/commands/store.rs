@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use pinrail_store::transfer::{Comparison, CopyError, Line};
-use pinrail_store_postgres::Transfer;
+use pinrail_store_postgres::{Options, Transfer};
 use pinrail_store_sqlite::File;
 use serde::Serialize;
 
@@ -73,15 +73,19 @@ fn source(file: &Path) -> anyhow::Result<File> {
     Ok(File::open(file)?)
 }
 
-/// Connects to the database. `file` tells whose `pinrail.toml` may say more about how.
+/// Connects to the database.
 async fn target(to: &str, file: &Path, writes: bool) -> anyhow::Result<Transfer> {
+    Ok(Transfer::connect(&reached(to, file)?, writes).await?)
+}
+
+/// How the database is reached. `file` tells whose `pinrail.toml` may say more about it.
+fn reached(to: &str, file: &Path) -> anyhow::Result<Options> {
     if !crate::files::is_postgres(to) {
         return Err(Usage("the target's address begins with postgres:// or postgresql://".to_owned()).into());
     }
     let dir = folder(file).parent().unwrap_or(Path::new("."));
     let settings = config::server(dir)?.kept_in(Some(to.to_owned()), None, None)?;
-    let options = store::postgres(&settings)?.expect("the settings name the store just given");
-    Ok(Transfer::connect(&options, writes).await?)
+    Ok(store::postgres(&settings)?.expect("the settings name the store just given"))
 }
 
 /// A copy's end as this program's own.

@@ -40,16 +40,8 @@ pub(super) fn read(store: &Section<'_>) -> Option<Store> {
     if bytes_max.is_some_and(|bytes| bytes < STORE_BYTES_MIN) {
         store.refuse("bytes_max", &format!("must be at least {STORE_BYTES_MIN}"));
     }
-    let url: Option<String> = store.get("url");
-    if url.as_ref().is_some_and(|url| !is_postgres(url)) {
-        store.refuse(
-            "url",
-            "must begin with postgres:// or postgresql://; leave it out for SQLite in the data folder",
-        );
-    }
-    if url.as_ref().is_some_and(|url| has_password(url)) {
-        store.refuse("url", "must not hold a password: name a variable that does in `password_env`");
-    }
+    let url = address(store, "url", "; leave it out for SQLite in the data folder");
+    let direct_url = address(store, "direct_url", "");
     let pool_max: Option<usize> = store.get("pool_max");
     if pool_max.is_some_and(|pool| pool < POOL_MIN) {
         store.refuse("pool_max", &format!("must be at least {POOL_MIN}"));
@@ -69,12 +61,24 @@ pub(super) fn read(store: &Section<'_>) -> Option<Store> {
     Some(Store {
         bytes_max,
         url,
-        direct_url: store.get("direct_url"),
+        direct_url,
         password_env: store.get("password_env"),
         pool_max,
         statement_timeout_ms: span(store, "statement_timeout"),
         statements,
     })
+}
+
+/// An address of PostgreSQL, which whoever may read the file may know.
+fn address(store: &Section<'_>, key: &'static str, otherwise: &str) -> Option<String> {
+    let url: Option<String> = store.get(key);
+    if url.as_ref().is_some_and(|url| !is_postgres(url)) {
+        store.refuse(key, &format!("must begin with postgres:// or postgresql://{otherwise}"));
+    }
+    if url.as_ref().is_some_and(|url| has_password(url)) {
+        store.refuse(key, "must not hold a password: name a variable that does in `password_env`");
+    }
+    url
 }
 
 pub(super) fn replica(replica: &Section<'_>) -> Option<Replica> {

@@ -413,3 +413,23 @@ fn how_the_server_may_be_observed_is_read_or_refused() {
     check("[telemetry]\nsample_ratio = 1.5", Err("telemetry.sample_ratio must be 0.0 to 1.0"));
     check("[telemetry]\nheaders = 'api-key=x'", Err("telemetry.headers"));
 }
+
+/// I15: a file that may be in a repository holds no password, by whichever of the two addresses.
+#[test]
+fn addresses_of_the_store_are_postgres_and_hold_no_password() {
+    for key in ["url", "direct_url"] {
+        let read = |url: &str| {
+            let toml = format!("[store]\n{key} = '{url}'");
+            Project::read_settings(folder(&[("pinrail.toml", &toml)]).path()).map(|project| project.store)
+        };
+        let refused = |url: &str, part: &str| {
+            let faults = read(url).unwrap_err().to_string();
+            assert!(faults.contains(&format!("store.{key} {part}")), "{url}: {faults}");
+        };
+        refused("postgres://me:secret@db/pinrail", "must not hold a password");
+        refused("postgres://me@db/pinrail?password=secret", "must not hold a password");
+        refused("db:5432", "must begin with postgres://");
+        let store = read("postgres://me@db/pinrail").unwrap();
+        assert_eq!(store.url.or(store.direct_url).as_deref(), Some("postgres://me@db/pinrail"));
+    }
+}

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use pinrail_domain::time::Clock as _;
 use pinrail_store::transfer::{Copied, Part, Pass, Sink as _, Source, Step, compare, copy};
-use pinrail_store_postgres::Transfer;
+use pinrail_store_postgres::{Postgres, Transfer};
 use pinrail_store_sqlite::File;
 use serde::Serialize;
 
-use super::{Held, compared, failed, file, folder, source, target};
+use super::{Held, compared, failed, file, folder, reached, source, target};
 use crate::data::Lock;
 use crate::data::moved::{self, Moved};
 use crate::exit::{self, Failed};
@@ -81,13 +81,14 @@ pub fn run(args: &Args, out: Output) -> anyhow::Result<ExitCode> {
 }
 
 async fn look(file: &Path, to: &str) -> anyhow::Result<Done> {
+    let place = Postgres::place(&reached(to, file)?)?;
     let source = source(file)?;
     let mut parts = Vec::new();
     for part in Part::ALL {
         let rows = source.count(part).await?;
         parts.push(PartDone { part: part.as_str(), rows, added: 0, changed: 0, removed: 0 });
     }
-    Ok(Done { to: to.to_owned(), parts, bytes: source.bytes().await?, moved: false, verified: Vec::new() })
+    Ok(Done { to: place, parts, bytes: source.bytes().await?, moved: false, verified: Vec::new() })
 }
 
 /// One pass over a source that may be served meanwhile.
@@ -220,4 +221,26 @@ fn elsewhere(before: &Moved) -> anyhow::Error {
         source: None,
     }
     .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// I15: whatever the address says, a password isn't shown; in a flag it is refused, as by all that connect.
+    #[test]
+    fn a_dry_run_shows_the_place_and_never_a_password() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(".pinrail")).unwrap();
+        let path = folder.path().join(".pinrail/pinrail.db");
+        drop(pinrail_store_sqlite::Sqlite::open(pinrail_store_sqlite::Options::new(&path)).unwrap());
+        let look = |to: &str| crate::commands::store::runtime().unwrap().block_on(look(&path, to));
+        let done = look("postgres://owner@db:6432/pinrail?sslmode=require&user=other").unwrap();
+        assert_eq!(done.to, "db:6432/pinrail");
+        for to in ["postgres://owner:secret@db/pinrail", "postgres://owner@db/pinrail?password=secret"] {
+            let refused = look(to).map(|done| done.to).unwrap_err();
+            assert!(!format!("{refused:?}").contains("secret"), "{refused:?}");
+        }
+        assert!(look("sqlite:there").is_err());
+    }
 }
