@@ -5,9 +5,10 @@
 //! leadership goes to another may overlap with the other's first one. What moves the world names its term, and is refused when
 //! there is a newer one; the rest is harmless twice. A store that one process has for itself makes it the leader for good.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use pinrail_domain::time::Ticks;
 use pinrail_store::replicas::Replica;
 use pinrail_store::{ReplicaId, Store, StoreError, Term};
 use tokio::sync::watch;
@@ -17,6 +18,16 @@ use crate::{Control, Inner, errors, tasks};
 /// Knows whether this replica leads.
 pub(crate) struct Leader {
     standing: watch::Sender<Standing>,
+    led: Mutex<Option<Led>>,
+}
+
+/// How long this replica has led without a break, as far as its questions show.
+#[derive(Clone, Copy)]
+struct Led {
+    term: Term,
+    since: Ticks,
+    /// When the last question was asked that the store answered with yes.
+    confirmed: Ticks,
 }
 
 /// Who leads, as far as this replica knows.
@@ -32,11 +43,14 @@ pub enum Standing {
 
 /// How often the store is asked: how long nobody leads after a leader died is this and a lost connection's notice.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// Who hasn't asked for so long was stopped, or had no answer: what it led before doesn't count. In microseconds, some missed
+/// questions long.
+const BREAK_US: u64 = 5_000_000;
 
 impl Leader {
     pub(crate) fn new(store: &dyn Store) -> Leader {
         let standing = if store.is_shared() { Standing::Follows } else { Standing::Alone };
-        Leader { standing: watch::Sender::new(standing) }
+        Leader { standing: watch::Sender::new(standing), led: Mutex::default() }
     }
 
     /// The term to name in what only the leader may do.
@@ -52,6 +66,33 @@ impl Leader {
     /// Follows who leads.
     pub(crate) fn follow(&self) -> watch::Receiver<Standing> {
         self.standing.subscribe()
+    }
+
+    /// For how many milliseconds this replica has led, and could reach the store, without a break; none where it doesn't lead,
+    /// or hasn't asked lately.
+    pub(crate) fn led_ms(&self, now: Ticks) -> u64 {
+        match *self.led() {
+            Some(led) if now.us_since(led.confirmed) <= BREAK_US => led.confirmed.us_since(led.since) / 1_000,
+            Some(_) | None => 0,
+        }
+    }
+
+    /// The store said, to a question that was asked then, that this replica leads.
+    fn leads(&self, term: Term, asked: Ticks, now: Ticks) {
+        let mut led = self.led();
+        let known = led.filter(|led| led.term == term && asked.us_since(led.confirmed) <= BREAK_US);
+        *led = Some(Led { term, since: known.map_or(now, |known| known.since), confirmed: asked });
+        drop(led);
+        self.is(Standing::Leads(term));
+    }
+
+    fn follows(&self) {
+        *self.led() = None;
+        self.is(Standing::Follows);
+    }
+
+    fn led(&self) -> MutexGuard<'_, Option<Led>> {
+        self.led.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is(&self, standing: Standing) {
@@ -109,7 +150,7 @@ impl Control {
     /// Leads no more, so that another replica can at once: for an orderly end.
     pub async fn resign(&self) {
         if let Standing::Leads(_) = self.standing_here() {
-            self.inner.leader.is(Standing::Follows);
+            self.inner.leader.follows();
             if let Err(error) = self.inner.store.resign().await {
                 tracing::debug!(error = %errors::chain(&error), "the leadership ends with the connection");
             }
@@ -143,13 +184,14 @@ async fn ask_again(control: Weak<Inner>) {
 
 /// Asks the store once.
 pub(crate) async fn ask(inner: &Inner) {
+    let asked = inner.clock.ticks();
     let led: Result<Option<Term>, StoreError> = inner.store.lead().await;
     match led {
-        Ok(Some(term)) => inner.leader.is(Standing::Leads(term)),
-        Ok(None) => inner.leader.is(Standing::Follows),
+        Ok(Some(term)) => inner.leader.leads(term, asked, inner.clock.ticks()),
+        Ok(None) => inner.leader.follows(),
         Err(error) => {
             tracing::debug!(error = %errors::chain(&error), "the store doesn't say who leads");
-            inner.leader.is(Standing::Follows);
+            inner.leader.follows();
         }
     }
 }

@@ -125,9 +125,11 @@ impl Replicas for Postgres {
         Ok(rows.iter().map(replica).collect::<Result<_, _>>()?)
     }
 
-    async fn replica_forget(&self, replica: ReplicaId) -> Result<bool, StoreError> {
-        let sql = "DELETE FROM pinrail.replicas WHERE id = $1";
-        let params: [Param<'_>; 1] = [(&integer(replica.0), Type::INT8)];
+    async fn replica_forget(&self, replica: ReplicaId, silent_ms: u64) -> Result<bool, StoreError> {
+        // A row that is being renewed at this moment is looked at again once it was.
+        let sql = "DELETE FROM pinrail.replicas WHERE id = $1 AND greatest(pinrail.now_us() - heard_us, 0) >= $2";
+        let silent_us = integer(silent_ms.saturating_mul(1_000));
+        let params: [Param<'_>; 2] = [(&integer(replica.0), Type::INT8), (&silent_us, Type::INT8)];
         Ok(self.change(Lane::Work, sql, &params).await? == 1)
     }
 

@@ -112,8 +112,9 @@ pub trait Replicas: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Gives a silent replica up; it takes another id if it comes back. Returns whether it was known.
-    async fn replica_forget(&self, _replica: ReplicaId) -> Result<bool, StoreError> {
+    /// Gives a replica up that is still silent, for at least so long by the store's own clock; it takes another id if it comes
+    /// back. Returns whether it did: one that isn't known, or was heard of meanwhile, is left alone.
+    async fn replica_forget(&self, _replica: ReplicaId, _silent_ms: u64) -> Result<bool, StoreError> {
         Ok(false)
     }
 

@@ -4,6 +4,10 @@
 //! store, the next start ends such runs. Where several share it, the leader does, for replicas that were silent for longer
 //! than any pause they come back from. One that comes back all the same finds its calls ended: what it still writes of them is
 //! refused, and it takes another id.
+//!
+//! How long a replica was silent also counts the time in which nobody could be heard, since the store was away or cut off. So
+//! only a leader that has led, and reached the store, for as long as a replica must be silent gives it up: by then whoever lives
+//! has had the same time to say so.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -23,11 +27,11 @@ const PAGE: usize = 500;
 const EVERY: Duration = Duration::from_secs(5);
 
 impl Control {
-    /// Ends the gateway calls that replicas which died left open, and gives those up; says how many it ended. Only the leader
-    /// does this, or two replicas race each other without harm.
+    /// Ends the gateway calls that replicas which died left open, and gives those up; says how many it ended. Only whoever has
+    /// led for long enough to know does this.
     pub async fn close_after_the_dead(&self) -> Result<u64, StoreError> {
         let store = &self.inner.store;
-        if !store.is_shared() {
+        if !store.is_shared() || self.inner.leader.led_ms(self.inner.clock.ticks()) < DEAD_MS {
             return Ok(0);
         }
         let me = store.replica();
@@ -38,7 +42,7 @@ impl Control {
             }
             let (ended, all) = self.close_calls_of(replica.id).await?;
             closed += ended;
-            if all && store.replica_forget(replica.id).await? {
+            if all && store.replica_forget(replica.id, DEAD_MS).await? {
                 let silent_s = replica.silent_ms / 1_000;
                 tracing::warn!(replica = %replica.name, id = %replica.id, silent_s, ended, "a replica is gone");
             }

@@ -22,6 +22,7 @@ use crate::publish::Publish;
 use crate::{By, CommitError, Control, OpenError, Options};
 
 mod members;
+mod reaper;
 mod runs;
 mod sightings;
 

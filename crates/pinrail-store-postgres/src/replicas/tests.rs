@@ -68,8 +68,10 @@ async fn whoever_loses_its_session_loses_the_lead_and_terms_rise() {
 async fn a_replica_that_was_given_up_is_another_one_afterwards() {
     let Some((_database, one, two)) = two().await else { return };
     let (me, term) = (one.replica(), one.lead().await.unwrap().unwrap());
-    assert!(two.replica_forget(me).await.unwrap());
-    assert!(!two.replica_forget(me).await.unwrap());
+    // It says every second that it is there.
+    assert!(!two.replica_forget(me, 60_000).await.unwrap());
+    assert!(two.replica_forget(me, 0).await.unwrap());
+    assert!(!two.replica_forget(me, 0).await.unwrap());
     let list = || async { two.replica_list().await.unwrap() };
     let again = until(async || list().await.into_iter().find(|replica| replica.id > two.replica())).await;
     until(async || (one.replica() == again.id).then_some(())).await;

@@ -110,7 +110,9 @@ pub async fn replicas_share_one_store(subject: Subject) {
         .collect();
     found.sort();
     assert_eq!(found, [run(1), run(2)]);
-    assert!(store.replica_forget(other.replica()).await.unwrap());
+    assert!(!store.replica_forget(other.replica(), 60_000).await.unwrap(), "it was heard of just now");
+    assert!(!store.replica_forget(ReplicaId(u64::from(u32::MAX)), 0).await.unwrap(), "nobody knows it");
+    assert!(store.replica_forget(other.replica(), 0).await.unwrap());
 }
 
 /// The ledger as a replica sees it is a prefix of what it is, and never has a gap, while others append to it.

@@ -131,8 +131,12 @@ impl Replicas for Memory {
         Ok(together.replicas.iter().map(replica).collect())
     }
 
-    async fn replica_forget(&self, replica: ReplicaId) -> Result<bool, StoreError> {
-        self.write(|kept| kept.together.replicas.remove(&replica).is_some())
+    async fn replica_forget(&self, replica: ReplicaId, silent_ms: u64) -> Result<bool, StoreError> {
+        self.write(|kept| {
+            let replicas = &mut kept.together.replicas;
+            let is_silent = replicas.get(&replica).is_some_and(|known| known.silent_ms >= silent_ms);
+            is_silent && replicas.remove(&replica).is_some()
+        })
     }
 
     async fn reached(&self) -> Result<Reached, StoreError> {

@@ -16,7 +16,6 @@ use pinrail_store::{Journal as _, StoreError};
 
 use super::*;
 use crate::append;
-use crate::runs::reaper::DEAD_MS;
 use crate::runs::{Spool, SpoolError};
 
 mod spool;
@@ -300,36 +299,6 @@ impl Crew {
             Tier::Throwaway | Tier::Standard => self.deploy("m2-2026-01-01", Traffic::Now).await,
         }
     }
-}
-
-/// Only what the dead left, and only after a lease.
-#[tokio::test(start_paused = true)]
-async fn the_leader_ends_what_the_dead_left_open() {
-    let mut crew = Crew::new(3, Tier::Standard).await;
-    let mut runs = Vec::new();
-    for n in 0..3 {
-        runs.push(crew.begin(n, None).await.unwrap().stamp.run);
-        crew.replicas[n].runs().settled().await;
-    }
-    let kept_open = crew.created(0).await;
-    assert_eq!(crew.replicas[1].close_after_the_dead().await.unwrap(), 0);
-    crew.store.silence(crew.ids[0], DEAD_MS + 1);
-    crew.store.silence(crew.ids[2], DEAD_MS);
-    assert_eq!(crew.replicas[1].close_after_the_dead().await.unwrap(), 1);
-    let status = async |run| crew.store.run_get(run).await.unwrap().unwrap().summary;
-    assert_eq!(status(runs[0]).await.outcome, Some(Outcome::Error));
-    for run in [runs[1], runs[2], kept_open] {
-        assert_eq!(status(run).await.status, RunStatus::Running);
-    }
-    let known = crew.store.replica_list().await.unwrap();
-    assert!(known.iter().all(|replica| replica.id != crew.ids[0]));
-    assert_eq!(crew.replicas[1].close_after_the_dead().await.unwrap(), 0);
-    // Whoever opens the store ends nobody's calls.
-    let new = crew.join("another").await;
-    assert_eq!(
-        crew.replicas[new].runs().get(runs[1], &Tenants::All).await.unwrap().unwrap().summary.status,
-        RunStatus::Running
-    );
 }
 
 #[tokio::test(start_paused = true)]
