@@ -3,7 +3,8 @@
 //! [`Control::authorize_tool`] is asked before a tool is called: by clients over the API, and by whatever calls tools for
 //! them. [`Control::rule_tool`] is the gateway's question about a call that stands in an answer. Both ask the dial as it
 //! stands in the last snapshot, so neither needs the store unless a person is to be asked; where that can't be kept,
-//! nothing is let through.
+//! nothing is let through. Where other replicas turn the dial, too, and this one hasn't heard of them for too long, agents in
+//! tier `critical` call no tool, as they get no run ([`Control::fresh_for`]).
 
 use std::sync::Arc;
 
@@ -73,6 +74,9 @@ pub enum AuthorizeError {
     AnotherCall { run: RunId, id: String },
     #[error("{PENDING_MAX} calls wait for a person already")]
     TooManyPending,
+    /// Somebody may have turned the dial at another replica, and the agent's tier allows no decision on old news.
+    #[error("this replica has not heard of the other replicas' changes for {ms} ms")]
+    Stale { ms: u64 },
     #[error("its release cannot be loaded")]
     Contract(#[from] ContractError),
     #[error("the approval cannot be kept")]
@@ -129,6 +133,7 @@ impl Control {
         if text.len() > ARGUMENTS_BYTES_MAX {
             return Err(AuthorizeError::TooLong(text.len()));
         }
+        self.fresh_for(stamp).await?;
         let dialled = self.snapshot().routes.dialled_run(stamp);
         let position = dialled.as_ref().map_or(Position::Full, |dialled| dialled.position);
         let has_side_effects = match side_effects {
@@ -152,6 +157,9 @@ impl Control {
     /// let through.
     pub async fn rule_tool(&self, wanted: &Wanted) -> Ruled {
         let Wanted { stamp, tool, arguments } = wanted;
+        if let Err(stale) = self.fresh_for(stamp).await {
+            return Ruled { why: Some(stale.to_string()), ..ruled(Ruling::Withheld) };
+        }
         let dialled = self.snapshot().routes.dialled_run(stamp);
         if stamp.single && stamp.session.is_none() {
             let why = "nobody can approve it, as the call belongs to no session: name one (x-pinrail-session), so that \
@@ -166,6 +174,14 @@ impl Control {
                 tracing::warn!(run = %stamp.run, tool, error = %why, "nobody can be asked to approve a tool call");
                 Ruled { why: Some(why), ..ruled(Ruling::Withheld) }
             }
+        }
+    }
+
+    /// Makes sure that the dial as it is shown isn't too old to decide about a run's tools; tries to catch up first.
+    pub async fn fresh_for(&self, stamp: &Stamp) -> Result<(), AuthorizeError> {
+        match self.inner.runs.too_stale(&stamp.agent).await {
+            Some(ms) => Err(AuthorizeError::Stale { ms }),
+            None => Ok(()),
         }
     }
 

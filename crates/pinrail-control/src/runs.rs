@@ -448,6 +448,17 @@ impl Runs {
         }
     }
 
+    /// How old what is shown is, in milliseconds, where that is too old to decide what a run of this agent may do now.
+    pub(crate) async fn too_stale(&self, agent: &AgentName) -> Option<u64> {
+        let others = self.others.as_ref()?;
+        let stamp = self.durability(agent);
+        let ms = others.stale(stamp).await?;
+        match stamp {
+            StampDurability::BeforeCall => Some(ms),
+            StampDurability::Soon => None,
+        }
+    }
+
     /// Makes sure that what an epoch brought is shown.
     async fn reach(&self, epoch: Epoch) -> Result<(), StoreError> {
         match &self.others {

@@ -110,6 +110,15 @@ pub fn store(error: &StoreError) -> Problem {
     Problem::new(code, detail).next_step(next_step)
 }
 
+/// What it means that this replica hasn't heard of the others for too long.
+pub fn stale(detail: String, ms: u64) -> Problem {
+    Problem::new(Code::Stale, detail)
+        .next_step(
+            "send it again: another replica may answer; `pinrail doctor` (GET /readyz) says what this one lacks",
+        )
+        .fact("stale_ms", ms)
+}
+
 /// What a refused or failed journal write means to a caller. Whoever appends to a run that was there before says
 /// itself what an illegal event means ([`run_state`]).
 pub fn write(error: WriteError) -> Problem {

@@ -2,8 +2,8 @@
 //!
 //! A run is stamped from the snapshot, whoever changed the world since. That is fine for a moment: a flip takes as long to get
 //! around. A replica that hasn't heard of the others for longer, because its connection is gone or because it slept, first tries
-//! to catch up. If it can't, an agent in tier `critical` gets no run from it; for the others it goes on with what it knows (design:
-//! failure model), and counts.
+//! to catch up. If it can't, an agent in tier `critical` gets no run from it, and may call no tool; for the others it goes on with
+//! what it knows (design: failure model), and counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -58,19 +58,23 @@ impl Others {
 
     /// Makes sure that what is shown isn't too old for a stamp of this durability.
     pub(super) async fn fresh(&self, stamp: StampDurability) -> Result<(), BeginError> {
-        if self.freshness.stale_ms() <= self.stale_ms_max {
-            return Ok(());
-        }
-        self.catch_up(stamp).await;
-        let ms = self.freshness.stale_ms();
+        let Some(ms) = self.stale(stamp).await else { return Ok(()) };
         match stamp {
-            _ if ms <= self.stale_ms_max => Ok(()),
             StampDurability::BeforeCall => Err(BeginError::Stale { ms }),
             StampDurability::Soon => {
                 self.on_old_news.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             }
         }
+    }
+
+    /// How old what is shown is, in milliseconds, where that is too old and can't be helped.
+    pub(super) async fn stale(&self, stamp: StampDurability) -> Option<u64> {
+        if self.freshness.stale_ms() <= self.stale_ms_max {
+            return None;
+        }
+        self.catch_up(stamp).await;
+        Some(self.freshness.stale_ms()).filter(|ms| *ms > self.stale_ms_max)
     }
 
     /// Reads what the ledger holds by now.

@@ -25,6 +25,7 @@ mod members;
 mod reaper;
 mod runs;
 mod sightings;
+mod tools;
 
 /// Replicas over one store in memory, on one clock.
 pub struct Crew {

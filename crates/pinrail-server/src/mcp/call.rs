@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pinrail_control::approvals::{Authorized, ToolCall};
+use pinrail_control::approvals::{AuthorizeError, Authorized, ToolCall};
 use pinrail_domain::agent::Bodies;
 use pinrail_domain::dial::{Ruling, ToolRule};
 use pinrail_domain::id::McpServerName;
@@ -101,6 +101,8 @@ impl Mcp {
 
     /// All that stands before a call. What it gives back is the server, which lists the tool as it is pinned.
     async fn prepare(&self, wanted: &Wanted<'_>, cancelled: &Notify) -> Result<Checked, Fault> {
+        // What the dial lets pass isn't asked about any further.
+        self.inner.control.fresh_for(wanted.stamp).await.map_err(|error| unasked(&error))?;
         let allowed = self.allowed(wanted.stamp).await?;
         let (server, _, pinned) = known(&allowed, &wanted.tool)?;
         self.ask_dial(&allowed, wanted, cancelled).await?;
@@ -135,10 +137,7 @@ impl Mcp {
         loop {
             let mut changes = control.approval_changes();
             let call = ToolCall { tool, arguments: &arguments, id: None, side_effects: has_side_effects };
-            let ruled = control.authorize_tool(stamp, call).await.map_err(|error| {
-                let what = format!("nobody can be asked about the call: {}", crate::problem::chain(&error));
-                Fault::refused("not_authorized", what, "try again, or look at the server's log")
-            })?;
+            let ruled = control.authorize_tool(stamp, call).await.map_err(|error| unasked(&error))?;
             let waits = match ruled.ruling {
                 Ruling::Allowed => return Ok(()),
                 Ruling::NeedsApproval => true,
@@ -230,6 +229,17 @@ impl Mcp {
         // Of an agent that was removed, nobody says any more what may be kept.
         snapshot.world.agents.get(&stamp.agent).map_or(Bodies::Off, |spec| spec.journal.bodies)
     }
+}
+
+/// Why neither the dial nor a person could be asked.
+fn unasked(error: &AuthorizeError) -> Fault {
+    if let AuthorizeError::Stale { ms } = error {
+        let next_step =
+            "send it again: another replica may answer; `pinrail doctor` says what this one lacks";
+        return Fault::refused("stale", error.to_string(), next_step).fact("stale_ms", *ms);
+    }
+    let what = format!("nobody can be asked about the call: {}", crate::problem::chain(error));
+    Fault::refused("not_authorized", what, "try again, or look at the server's log")
 }
 
 /// Why the dial, or a person, doesn't let a call through.

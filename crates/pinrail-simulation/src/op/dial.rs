@@ -65,6 +65,7 @@ fn authorize_failed(error: &AuthorizeError) -> Told {
         | AuthorizeError::TooLong(_)
         | AuthorizeError::AnotherCall { .. }
         | AuthorizeError::TooManyPending
+        | AuthorizeError::Stale { .. }
         | AuthorizeError::Contract(_) => Told::Refused(error.to_string()),
         AuthorizeError::Store(_) | AuthorizeError::Journal(_) => Told::Unknown(chain(error)),
     }

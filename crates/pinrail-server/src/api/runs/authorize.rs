@@ -61,6 +61,7 @@ fn refused(run: RunId, refused: AuthorizeError) -> Problem {
         AuthorizeError::TooManyPending => Problem::new(Code::LimitReached, detail).next_step(
             "decide about some of them: `pinrail approval list` (GET /api/v1/approvals); do not make the call",
         ),
+        AuthorizeError::Stale { ms } => problem::stale(detail, ms),
         AuthorizeError::Contract(error) => problem::contract(error),
         AuthorizeError::Store(error) => problem::store(&error),
         AuthorizeError::Journal(error) => problem::write(error),

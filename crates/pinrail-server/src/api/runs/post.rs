@@ -87,11 +87,7 @@ fn begin(error: BeginError, detail: String) -> Problem {
              /api/v1/runs/RUN/finish), or try again later",
             )
             .fact("limit", limit),
-        BeginError::Stale { ms } => Problem::new(Code::Stale, detail)
-            .next_step(
-                "send it again: another replica may answer; `pinrail doctor` (GET /readyz) says what this one lacks",
-            )
-            .fact("stale_ms", ms),
+        BeginError::Stale { ms } => problem::stale(detail, ms),
         BeginError::Journal(_) => {
             tracing::error!(error = %detail, "a run cannot be made");
             Problem::new(Code::StoreUnavailable, detail)
