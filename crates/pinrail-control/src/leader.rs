@@ -140,6 +140,13 @@ impl Control {
         *self.inner.leader.standing.borrow()
     }
 
+    /// The term to name in what only the leader may do: none where the store is this process's own, and one that never was
+    /// where another leads.
+    #[must_use]
+    pub fn term_here(&self) -> Option<Term> {
+        self.inner.leader.term()
+    }
+
     /// Waits until this replica leads: what one process of an installation does begins each of its rounds with it.
     pub async fn until_leading(&self) {
         let mut standing = self.inner.leader.standing.subscribe();

@@ -227,9 +227,26 @@ impl Bench {
         Bench::set_up(Limits::default(), true).await
     }
 
+    /// The first of several servers over one store; it leads.
+    pub async fn leading() -> Bench {
+        let (memory, clock) = (Memory::new().join("leading"), Arc::new(TestClock::new()));
+        let bench = Bench::over(Arc::new(memory), clock, Limits::default(), false).await;
+        bench.control.until_leading().await;
+        bench
+    }
+
+    /// Another server over the same store.
+    pub async fn beside(&self) -> Bench {
+        let (memory, clock) = (self.memory.join("beside"), Arc::clone(&self.clock));
+        Bench::over(Arc::new(memory), clock, Limits::default(), false).await
+    }
+
     async fn set_up(limits: Limits, metrics_open: bool) -> Bench {
+        Bench::over(Arc::new(Memory::new()), Arc::new(TestClock::new()), limits, metrics_open).await
+    }
+
+    async fn over(memory: Arc<Memory>, clock: Arc<TestClock>, limits: Limits, metrics_open: bool) -> Bench {
         let telemetry = Telemetry::default();
-        let (memory, clock) = (Arc::new(Memory::new()), Arc::new(TestClock::new()));
         let control = control(&memory, &clock).await;
         let lists = Arc::new(Lists::default());
         let missing = MissingKey { provider: "openai".to_owned(), key_env: "OPENAI_API_KEY".to_owned() };

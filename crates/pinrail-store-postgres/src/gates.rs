@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{GateId, ReleaseId};
-use pinrail_store::gates::{GateCreateError, GateFilter, GateRecord, GateRow, GateStatus, Gates, RowKey};
+use pinrail_store::gates::{GateChange, GateCreateError, GateFilter, GateRecord, GateRow, Gates, RowKey};
 use pinrail_store::{Answer, StoreError};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -36,17 +36,20 @@ impl Gates for Postgres {
         created.await?
     }
 
-    async fn gate_update(
-        &self,
-        id: GateId,
-        status: GateStatus,
-        document: String,
-    ) -> Result<bool, StoreError> {
-        let sql = "UPDATE pinrail.gates SET status = $2, document = $3 WHERE id = $1";
+    async fn gate_update(&self, change: GateChange) -> Result<bool, StoreError> {
+        let GateChange { id, from, to, document, fence } = change;
+        // Whoever begins a term meanwhile finds the gate as this leaves it.
+        let sql = "UPDATE pinrail.gates SET status = $3, document = $4 WHERE id = $1 AND status = $2 \
+                   AND ($5::bigint IS NULL OR $5 = (SELECT term FROM pinrail.heads))";
         let updated = repeat(|| async {
             let tx = self.begin(Lane::Work).await?;
-            let params: [Param<'_>; 3] =
-                [(&uuid(id), Type::UUID), (&(status as i16), Type::INT2), (&document, Type::TEXT)];
+            let params: [Param<'_>; 5] = [
+                (&uuid(id), Type::UUID),
+                (&(from as i16), Type::INT2),
+                (&(to as i16), Type::INT2),
+                (&document, Type::TEXT),
+                (&fence.map(|term| integer(term.0)), Type::INT8),
+            ];
             let updated = tx.execute(sql, &params).await? == 1;
             replicas::tell_rest(&tx).await?;
             tx.commit().await?;

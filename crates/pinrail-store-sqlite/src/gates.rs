@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{GateId, ReleaseId};
-use pinrail_store::gates::{GateCreateError, GateFilter, GateRecord, GateRow, GateStatus, Gates, RowKey};
+use pinrail_store::gates::{GateChange, GateCreateError, GateFilter, GateRecord, GateRow, Gates, RowKey};
 use pinrail_store::{Answer, StoreError};
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::oneshot;
@@ -24,13 +24,8 @@ impl Gates for Sqlite {
         self.writer.carry_out(|reply| Create { gates, answer, outcome: Ok(()), reply }).await?
     }
 
-    async fn gate_update(
-        &self,
-        id: GateId,
-        status: GateStatus,
-        document: String,
-    ) -> Result<bool, StoreError> {
-        let update = |reply| Update { id, status, document, outcome: Ok(false), reply };
+    async fn gate_update(&self, change: GateChange) -> Result<bool, StoreError> {
+        let update = |reply| Update { change, outcome: Ok(false), reply };
         self.writer.carry_out(update).await?
     }
 
@@ -79,9 +74,7 @@ struct Create {
 }
 
 struct Update {
-    id: GateId,
-    status: GateStatus,
-    document: String,
+    change: GateChange,
     outcome: Result<bool, StoreError>,
     reply: oneshot::Sender<Result<bool, StoreError>>,
 }
@@ -147,7 +140,7 @@ impl Operation for Update {
     }
 
     fn carry_out(&mut self, _part: usize, db: &Connection) -> Result<(), StoreError> {
-        self.outcome = Ok(update(db, self.id, self.status, &self.document)?);
+        self.outcome = Ok(update(db, &self.change)?);
         Ok(())
     }
 
@@ -200,9 +193,12 @@ fn insert(db: &Connection, gate: &GateRecord) -> Result<(), Failure> {
     Ok(())
 }
 
-fn update(db: &Connection, id: GateId, status: GateStatus, document: &str) -> Result<bool, Failure> {
-    let sql = "UPDATE gates SET status = ?2, document = ?3 WHERE id = ?1";
-    Ok(db.prepare_cached(sql)?.execute((id.0.to_be_bytes(), status as i64, document))? == 1)
+fn update(db: &Connection, change: &GateChange) -> Result<bool, Failure> {
+    // Nobody else can lead.
+    let GateChange { id, from, to, document, fence: _ } = change;
+    let sql = "UPDATE gates SET status = ?3, document = ?4 WHERE id = ?1 AND status = ?2";
+    let params = (id.0.to_be_bytes(), *from as i64, *to as i64, document);
+    Ok(db.prepare_cached(sql)?.execute(params)? == 1)
 }
 
 fn append(db: &Connection, gate: GateId, rows: &[GateRow]) -> Result<u64, Failure> {

@@ -89,6 +89,7 @@ macro_rules! conformance_tests {
             deliveries::dead_letters_change_and_go_singly
             deliveries::an_outlet_that_is_forgotten_leaves_nothing
             gates::a_gate_comes_back_whole_and_changes_its_document
+            gates::how_a_gate_ended_is_not_changed_by_old_news
             gates::gates_are_kept_together_and_answered_once
             gates::gates_are_listed_newest_first_and_by_filter
             gates::rows_are_written_once_and_read_in_pages

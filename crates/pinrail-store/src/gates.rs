@@ -9,7 +9,7 @@ use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{AgentName, DeploymentId, GateId, ReleaseId};
 use pinrail_domain::time::Timestamp;
 
-use crate::{Answer, StoreError};
+use crate::{Answer, StoreError, Term};
 
 /// A gate, without its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,18 @@ pub enum GateStatus {
     Failed = 2,
     /// Somebody stopped it.
     Cancelled = 3,
+}
+
+/// Where a gate is to be, by whoever saw where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateChange {
+    pub id: GateId,
+    /// Where it must be now: else somebody else changed it, and this is old news.
+    pub from: GateStatus,
+    pub to: GateStatus,
+    pub document: String,
+    /// Change it only while this is the leaders' newest term; none doesn't ask who leads.
+    pub fence: Option<Term>,
 }
 
 /// What one arm answered to one case, once.
@@ -115,9 +127,9 @@ pub trait Gates: Send + Sync {
         answer: Option<Answer>,
     ) -> Result<(), GateCreateError>;
 
-    /// Says where a gate is now, durably (I9). Returns whether there is such a gate.
-    async fn gate_update(&self, id: GateId, status: GateStatus, document: String)
-    -> Result<bool, StoreError>;
+    /// Says where a gate is now, durably (I9), and returns true; or changes nothing where there is no such gate, where it isn't
+    /// where the change says, or where another leads.
+    async fn gate_update(&self, change: GateChange) -> Result<bool, StoreError>;
 
     async fn gate_get(&self, id: GateId) -> Result<Option<GateRecord>, StoreError>;
 

@@ -3,19 +3,24 @@
 //! The report and the statement are stored first, then the ledger gets the verdict, then the gate's record says that it is
 //! over: whoever is killed in between finds the gate running, asks nothing again, comes to the same verdict, and the
 //! ledger keeps it once.
+//!
+//! Of several replicas, the leader that began to run a gate ends it, in that term, and only while the store says that the gate
+//! runs. One that slept changes nothing when it wakes: another has taken the gate up, or somebody stopped it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pinrail_control::By;
+use pinrail_control::{By, CommitError};
 use pinrail_domain::gate::Source;
 use pinrail_gate::run::document::{Document, End, Progress};
 use pinrail_gate::run::{self, Ended, Job, Means};
 use pinrail_gate::statement::About;
 use pinrail_gate::verdict::Report;
-use pinrail_store::gates::{GateRecord, GateStatus};
+use pinrail_store::Term;
+use pinrail_store::gates::{GateChange, GateRecord, GateStatus};
 use tokio::sync::watch;
 
+use super::seal::KeepFailed;
 use super::service::{Gates, json};
 use crate::problem::chain;
 
@@ -26,6 +31,8 @@ pub(super) const CANCELLED: &str = "somebody stopped it";
 pub(super) struct Orders {
     /// It is stopped for good; else a stop is the server's, and the next start goes on.
     pub cancelled: AtomicBool,
+    /// The store says so already: another replica was asked.
+    pub cancelled_elsewhere: AtomicBool,
     pub queued: AtomicBool,
     pub retry_errors: bool,
 }
@@ -38,7 +45,7 @@ pub(super) async fn conduct(
     told: &watch::Sender<Progress>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let id = record.id;
+    let (id, term) = (record.id, gates.control().term_here());
     let mut document: Document = match serde_json::from_str(&record.document) {
         Ok(document) => document,
         Err(error) => {
@@ -64,7 +71,7 @@ pub(super) async fn conduct(
     let at = gates.inner.options.clock.now();
     let bare = |why: String| End::bare(at, why);
     let ended = match ended {
-        Ok(Some(report)) => judge(gates, &record, &document, &report).await.map(Some),
+        Ok(Some(report)) => judge(gates, &record, &document, &report, term).await,
         Ok(None) => Ok(None),
         Err(why) => Err(why),
     };
@@ -84,10 +91,21 @@ pub(super) async fn conduct(
             GateStatus::Failed
         }
     };
-    let kept = gates.control().gate_store().gate_update(id, status, json(&document)).await;
-    if let Err(error) = kept {
-        let error = chain(&error);
-        tracing::error!(gate = %id, %error, "how a gate ended cannot be kept; the next start ends it again");
+    // Who is told by the store that it was stopped only adds how far it came.
+    let from = match orders.cancelled_elsewhere.load(Ordering::Acquire) {
+        true => GateStatus::Cancelled,
+        false => GateStatus::Running,
+    };
+    let change = GateChange { id, from, to: status, document: json(&document), fence: term };
+    match gates.control().gate_store().gate_update(change).await {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::info!(gate = %id, "another replica leads, or ended the gate; how it ended here is dropped")
+        }
+        Err(error) => {
+            let error = chain(&error);
+            tracing::error!(gate = %id, %error, "how a gate ended cannot be kept; the next start ends it again");
+        }
     }
 }
 
@@ -143,13 +161,18 @@ async fn job(
     })
 }
 
-/// Puts a gate's verdict into the ledger, with all that it rests on.
+/// Puts a gate's verdict into the ledger, with all that it rests on; none where that isn't this replica's to do any more.
 async fn judge(
     gates: &Gates,
     record: &GateRecord,
     document: &Document,
     report: &Report,
-) -> Result<End, String> {
+    term: Option<Term>,
+) -> Result<Option<End>, String> {
+    let known = gates.control().gate_store().gate_get(record.id).await.map_err(|error| chain(&error))?;
+    if known.is_none_or(|known| known.status != GateStatus::Running) {
+        return Ok(None);
+    }
     let at = gates.inner.options.clock.now();
     let about = About {
         agent: record.agent.clone(),
@@ -160,10 +183,16 @@ async fn judge(
         url: None,
     };
     let settings = &document.settings;
-    let by =
-        By { actor: settings.by.clone(), reason: settings.reason.clone(), idempotency: None, term: None };
-    let kept = gates.keep(by, &about, report).await.map_err(|error| chain(&error))?;
+    let by = By { actor: settings.by.clone(), reason: settings.reason.clone(), idempotency: None, term };
+    let kept = match gates.keep(by, &about, report).await {
+        Ok(kept) => kept,
+        Err(KeepFailed::Commit(CommitError::Fenced(newest))) => {
+            tracing::info!(gate = %record.id, %newest, "another replica leads, and ends the gate");
+            return Ok(None);
+        }
+        Err(error) => return Err(chain(&error)),
+    };
     tracing::info!(gate = %record.id, verdict = report.verdict.as_str(), why = report.why, "a gate ended");
     let (why, verdict) = (report.why.clone(), Some(report.verdict));
-    Ok(End { at, why, verdict, report: Some(kept.report), statement: Some(kept.statement) })
+    Ok(Some(End { at, why, verdict, report: Some(kept.report), statement: Some(kept.statement) }))
 }

@@ -20,7 +20,7 @@ use pinrail_gate::run::{self, Estimate};
 use pinrail_gate::statement::SigningKey;
 use pinrail_gate::verdict::Held;
 use pinrail_store::StoreError;
-use pinrail_store::gates::{GateFilter, GateRecord, GateStatus};
+use pinrail_store::gates::{GateChange, GateFilter, GateRecord, GateStatus};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -225,12 +225,12 @@ impl Gates {
             return self.look(id).await?.ok_or(ActRefused::NoGate(id));
         }
         let mut looked = self.look(id).await?.ok_or(ActRefused::NoGate(id))?;
-        match looked.record.status {
-            GateStatus::Cancelled | GateStatus::Failed => {}
+        let from = match looked.record.status {
+            from @ (GateStatus::Cancelled | GateStatus::Failed) => from,
             status @ (GateStatus::Finished | GateStatus::Running) => {
                 return Err(ActRefused::Over { id, status });
             }
-        }
+        };
         let count = self.running().len();
         if count >= RUNNING_MAX {
             return Err(StartRefused::Full(count).into());
@@ -239,8 +239,12 @@ impl Gates {
         looked.document.retry_errors = true;
         looked.record.document = json(&looked.document);
         looked.record.status = GateStatus::Running;
-        let (status, document) = (looked.record.status, looked.record.document.clone());
-        self.control().gate_store().gate_update(id, status, document).await?;
+        let document = looked.record.document.clone();
+        let change = GateChange { id, from, to: GateStatus::Running, document, fence: None };
+        if !self.control().gate_store().gate_update(change).await? {
+            let status = self.look(id).await?.ok_or(ActRefused::NoGate(id))?.record.status;
+            return Err(ActRefused::Over { id, status });
+        }
         if self.conducts() {
             self.begin(looked.record, true);
         }
@@ -327,8 +331,13 @@ impl Gates {
         looked.record.status = GateStatus::Cancelled;
         looked.record.document = json(&looked.document);
         let (id, document) = (looked.record.id, looked.record.document.clone());
-        self.control().gate_store().gate_update(id, GateStatus::Cancelled, document).await?;
-        Ok(looked)
+        let change =
+            GateChange { id, from: GateStatus::Running, to: GateStatus::Cancelled, document, fence: None };
+        if self.control().gate_store().gate_update(change).await? {
+            return Ok(looked);
+        }
+        // Somebody was faster.
+        Ok(self.look(id).await?.unwrap_or(looked))
     }
 
     /// Runs, while this replica leads, the gates that any replica was asked to start, and stops those that any was asked to
@@ -367,6 +376,7 @@ impl Gates {
             if kept.is_some_and(|record| record.status == GateStatus::Cancelled)
                 && let Some(running) = self.running().get(&id)
             {
+                running.orders.cancelled_elsewhere.store(true, Ordering::Release);
                 running.orders.cancelled.store(true, Ordering::Release);
                 running.stop.send_replace(true);
             }
@@ -390,6 +400,7 @@ impl Gates {
             (watch::Sender::new(progress_of(&record)), watch::Sender::new(false), watch::Sender::new(false));
         let orders = Arc::new(Orders {
             cancelled: AtomicBool::new(false),
+            cancelled_elsewhere: AtomicBool::new(false),
             queued: AtomicBool::new(true),
             retry_errors,
         });
@@ -492,3 +503,6 @@ fn pair_of(record: &GateRecord) -> Pair {
     let GateRecord { agent, deployment, candidate, incumbent, .. } = record;
     Pair { agent: agent.clone(), deployment: *deployment, candidate: *candidate, incumbent: *incumbent }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{GateId, ReleaseId};
-use pinrail_store::gates::{GateCreateError, GateFilter, GateRecord, GateRow, GateStatus, Gates, RowKey};
+use pinrail_store::gates::{GateChange, GateCreateError, GateFilter, GateRecord, GateRow, Gates, RowKey};
 use pinrail_store::{Answer, StoreError};
 
 use super::{Breaking, now};
@@ -19,13 +19,8 @@ impl Gates for Breaking {
         self.through(Call::write("gate_create"), || now(self.memory.gate_create(gates, answer))).await
     }
 
-    async fn gate_update(
-        &self,
-        id: GateId,
-        status: GateStatus,
-        document: String,
-    ) -> Result<bool, StoreError> {
-        self.through(Call::write("gate_update"), || now(self.memory.gate_update(id, status, document))).await
+    async fn gate_update(&self, change: GateChange) -> Result<bool, StoreError> {
+        self.through(Call::write("gate_update"), || now(self.memory.gate_update(change))).await
     }
 
     async fn gate_get(&self, id: GateId) -> Result<Option<GateRecord>, StoreError> {

@@ -6,7 +6,8 @@ use pinrail_domain::time::Timestamp;
 
 use super::Subject;
 use super::sample::{agent, answer, release};
-use crate::gates::{GateCreateError, GateFilter, GateRecord, GateRow, GateStatus, RowKey};
+use crate::Term;
+use crate::gates::{GateChange, GateCreateError, GateFilter, GateRecord, GateRow, GateStatus, RowKey};
 
 fn gate(n: u64) -> GateId {
     GateId::from_parts(1_000 + n, u128::from(n))
@@ -23,6 +24,10 @@ fn record(n: u64, of: &str, deployment: Option<u64>) -> GateRecord {
         status: GateStatus::Running,
         document: format!("{{\"settings\":\"no'; -- ü {n}\"}}"),
     }
+}
+
+fn change(n: u64, from: GateStatus, to: GateStatus) -> GateChange {
+    GateChange { id: gate(n), from, to, document: to.as_str().to_owned(), fence: None }
 }
 
 fn row(case: &str, repeat: u32, of: &str, settled: bool, body: &str) -> GateRow {
@@ -42,14 +47,45 @@ pub async fn a_gate_comes_back_whole_and_changes_its_document(subject: Subject) 
         assert_eq!(store.gate_get(gate.id).await.unwrap().as_ref(), Some(gate));
     }
     assert_eq!(store.gate_get(gate(9)).await.unwrap(), None);
+    let mut from = GateStatus::Running;
     for status in GateStatus::ALL {
-        assert!(store.gate_update(gate(1), status, status.as_str().to_owned()).await.unwrap());
+        assert!(store.gate_update(change(1, from, status)).await.unwrap());
         let shown = store.gate_get(gate(1)).await.unwrap().unwrap();
         let document = status.as_str().to_owned();
         assert_eq!(shown, GateRecord { status, document, ..gates[0].clone() });
+        from = status;
     }
-    assert!(!store.gate_update(gate(9), GateStatus::Failed, String::new()).await.unwrap());
+    assert!(!store.gate_update(change(9, GateStatus::Running, GateStatus::Failed)).await.unwrap());
     assert_eq!(store.gate_get(gate(2)).await.unwrap().as_ref(), Some(&gates[1]));
+}
+
+/// Whoever saw a gate where it isn't any more, or led when it began, changes nothing.
+pub async fn how_a_gate_ended_is_not_changed_by_old_news(subject: Subject) {
+    let store = &*subject.store;
+    let gates = [record(1, "support", None), record(2, "support", None)];
+    store.gate_create(gates.to_vec(), None).await.unwrap();
+    let (runs, over) = (GateStatus::Running, GateStatus::Cancelled);
+    assert!(store.gate_update(change(1, runs, over)).await.unwrap());
+    for late in [GateStatus::Finished, GateStatus::Failed, GateStatus::Cancelled] {
+        assert!(!store.gate_update(change(1, runs, late)).await.unwrap());
+    }
+    let ended = store.gate_get(gate(1)).await.unwrap().unwrap();
+    assert_eq!((ended.status, ended.document.as_str()), (over, "cancelled"));
+    // It is taken up again by whoever saw that.
+    assert!(store.gate_update(change(1, over, runs)).await.unwrap());
+
+    let term = store.lead().await.unwrap().expect("nobody else leads");
+    let of = |term, to| GateChange { fence: Some(term), ..change(2, runs, to) };
+    if store.is_shared() {
+        assert!(!store.gate_update(of(Term(0), GateStatus::Failed)).await.unwrap());
+        store.resign().await.unwrap();
+        let newest = store.lead().await.unwrap().expect("nobody else leads");
+        assert!(!store.gate_update(of(term, GateStatus::Failed)).await.unwrap());
+        assert_eq!(store.gate_get(gate(2)).await.unwrap().as_ref(), Some(&gates[1]));
+        assert!(store.gate_update(of(newest, GateStatus::Finished)).await.unwrap());
+    } else {
+        assert!(store.gate_update(of(term, GateStatus::Finished)).await.unwrap(), "who is alone leads");
+    }
 }
 
 pub async fn gates_are_kept_together_and_answered_once(subject: Subject) {
@@ -75,7 +111,7 @@ pub async fn gates_are_listed_newest_first_and_by_filter(subject: Subject) {
         let of = if n % 3 == 0 { "sales" } else { "support" };
         store.gate_create(vec![record(n, of, (n > 2).then_some(n / 2))], None).await.unwrap();
     }
-    assert!(store.gate_update(gate(4), GateStatus::Finished, String::new()).await.unwrap());
+    assert!(store.gate_update(change(4, GateStatus::Running, GateStatus::Finished)).await.unwrap());
     let list = async |filter: GateFilter, before: Option<u64>, limit| {
         let gates = store.gate_list(&filter, before.map(gate), limit).await.unwrap();
         gates.iter().map(|gate| gate.created_at.0 - 1_000).collect::<Vec<_>>()

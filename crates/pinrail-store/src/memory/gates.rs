@@ -7,7 +7,7 @@ use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{GateId, ReleaseId};
 
 use super::Memory;
-use crate::gates::{GateCreateError, GateFilter, GateRecord, GateRow, GateStatus, Gates, RowKey};
+use crate::gates::{GateChange, GateCreateError, GateFilter, GateRecord, GateRow, Gates, RowKey};
 use crate::{Answer, StoreError};
 
 /// What is kept of a gate.
@@ -37,15 +37,15 @@ impl Gates for Memory {
         })?
     }
 
-    async fn gate_update(
-        &self,
-        id: GateId,
-        status: GateStatus,
-        document: String,
-    ) -> Result<bool, StoreError> {
+    async fn gate_update(&self, change: GateChange) -> Result<bool, StoreError> {
+        let GateChange { id, from, to, document, fence } = change;
         self.write(|kept| {
-            let Some(gate) = kept.gates.get_mut(&id) else { return false };
-            gate.record.status = status;
+            let leads = kept.together.check(fence).is_ok();
+            let Some(gate) = kept.gates.get_mut(&id).filter(|gate| leads && gate.record.status == from)
+            else {
+                return false;
+            };
+            gate.record.status = to;
             gate.record.document = document;
             true
         })
