@@ -5,6 +5,7 @@
 //! leadership goes to another may overlap with the other's first one. What moves the world names its term, and is refused when
 //! there is a newer one; the rest is harmless twice. A store that one process has for itself makes it the leader for good.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use crate::{Control, Inner, errors, tasks};
 pub(crate) struct Leader {
     standing: watch::Sender<Standing>,
     led: Mutex<Option<Led>>,
+    /// This process is about to end: it doesn't stand any more.
+    resigned: AtomicBool,
 }
 
 /// How long this replica has led without a break, as far as its questions show.
@@ -50,7 +53,7 @@ const BREAK_US: u64 = 5_000_000;
 impl Leader {
     pub(crate) fn new(store: &dyn Store) -> Leader {
         let standing = if store.is_shared() { Standing::Follows } else { Standing::Alone };
-        Leader { standing: watch::Sender::new(standing), led: Mutex::default() }
+        Leader { standing: watch::Sender::new(standing), led: Mutex::default(), resigned: AtomicBool::new(false) }
     }
 
     /// The term to name in what only the leader may do.
@@ -95,8 +98,16 @@ impl Leader {
         self.led.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is(&self, standing: Standing) {
+    fn has_resigned(&self) -> bool {
+        self.resigned.load(Ordering::Acquire)
+    }
+
+    fn is(&self, mut standing: Standing) {
         let changed = self.standing.send_if_modified(|known| {
+            // Under the standing's lock, so that no answer to an earlier question comes after the resignation.
+            if self.has_resigned() {
+                standing = Standing::Follows;
+            }
             let changed = *known != standing;
             *known = standing;
             changed
@@ -154,13 +165,12 @@ impl Control {
         let _ = standing.wait_for(|standing| standing.leads()).await;
     }
 
-    /// Leads no more, so that another replica can at once: for an orderly end.
+    /// Leads no more, so that another replica can at once, and doesn't stand again: for an orderly end.
     pub async fn resign(&self) {
-        if let Standing::Leads(_) = self.standing_here() {
+        if self.inner.store.is_shared() {
+            self.inner.leader.resigned.store(true, Ordering::Release);
             self.inner.leader.follows();
-            if let Err(error) = self.inner.store.resign().await {
-                tracing::debug!(error = %errors::chain(&error), "the leadership ends with the connection");
-            }
+            resign(&self.inner).await;
         }
     }
 }
@@ -183,17 +193,31 @@ pub(crate) fn stand(inner: &Arc<Inner>) {
 async fn ask_again(control: Weak<Inner>) {
     loop {
         let Some(inner) = control.upgrade() else { return };
+        if inner.leader.has_resigned() {
+            return;
+        }
         ask(&inner).await;
         drop(inner);
         tokio::time::sleep(ASK_EVERY).await;
     }
 }
 
+async fn resign(inner: &Inner) {
+    if let Err(error) = inner.store.resign().await {
+        tracing::debug!(error = %errors::chain(&error), "the leadership ends with the connection");
+    }
+}
+
 /// Asks the store once.
 pub(crate) async fn ask(inner: &Inner) {
+    if inner.leader.has_resigned() {
+        return;
+    }
     let asked = inner.clock.ticks();
     let led: Result<Option<Term>, StoreError> = inner.store.lead().await;
     match led {
+        // Asked for just before the resignation, and given after it.
+        Ok(Some(_)) if inner.leader.has_resigned() => resign(inner).await,
         Ok(Some(term)) => inner.leader.leads(term, asked, inner.clock.ticks()),
         Ok(None) => inner.leader.follows(),
         Err(error) => {

@@ -184,6 +184,11 @@ async fn one_leads_and_another_takes_over() {
     let (old, new) = if leads(0) { (0, 1) } else { (1, 0) };
     crew.replicas[old].resign().await;
     assert!(!leads(old));
+    // While it drains, nobody else stands, and nothing makes it lead again.
+    leader::ask(&crew.replicas[old].inner).await;
+    assert!(!leads(old), "it resigned for good");
+    assert_eq!(crew.store.lead().await.unwrap(), Some(Term(2)), "the lead is free");
+    crew.store.depose();
     leader::ask(&crew.replicas[new].inner).await;
     assert!(leads(new));
 }
