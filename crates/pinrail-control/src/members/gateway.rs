@@ -2,6 +2,8 @@
 //!
 //! It acknowledges an epoch when its snapshot is swapped, so the report of a rollback lists every replica with its time. A replica
 //! that lost the store, or sleeps, lets its lease lapse like everybody else; back again, it registers as the next generation.
+//! Whoever registers counts as having acknowledged the newest epoch, so it reads the ledger first, and leaves again where a flip
+//! came in between.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -14,7 +16,8 @@ use tokio::sync::watch;
 
 use super::shared::Shared;
 use super::{ACKS_PER_LEASE, MEMBERS_MAX};
-use crate::{Inner, errors, tasks};
+use crate::append::Behind;
+use crate::{Inner, errors, follow, tasks};
 
 /// What is known of it.
 #[derive(Default)]
@@ -84,7 +87,7 @@ impl Gateway {
 
 impl Shared {
     /// Acknowledges what is shown, and becomes a member again where it is none.
-    async fn follow(&self, inner: &Inner, own: Own, epoch: Epoch) -> Result<(), StoreError> {
+    async fn follow(&self, inner: &Arc<Inner>, own: Own, epoch: Epoch) -> Result<(), StoreError> {
         let Some((member, generation)) = own.member else { return self.enter(inner, own).await };
         let ack = Ack { member, owner: None, generation: Some(generation), epoch };
         match self.store.members_acknowledge(&[ack]).await?.pop() {
@@ -98,7 +101,11 @@ impl Shared {
         }
     }
 
-    async fn enter(&self, inner: &Inner, own: Own) -> Result<(), StoreError> {
+    async fn enter(&self, inner: &Arc<Inner>, own: Own) -> Result<(), StoreError> {
+        follow::refresh(inner).await.map_err(|behind| match behind {
+            Behind::Store(error) => error,
+            Behind::Corrupt(corrupt) => StoreError::Damaged(errors::chain(&corrupt)),
+        })?;
         let wish = Wish {
             id: inner.members.local.new_id(),
             owner: None,
@@ -114,13 +121,15 @@ impl Shared {
             // Neither is asked of a gateway.
             Err(RegisterError::KeyReused | RegisterError::TooMany) => return Ok(()),
         };
+        // The flip wakes whoever waits here as soon as it is shown.
+        let is_shown = inner.snapshot.load().world.epoch >= registered.epoch;
         let left = {
             let mut known = self.gateway.lock();
             known.numbered = own.numbered;
-            known.member = Some((registered.member, registered.generation));
+            known.member = is_shown.then_some((registered.member, registered.generation));
             known.left
         };
-        if left {
+        if left || !is_shown {
             self.store.member_leave(registered.member, &Leaver::Owner(None)).await?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 use pinrail_domain::member::{MemberId, MemberKind};
 
 use super::*;
+use crate::append;
 use crate::keys::Caller;
 use crate::members::{
     AckRefused, AdmitRefused, Answer, Fenced, Register, RegisterRefused, Registered, Shown, State,
@@ -131,6 +132,32 @@ async fn a_replica_that_slept_registers_anew_and_one_that_stops_says_goodbye() {
     crew.replicas[1].drain().await;
     let left = crew.replicas[0].members().list().await.unwrap();
     assert_eq!(left.iter().map(|shown| shown.name.as_str()).collect::<Vec<_>>(), ["replica-0"]);
+}
+
+/// Else a rollback's report would say that nobody serves the old pointers any more.
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_comes_back_acknowledges_nothing_that_it_does_not_serve() {
+    let crew = Crew::new(2, Tier::Standard).await;
+    gathered(&crew).await;
+    let second = &crew.replicas[1];
+    let shown = async || {
+        let list = crew.replicas[0].members().list().await.unwrap();
+        list.into_iter().find(|shown| shown.name.as_str() == "replica-1").unwrap()
+    };
+    // It slept, and hasn't read yet what the others did meanwhile.
+    let turn = append::turn(&second.inner).await;
+    let serves = second.snapshot().world.epoch;
+    crew.store.pass(60_000);
+    crew.deploy("m2-2026-01-01", Traffic::Now).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let before = shown().await;
+    assert!(before.fenced && before.acknowledged <= serves, "{before:?}");
+    drop(turn);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let after = shown().await;
+    assert_eq!((after.generation.0, after.state), (2, State::Fresh));
+    assert_eq!(after.acknowledged, second.snapshot().world.epoch);
+    assert!(after.acknowledged > serves);
 }
 
 #[tokio::test]
