@@ -6,20 +6,26 @@
 //!
 //! A turn is about one database's agents. Those that were kept for another one, by a process that was started with it, are neither in force
 //! nor recorded here; they stay in the notebook for that one.
+//!
+//! Where others write to the ledger, a person may have turned the dial up since, at a replica that had the store back sooner. Then
+//! the turn is old news, and is dropped with a warning. Turning up always waits for the ledger, so an entry that turns the dial
+//! up, of a later time than the turn, is a later decision; one that turns it down may be another turn that waited to be recorded.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use pinrail_domain::dial::{DialRefused, Place, Setting, Settings, Turn, turn};
+use pinrail_domain::dial::{DialRefused, Place, Position, Setting, Settings, Turn, turn};
 use pinrail_domain::digest::Digest;
 use pinrail_domain::id::{Epoch, LedgerSeq};
-use pinrail_domain::ledger::Actor;
+use pinrail_domain::ledger::{Actor, Body};
 use pinrail_domain::routes::Routes;
 use pinrail_domain::time::Timestamp;
 use pinrail_domain::world::World;
+use pinrail_store::StoreError;
 use serde::{Deserialize, Serialize};
 
+use crate::append::READ_ENTRIES;
 use crate::{By, CommitError, Control, Inner, Snapshot, tasks};
 
 /// Keeps a few lines for the next start, without the store.
@@ -56,8 +62,40 @@ struct Note {
     /// The hash of the first entry of the ledger that it is for. Not there in what was kept before that was noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ledger: Option<Digest>,
+    /// What was known of the ledger then; none in a note of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seen: Option<Seen>,
 }
 
+/// The ledger as it was shown when a turn was made.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Seen {
+    /// Its last entry.
+    seq: LedgerSeq,
+    /// Where the dial of the turn's place stood.
+    stood: Position,
+}
+
+/// What the ledger says of a turn's place since the turn was made.
+struct Since {
+    /// How far it was read, and where the dial stands by then.
+    last: Seen,
+    /// The entry that turned it up.
+    up: Option<LedgerSeq>,
+}
+
+/// What became of a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Became {
+    /// It is in the ledger, or as much is taken away there.
+    Recorded,
+    Overtaken,
+    /// The ledger holds more than was read.
+    Unread,
+}
+
+/// Each attempt loses only to an entry that somebody else appended.
+const LOOKS_MAX: usize = 8;
 /// Pause between two attempts to write them to the ledger.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -136,8 +174,13 @@ impl Control {
 
     /// Puts a turn in force without the ledger.
     pub(super) async fn turn_unrecorded(&self, by: By, wish: &Turn) -> Epoch {
-        let (at, ledger) = (self.inner.clock.now(), self.snapshot().world.origin);
-        let note = Note { turn: wish.clone(), actor: by.actor, reason: by.reason, at, ledger };
+        let at = self.inner.clock.now();
+        let (ledger, seen) = {
+            let world = &self.snapshot().world;
+            let stood = world.dials.get(&wish.place).map_or(Position::Full, |known| known.position);
+            (world.origin, Some(Seen { seq: world.head.seq, stood }))
+        };
+        let note = Note { turn: wish.clone(), actor: by.actor, reason: by.reason, at, ledger, seen };
         let mut kept = self.inner.unrecorded.lock();
         kept.notes.retain(|known| known.turn.place != wish.place);
         kept.notes.push(note);
@@ -162,27 +205,72 @@ impl Control {
 
     async fn record(&self, note: Note) -> Result<(), CommitError<DialRefused>> {
         let by = By { actor: note.actor.clone(), reason: note.reason.clone(), idempotency: None, term: None };
-        let decide = |world: &World| {
-            let stands = world.dials.get(&note.turn.place).map(|known| known.position);
-            // Somebody else, or the turn itself, came through: then there is nothing to take away.
-            if stands.is_some_and(|stands| stands >= note.turn.position) {
-                return Ok((Vec::new(), ()));
+        let place = &note.turn.place;
+        // Where nobody else writes, whoever turned it up has recorded this first.
+        let seen = note.seen.filter(|_| self.inner.store.is_shared());
+        let mut since = seen.map(|last| Since { last, up: None });
+        for _ in 0..LOOKS_MAX {
+            if let Some(since) = &mut since {
+                self.read_on(&note, since).await.map_err(CommitError::Store)?;
             }
-            Ok((turn(world, &note.turn, &note.actor)?.into_iter().collect(), ()))
-        };
-        match self.commit(by, decide, |_, ()| ()).await {
-            Ok(_) => {}
-            Err(CommitError::Refused(refused)) => {
-                let place = &note.turn.place;
-                tracing::warn!(%place, %refused, "a turn of the dial makes no sense any more and is dropped");
+            let committed =
+                self.commit(by.clone(), |world| note.decide(world, since.as_ref()), |_, became| became);
+            match committed.await.map(|committed| committed.value) {
+                Ok(Became::Unread) => continue,
+                Ok(Became::Recorded) => {}
+                Ok(Became::Overtaken) => {
+                    let (position, up) = (note.turn.position, since.and_then(|since| since.up));
+                    tracing::warn!(%place, %position, up = up.map(|up| up.0), "the dial was turned up elsewhere since; an earlier turn is dropped");
+                }
+                Err(CommitError::Refused(refused)) => {
+                    tracing::warn!(%place, %refused, "a turn of the dial makes no sense any more and is dropped");
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
+            let mut kept = self.inner.unrecorded.lock();
+            kept.notes.retain(|known| *known != note);
+            show(&self.inner, &kept);
+            self.inner.unrecorded.save(&kept);
+            return Ok(());
         }
-        let mut kept = self.inner.unrecorded.lock();
-        kept.notes.retain(|known| *known != note);
-        show(&self.inner, &kept);
-        self.inner.unrecorded.save(&kept);
-        Ok(())
+        Err(CommitError::Contended)
+    }
+
+    /// Reads what the ledger holds beyond what was read.
+    async fn read_on(&self, note: &Note, since: &mut Since) -> Result<(), StoreError> {
+        loop {
+            let entries = self.inner.store.ledger_read(since.last.seq, READ_ENTRIES).await?;
+            let Some(last) = entries.last() else { return Ok(()) };
+            since.last.seq = last.seq;
+            for entry in &entries {
+                let Body::DialSet { place, position, .. } = &entry.body else { continue };
+                if *place != note.turn.place {
+                    continue;
+                }
+                if *position < since.last.stood && entry.at > note.at {
+                    since.up = Some(entry.seq);
+                }
+                since.last.stood = *position;
+            }
+        }
+    }
+}
+
+impl Note {
+    /// What is to be appended, if anything.
+    fn decide(&self, world: &World, since: Option<&Since>) -> Result<(Vec<Body>, Became), DialRefused> {
+        let stands = world.dials.get(&self.turn.place).map(|known| known.position);
+        // Somebody else, or the turn itself, came through: then there is nothing to take away.
+        if stands.is_some_and(|stands| stands >= self.turn.position) {
+            return Ok((Vec::new(), Became::Recorded));
+        }
+        match since {
+            Some(since) if since.up.is_some() => Ok((Vec::new(), Became::Overtaken)),
+            Some(since) if since.last.seq < world.head.seq => Ok((Vec::new(), Became::Unread)),
+            Some(_) | None => {
+                Ok((turn(world, &self.turn, &self.actor)?.into_iter().collect(), Became::Recorded))
+            }
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::leader::{self, Standing};
 use crate::publish::Publish;
 use crate::{By, CommitError, Control, OpenError, Options};
 
+mod dial;
 mod members;
 mod reaper;
 mod runs;
