@@ -22,6 +22,8 @@ pub(crate) struct Leader {
     led: Mutex<Option<Led>>,
     /// This process is about to end: it doesn't stand any more.
     resigned: AtomicBool,
+    /// What a copy of another store left open was ended, while this replica led.
+    pub(crate) reaped_copies: AtomicBool,
 }
 
 /// How long this replica has led without a break, as far as its questions show.
@@ -53,7 +55,12 @@ const BREAK_US: u64 = 5_000_000;
 impl Leader {
     pub(crate) fn new(store: &dyn Store) -> Leader {
         let standing = if store.is_shared() { Standing::Follows } else { Standing::Alone };
-        Leader { standing: watch::Sender::new(standing), led: Mutex::default(), resigned: AtomicBool::new(false) }
+        Leader {
+            standing: watch::Sender::new(standing),
+            led: Mutex::default(),
+            resigned: AtomicBool::new(false),
+            reaped_copies: AtomicBool::new(false),
+        }
     }
 
     /// The term to name in what only the leader may do.
@@ -156,6 +163,12 @@ impl Control {
     #[must_use]
     pub fn term_here(&self) -> Option<Term> {
         self.inner.leader.term()
+    }
+
+    /// Follows who leads, as far as this replica knows.
+    #[must_use]
+    pub fn standing_changes(&self) -> watch::Receiver<Standing> {
+        self.inner.leader.follow()
     }
 
     /// Waits until this replica leads: what one process of an installation does begins each of its rounds with it.

@@ -33,6 +33,8 @@ impl Gates {
     pub fn start_by_themselves(&self) {
         let gates = self.clone();
         let mut heads = self.control().heads();
+        // Whoever leads from now on looks at what the last leader left.
+        let mut standing = self.control().standing_changes();
         let mut stopping = self.inner.stopping.subscribe();
         tokio::spawn(async move {
             let mut told = Told::default();
@@ -40,6 +42,7 @@ impl Gates {
                 gates.start_waiting(&mut told).await;
                 tokio::select! {
                     moved = heads.changed() => if moved.is_err() { return },
+                    changed = standing.changed() => if changed.is_err() { return },
                     _ = stopping.changed() => {}
                 }
             }
@@ -187,5 +190,29 @@ mod tests {
             .await
             .ok();
         assert_eq!(listed().await.len(), 2, "what was stopped is not started again by itself");
+    }
+
+    /// The leader was gone before it started the gate; nothing is appended to the ledger meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn the_next_leader_starts_what_the_last_one_did_not() {
+        let one = Bench::leading().await;
+        let two = one.beside().await;
+        one.deploy_now().await;
+        let suites = [suite(&one, "basics", 20).await];
+        let spec = json!({
+            "gate": { "suites": suites, "repeats": 1 },
+            "rollout": { "steps": [{ "gate": null }, { "pause": {} }] }
+        });
+        one.put("/api/v1/agents/support", spec).await.ok();
+        two.state.gates.start_by_themselves();
+        let new = one.release("sim-large-2026-04-01").await;
+        one.open_deployment(json!({ "releases": { "support": new }, "rollout": true })).await.ok();
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        let gates = async || two.get("/api/v1/gates").await.ok()["items"].as_array().unwrap().len();
+        assert_eq!(gates().await, 0, "it doesn't lead");
+        one.control.resign().await;
+        two.control.until_leading().await;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        assert_eq!(gates().await, 1);
     }
 }

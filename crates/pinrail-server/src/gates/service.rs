@@ -197,7 +197,8 @@ impl Gates {
         }
     }
 
-    /// Stops a gate; what it has is kept. Returns when it has stopped.
+    /// Stops a gate; what it has is kept. Returns when it has stopped here, or when the store says so to whoever runs it, or would
+    /// have begun to.
     pub async fn cancel(&self, id: GateId) -> Result<Looked, ActRefused> {
         let running = self.running().get(&id).cloned();
         if let Some(running) = running {
@@ -208,7 +209,7 @@ impl Gates {
             let _ = over.wait_for(|over| *over).await;
         }
         let mut looked = self.look(id).await?.ok_or(ActRefused::NoGate(id))?;
-        if looked.record.status == GateStatus::Running && !self.conducts() {
+        if looked.record.status == GateStatus::Running {
             looked = self.cancel_elsewhere(looked).await?;
         }
         match looked.record.status {

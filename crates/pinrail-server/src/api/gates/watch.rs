@@ -1,11 +1,14 @@
 //! `GET /api/v1/gates/{gate}/watch?done=&wait_ms=`: follows a gate, question by question.
 //!
 //! The answer comes when the gate has other than `done` answers, when it is over, when the time is up, or when the server
-//! shuts down. When too many wait already, it comes at once.
+//! shuts down. When too many wait already, it comes at once. Of a gate that runs at another replica the store is asked, which
+//! says how far it is when it is over.
 
 use std::time::Duration;
 
 use pinrail_api::problem::{Code, Problem};
+use pinrail_domain::id::GateId;
+use pinrail_store::gates::GateStatus;
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -32,9 +35,11 @@ pub async fn follow(call: Call) -> Answer {
     }
     let followed = call.state.gates.follow(id);
     let place = call.state.pollers.clone().try_acquire_owned().ok();
-    if let (Some((mut told, mut over)), Some(_)) = (followed, place) {
+    let deadline = Instant::now() + wait;
+    if followed.is_none() && place.is_some() {
+        elsewhere(&call, id, done, deadline).await?;
+    } else if let (Some((mut told, mut over)), Some(_)) = (followed, &place) {
         let mut draining = call.state.draining.subscribe();
-        let deadline = Instant::now() + wait;
         // An error says that the gate's task is gone: then it is over.
         tokio::select! {
             _ = told.wait_for(|progress| done.is_none_or(|done| progress.done != done)) => {}
@@ -44,4 +49,21 @@ pub async fn follow(call: Call) -> Answer {
         }
     }
     reply::json(&shown(look(&call, id).await?))
+}
+
+/// Waits for a gate that doesn't run here, until it does.
+async fn elsewhere(call: &Call, id: GateId, done: Option<u64>, deadline: Instant) -> Result<(), Problem> {
+    let mut draining = call.state.draining.subscribe();
+    loop {
+        let looked = look(call, id).await?;
+        let is_told = done.is_none_or(|done| looked.document.progress.done != done);
+        if is_told || looked.record.status != GateStatus::Running || call.state.gates.follow(id).is_some() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = call.control().may_have_changed_elsewhere() => {}
+            _ = draining.wait_for(|draining| *draining) => return Ok(()),
+            () = tokio::time::sleep_until(deadline) => return Ok(()),
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! Gates of several servers over one store.
 
+use std::time::Duration;
+
 use pinrail_domain::id::GateId;
 use pinrail_store::Replicas as _;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::api::gates::tests::{over, suite};
 use crate::testing::Bench;
@@ -78,4 +81,36 @@ async fn a_gate_that_somebody_stopped_elsewhere_gets_no_verdict() {
         (&json!("cancelled"), &json!("somebody stopped it"))
     );
     assert_eq!(verdicts(&one).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_has_not_begun_is_stopped_at_the_leader() {
+    let (one, two) = two().await;
+    let (_, gate) = start(&two).await;
+    // The leader hasn't found it yet.
+    let stopped = one.post(&format!("{gate}/cancel"), json!({})).await.ok();
+    assert_eq!(stopped["status"], "cancelled");
+    one.state.gates.conduct_by_itself();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(one.get(&gate).await.ok()["status"], "cancelled");
+    assert_eq!((one.models.count(), verdicts(&one).await), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_is_followed_at_any_replica() {
+    let (one, two) = two().await;
+    let held = one.models.gate.lock().await;
+    let (id, gate) = start(&one).await;
+    let waits = |ms: u64| format!("{gate}/watch?done=0&wait_ms={ms}");
+    let start = Instant::now();
+    assert_eq!(two.get(&waits(5_000)).await.ok()["status"], "running");
+    assert!(start.elapsed() >= Duration::from_secs(5), "it waited");
+    let watching = {
+        let (two, path) = (two.clone(), waits(30_000));
+        tokio::spawn(async move { two.get(&path).await.ok() })
+    };
+    drop(held);
+    gone(&one, id).await;
+    assert_eq!(watching.await.unwrap()["status"], "finished");
+    assert!(start.elapsed() < Duration::from_secs(15), "it was told");
 }
