@@ -17,7 +17,8 @@ use tokio::sync::watch;
 
 use crate::StoreError;
 
-/// A process that has the store open. Given anew at each opening, never twice.
+/// A process that has the store open. Given anew at each opening, never twice. Zero is nobody: a store that isn't shared, also after it
+/// was copied into one that is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplicaId(pub u64);
 

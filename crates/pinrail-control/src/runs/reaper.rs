@@ -8,7 +8,11 @@
 //! How long a replica was silent also counts the time in which nobody could be heard, since the store was away or cut off. So
 //! only a leader that has led, and reached the store, for as long as a replica must be silent gives it up: by then whoever lives
 //! has had the same time to say so.
+//!
+//! Calls that a copy brought from a store of one process are nobody's; whoever was to end them wrote to that store. The leader ends
+//! them once: no replica opens a database while somebody copies into it.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -21,6 +25,8 @@ use crate::{Control, Inner, errors, leader, tasks};
 /// A replica that wasn't heard of for so long is given up. Replicas are heard of every few seconds, and whatever stops a process
 /// for longer (a debugger, a machine that sleeps) has long made its clients give up.
 pub(crate) const DEAD_MS: u64 = 30_000;
+/// Whose runs are those that one process wrote that had its store for itself.
+const NOBODY: ReplicaId = ReplicaId(0);
 /// Runs ended at once.
 const PAGE: usize = 500;
 /// How often the leader looks.
@@ -35,7 +41,7 @@ impl Control {
             return Ok(0);
         }
         let me = store.replica();
-        let mut closed = 0;
+        let mut closed = self.close_copied_calls().await?;
         for replica in store.replica_list().await? {
             if replica.id == me || replica.silent_ms <= DEAD_MS {
                 continue;
@@ -46,6 +52,19 @@ impl Control {
                 let silent_s = replica.silent_ms / 1_000;
                 tracing::warn!(replica = %replica.name, id = %replica.id, silent_s, ended, "a replica is gone");
             }
+        }
+        Ok(closed)
+    }
+
+    /// Ends the calls that no replica began, unless that was done before.
+    async fn close_copied_calls(&self) -> Result<u64, StoreError> {
+        if self.inner.leader.reaped_copies.load(Ordering::Acquire) {
+            return Ok(0);
+        }
+        let (closed, all) = self.close_calls_of(NOBODY).await?;
+        self.inner.leader.reaped_copies.store(all, Ordering::Release);
+        if closed > 0 {
+            tracing::warn!(closed, "calls that were open when the store was copied end as cut off");
         }
         Ok(closed)
     }

@@ -171,6 +171,11 @@ impl Spooled {
         self.spool.left() == 0
     }
 
+    /// Whose writes wait here, and how many those are.
+    pub(super) fn waiting(&self) -> (&HashSet<RunId>, u64) {
+        (&self.runs, self.spool.left())
+    }
+
     /// Whether writes of this run wait here.
     pub(super) fn holds(&self, run: RunId) -> bool {
         self.runs.contains(&run)

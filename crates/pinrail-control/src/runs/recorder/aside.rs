@@ -2,19 +2,58 @@
 //!
 //! While anything is in the spool it comes first, a chunk before each batch; what comes of the same runs meanwhile goes behind it,
 //! or waits where somebody waits for it. Other runs don't wait for it.
+//!
+//! What an earlier process spooled may begin gateway calls whose end it didn't live to write. They are written now, as runs of this
+//! process, which lives, so nobody else ends them: it does, as soon as all that was left is written.
 
+use std::collections::HashSet;
+
+use pinrail_domain::id::RunId;
+use pinrail_domain::journal::Event;
 use pinrail_store::StoreError;
-use pinrail_store::journal::Write;
+use pinrail_store::journal::{Append, Write};
 
 use super::writer::{BATCH_MAX, Writer};
 use super::{Job, run_of};
 use crate::errors;
-use crate::runs::spool::Waiting;
+use crate::runs::reaper::cut_off;
+use crate::runs::spool::{Spooled, Waiting};
+
+/// What an earlier process left in the spool.
+pub(super) struct Earlier {
+    /// Its writes that aren't carried out yet: the oldest.
+    left: u64,
+    runs: HashSet<RunId>,
+    /// Calls that were begun and not ended, as far as its writes were read.
+    open: HashSet<RunId>,
+}
 
 /// Writes that wait in memory before the spool is begun: a store that restarts needs none.
 const SPOOL_FROM: usize = if cfg!(test) { 200 } else { 4_000 };
 /// While closing, so many failures are a store that stays away: a second.
 const CLOSING_FAILURES: u32 = 4;
+
+impl Earlier {
+    pub(super) fn in_spool(spooled: &Spooled) -> Option<Earlier> {
+        let (runs, left) = spooled.waiting();
+        (left > 0).then(|| Earlier { left, runs: runs.clone(), open: HashSet::new() })
+    }
+
+    /// A write that is carried out; twice is as good as once.
+    fn note(&mut self, write: &Write) {
+        let run = run_of(write);
+        let (is_start, events) = match write {
+            Write::Start(start) => (start.stamp.single && self.runs.contains(&run), &start.events),
+            Write::Append(append) => (false, &append.events),
+        };
+        if is_start {
+            self.open.insert(run);
+        }
+        if events.iter().any(|(_, event)| matches!(event, Event::Finished { .. })) {
+            self.open.remove(&run);
+        }
+    }
+}
 
 impl Writer {
     pub(super) fn has_spooled(&self) -> bool {
@@ -52,10 +91,39 @@ impl Writer {
         if spooled.is_empty() {
             tracing::info!("all spooled journal writes are written");
         }
+        self.end_earlier_calls(records);
         Ok(())
     }
 
+    /// So many records were carried out: if those were the last of an earlier process, its calls end.
+    fn end_earlier_calls(&mut self, records: u64) {
+        let Some(earlier) = &mut self.earlier else { return };
+        earlier.left = earlier.left.saturating_sub(records);
+        if earlier.left > 0 {
+            return;
+        }
+        let open = std::mem::take(&mut earlier.open);
+        self.earlier = None;
+        if !open.is_empty() {
+            tracing::warn!(
+                calls = open.len(),
+                "an earlier process spooled calls without an end; they end as cut off"
+            );
+        }
+        let at = self.listeners.clock.now();
+        for run in open {
+            let events = vec![(at, cut_off())];
+            let end = Append { run, expected: None, events, follows: None, answer: None };
+            // Goes in even where the queue is full: it ends what took a place before.
+            let _queued =
+                self.shared.push(&mut Some(Job { write: Write::Append(end), waiter: None }), usize::MAX);
+        }
+    }
+
     async fn replay_chunk(&mut self, waiting: Vec<Waiting>) -> Result<(), StoreError> {
+        if let Some(earlier) = &mut self.earlier {
+            waiting.iter().for_each(|waiting| earlier.note(&waiting.write));
+        }
         self.carry(waiting).await?;
         self.carry_on().await
     }

@@ -10,6 +10,7 @@ use pinrail_store::{Store, StoreError};
 use tokio::sync::watch;
 
 use super::again::{Hears, Tried};
+use super::aside::Earlier;
 use super::batch::Batch;
 use super::{Job, Listeners, SOON_MS, Shared, run_of};
 use crate::observe::{self, Place};
@@ -20,7 +21,7 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) store: Arc<dyn Store>,
     flushes: watch::Sender<u64>,
-    listeners: Listeners,
+    pub(super) listeners: Listeners,
     /// Failed before and nobody waits for it: goes first in the next batch, so that order is kept.
     pub(super) carried: Vec<Waiting>,
     /// Jobs taken from the queue so far.
@@ -29,6 +30,8 @@ pub(super) struct Writer {
     pub(super) failures: u32,
     /// What waits on this machine while the store is away.
     pub(super) spooled: Option<Spooled>,
+    /// What is in there of the process before this one.
+    pub(super) earlier: Option<Earlier>,
     /// Jobs of runs whose earlier writes are in the spool, and which wait until those are written.
     pub(super) held: Vec<Job>,
     /// The spool took nothing, and that was said.
@@ -67,6 +70,7 @@ impl Writer {
         listeners: Listeners,
         spooled: Option<Spooled>,
     ) -> Writer {
+        let earlier = spooled.as_ref().and_then(Earlier::in_spool);
         Writer {
             shared,
             store,
@@ -76,6 +80,7 @@ impl Writer {
             done: 0,
             failures: 0,
             spooled,
+            earlier,
             held: Vec::new(),
             spool_full: false,
         }

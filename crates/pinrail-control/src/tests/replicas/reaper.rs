@@ -1,9 +1,10 @@
 //! What dead replicas left open, and who may say that they are dead.
 
-use pinrail_domain::journal::{Outcome, RunStatus, Summary};
-use pinrail_domain::key::Tenants;
 use pinrail_domain::id::RunId;
+use pinrail_domain::journal::{Outcome, RunStatus, Stamp, Summary};
+use pinrail_domain::key::Tenants;
 use pinrail_store::Journal as _;
+use pinrail_store::journal::{Start, Write};
 
 use super::*;
 use crate::runs::reaper::DEAD_MS;
@@ -99,4 +100,39 @@ async fn nobody_is_given_up_for_having_been_silent_while_nobody_could_be_heard()
     crew.go_on_leading(1, DEAD_MS + 1_000).await;
     assert_eq!(crew.close_after_the_dead(1).await, 1);
     assert_eq!(crew.summary(runs[0]).await.outcome, Some(Outcome::Error));
+}
+
+/// They were nobody's: the process that was to end them wrote to another store.
+#[tokio::test(start_paused = true)]
+async fn the_leader_ends_what_a_copied_store_left_open() {
+    let crew = Crew::new(2, Tier::Standard).await;
+    let begun = crew.calls().await;
+    let of = crew.store.run_get(begun[0]).await.unwrap().unwrap().stamp;
+    let run = |n: u64| RunId::from_parts(1_000 + n, u128::from(n));
+    let copied = |n: u64, single| {
+        let stamp = Stamp { run: run(n), single, ..of.clone() };
+        let (at, events) = (START, Vec::new());
+        Write::Start(Box::new(Start {
+            stamp,
+            at,
+            queued: false,
+            events,
+            bind: None,
+            current: false,
+            answer: None,
+        }))
+    };
+    let writes = vec![copied(1, true), copied(2, false)];
+    for written in crew.store.journal_write(Arc::new(writes)).await {
+        written.unwrap();
+    }
+    crew.lead(1).await;
+    assert_eq!(crew.close_after_the_dead(1).await, 0);
+    crew.go_on_leading(1, DEAD_MS).await;
+    assert_eq!(crew.close_after_the_dead(1).await, 1);
+    assert_eq!(crew.summary(run(1)).await.outcome, Some(Outcome::Error));
+    for run in [run(2), begun[0], begun[1]] {
+        assert_eq!(crew.summary(run).await.status, RunStatus::Running);
+    }
+    assert_eq!(crew.close_after_the_dead(1).await, 0);
 }

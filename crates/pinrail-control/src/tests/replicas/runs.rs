@@ -444,6 +444,43 @@ async fn what_is_spooled_is_written_once() {
     }
 }
 
+/// Its starts are written as the next process's, and that one lives: nobody else would end them.
+#[tokio::test(start_paused = true)]
+async fn calls_that_a_dead_process_spooled_without_an_end_are_ended() {
+    let mut crew = Crew::new(1, Tier::Standard).await;
+    let pile = Arc::new(Pile::default());
+    let n = crew.join_with("spooling", Some(Arc::clone(&pile) as _)).await;
+    let kept_open = crew.created(n).await;
+    crew.unplug();
+    let mut told = Vec::new();
+    for call in 0..1_200 {
+        let run = crew.begin(n, None).await.unwrap().stamp.run;
+        told.push(run);
+        if call % 2 == 0 {
+            crew.end(n, run, Outcome::Ok).await;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    crew.replicas[n].runs().record(kept_open, vec![(START, note("n"))]).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    crew.replicas[n].drain().await;
+    crew.store.forget_failures();
+    // The next one has calls of its own while it writes what was left.
+    let next = crew.join_with("next", Some(Arc::clone(&pile) as _)).await;
+    let own = crew.begin(next, None).await.unwrap().stamp.run;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    crew.replicas[next].runs().settled().await;
+    assert_eq!(pile.left(), 0);
+    for (call, run) in told.into_iter().enumerate() {
+        let summary = crew.store.run_get(run).await.unwrap().expect("I3").summary;
+        let outcome = if call % 2 == 0 { Outcome::Ok } else { Outcome::Error };
+        assert_eq!((summary.outcome, summary.next.0), (Some(outcome), 2), "call {call}");
+    }
+    for run in [own, kept_open] {
+        assert_eq!(crew.store.run_get(run).await.unwrap().unwrap().summary.status, RunStatus::Running);
+    }
+}
+
 /// A chunk whose acknowledgement was lost isn't written twice, also where its commit goes on while it is looked for.
 #[tokio::test(start_paused = true)]
 async fn what_was_written_without_an_answer_is_not_written_again() {
