@@ -31,4 +31,7 @@ pub struct Replica {
     /// The term in which it leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub term: Option<u64>,
+    /// Since when, by the store's own clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leads_since: Option<Timestamp>,
 }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use pinrail_domain::time::Timestamp;
 use pinrail_store::StoreError;
-use pinrail_store::replicas::{News, Reached, Replica, ReplicaId, Replicas, Term, Touched};
+use pinrail_store::replicas::{Lead, News, Reached, Replica, ReplicaId, Replicas, Term, Touched};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -116,9 +116,10 @@ impl Replicas for Postgres {
 
     async fn replica_list(&self) -> Result<Vec<Replica>, StoreError> {
         let sql = format!(
-            "SELECT id, name, started_us, greatest(pinrail.now_us() - heard_us, 0), CASE WHEN EXISTS ({}) \
-             THEN (SELECT n.term FROM (SELECT term, replica FROM pinrail.leaders ORDER BY term DESC LIMIT 1) n \
-             WHERE n.replica = r.id) END FROM pinrail.replicas r ORDER BY id",
+            "SELECT id, name, started_us, greatest(pinrail.now_us() - heard_us, 0), n.term, n.since \
+             FROM pinrail.replicas r \
+             LEFT JOIN (SELECT term, replica, since FROM pinrail.leaders ORDER BY term DESC LIMIT 1) n \
+             ON n.replica = r.id AND EXISTS ({}) ORDER BY id",
             leading::held_by("r.pid")
         );
         let rows = self.rows(Lane::Work, &sql, &[]).await?;
@@ -127,7 +128,8 @@ impl Replicas for Postgres {
 
     async fn replica_forget(&self, replica: ReplicaId, silent_ms: u64) -> Result<bool, StoreError> {
         // A row that is being renewed at this moment is looked at again once it was.
-        let sql = "DELETE FROM pinrail.replicas WHERE id = $1 AND greatest(pinrail.now_us() - heard_us, 0) >= $2";
+        let sql =
+            "DELETE FROM pinrail.replicas WHERE id = $1 AND greatest(pinrail.now_us() - heard_us, 0) >= $2";
         let silent_us = integer(silent_ms.saturating_mul(1_000));
         let params: [Param<'_>; 2] = [(&integer(replica.0), Type::INT8), (&silent_us, Type::INT8)];
         Ok(self.change(Lane::Work, sql, &params).await? == 1)
@@ -149,12 +151,14 @@ pub(crate) async fn tell_rest(db: &Session) -> Result<(), Failure> {
 
 fn replica(row: &Row) -> Result<Replica, Failure> {
     let id = ReplicaId(number(row, 0, "a replica")?);
+    let term = column::<Option<i64>>(row, 4, id)?.map(natural).map(Term);
+    let since = column::<Option<i64>>(row, 5, id)?.map(natural).map(Timestamp);
     Ok(Replica {
         id,
         name: column(row, 1, id)?,
         started_at: Timestamp(number(row, 2, id)? / 1_000),
         silent_ms: number(row, 3, id)? / 1_000,
-        leads: column::<Option<i64>>(row, 4, id)?.map(natural).map(Term),
+        leads: term.zip(since).map(|(term, since)| Lead { term, since }),
     })
 }
 

@@ -35,8 +35,15 @@ pub struct Replica {
     pub started_at: Timestamp,
     /// How long ago it was heard of, by the store's own clock.
     pub silent_ms: u64,
-    /// The term in which it leads.
-    pub leads: Option<Term>,
+    pub leads: Option<Lead>,
+}
+
+/// A lead that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lead {
+    pub term: Term,
+    /// By the store's own clock.
+    pub since: Timestamp,
 }
 
 /// What was written, by anybody: rising numbers, and hints only. Whoever sees one rise looks for himself; one may rise

@@ -20,7 +20,8 @@ pub async fn gather(call: &Call) -> Result<Replicas, Problem> {
         name: replica.name,
         started_at: replica.started_at,
         silent_ms: replica.silent_ms,
-        term: replica.leads.map(|term| term.0),
+        term: replica.leads.map(|lead| lead.term.0),
+        leads_since: replica.leads.map(|lead| lead.since),
     });
     Ok(Replicas {
         shared: control.is_shared(),
@@ -46,5 +47,18 @@ mod tests {
         assert_eq!(told["leads"], json!(true));
         assert_eq!(told["stale_ms"], json!(0));
         assert_eq!(told["items"], json!([]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_leader_says_in_which_term_and_since_when() {
+        let one = Bench::leading().await;
+        let two = one.beside().await;
+        let told = two.get("/api/v1/replicas").await.ok();
+        assert_eq!((&told["shared"], &told["leads"]), (&json!(true), &json!(false)));
+        let items = told["items"].as_array().unwrap();
+        let leader = items.iter().find(|item| item["name"] == "leading").unwrap();
+        assert_eq!((&leader["term"], leader["leads_since"].is_u64()), (&json!(1), true), "{leader}");
+        let beside = items.iter().find(|item| item["name"] == "beside").unwrap();
+        assert!(beside.get("term").is_none() && beside.get("leads_since").is_none(), "{beside}");
     }
 }

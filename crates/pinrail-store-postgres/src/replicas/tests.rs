@@ -45,8 +45,10 @@ async fn whoever_loses_its_session_loses_the_lead_and_terms_rise() {
     let first = one.lead().await.unwrap().unwrap();
     assert_eq!(two.lead().await.unwrap(), None);
     let list = two.replica_list().await.unwrap();
-    let leads: Vec<_> = list.iter().map(|replica| (replica.id, replica.leads)).collect();
+    let leads: Vec<_> =
+        list.iter().map(|replica| (replica.id, replica.leads.map(|lead| lead.term))).collect();
     assert_eq!(leads, [(one.replica(), Some(first)), (two.replica(), None)]);
+    assert!(list[0].leads.unwrap().since >= list[0].started_at, "{list:?}");
 
     cut(&database, one.replica());
     let second = leading(&two).await;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::{Kept, Memory};
 use crate::StoreError;
 use crate::ledger::AppendError;
-use crate::replicas::{News, Reached, Replica, ReplicaId, Replicas, Term, Touched};
+use crate::replicas::{Lead, News, Reached, Replica, ReplicaId, Replicas, Term, Touched};
 
 /// What the replicas share beside the data. One that was never joined is alone.
 #[derive(Default)]
@@ -126,7 +126,8 @@ impl Replicas for Memory {
             name: known.name.clone(),
             started_at: Timestamp(0),
             silent_ms: known.silent_ms,
-            leads: (together.leader == Some(*id)).then_some(together.term),
+            leads: (together.leader == Some(*id))
+                .then_some(Lead { term: together.term, since: Timestamp(0) }),
         };
         Ok(together.replicas.iter().map(replica).collect())
     }

@@ -44,7 +44,7 @@ fn list(replicas: &Replicas) -> String {
         vec![
             replica.id.to_string(),
             replica.name.clone(),
-            replica.term.map_or_else(|| "follows".to_owned(), |term| format!("leads in term {term}")),
+            role(replica),
             format!("{} ago", time::span(replica.silent_ms)),
             here.to_owned(),
         ]
@@ -56,4 +56,12 @@ fn list(replicas: &Replicas) -> String {
         text.push_str(&format!("\nnear vectors are looked for by {by}"));
     }
     text
+}
+
+fn role(replica: &Replica) -> String {
+    match (replica.term, replica.leads_since) {
+        (Some(term), Some(since)) => format!("leads in term {term}, since {}", time::absolute(since)),
+        (Some(term), None) => format!("leads in term {term}"),
+        (None, _) => "follows".to_owned(),
+    }
 }
