@@ -138,10 +138,11 @@ impl Control {
         Ok(drill)
     }
 
-    /// The last drill, of this process or an earlier one.
+    /// The last drill, of this process or another.
     pub async fn last_drill(&self) -> Result<Option<Drill>, StoreError> {
         let last = self.inner.drills.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if last.is_some() {
+        // Where others drill, too, only the store knows which was last.
+        if last.is_some() && !self.is_shared() {
             return Ok(last);
         }
         let key = StateKey::new(LAST).expect("a short name");

@@ -287,3 +287,15 @@ async fn what_one_replica_erases_all_forget() {
         two.states().context_get(&session("none"), &key("k"), &Reader::everybody(), &Accepts::All).await;
     assert!(matches!(got, Err(GetRefused::Nothing { .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_replica_knows_the_last_drill_of_any() {
+    let crew = Crew::new(2, Tier::Standard).await;
+    for n in [0, 1, 0] {
+        crew.clock.0.fetch_add(1_000, std::sync::atomic::Ordering::SeqCst);
+        let drill = crew.replicas[n].drill(&by("drill")).await.unwrap();
+        for replica in &crew.replicas {
+            assert_eq!(replica.last_drill().await.unwrap().as_ref(), Some(&drill));
+        }
+    }
+}
