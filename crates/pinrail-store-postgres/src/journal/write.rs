@@ -302,12 +302,15 @@ impl<'a> World<'a> {
 }
 
 impl Postgres {
-    /// Lets other replicas know that there is something to read, and forgets what they have read long ago.
+    /// Lets other replicas know that there is something to read, and forgets what they have read long ago. Of each replica its last
+    /// row stays, by which whoever was away sees that others are gone; for a day, where the replica was given up.
     pub(super) async fn tell_of_writes(&self) {
         self.inner.here.wrote_runs();
         if self.inner.journal.groups.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET_EVERY) {
             let sql = "DELETE FROM pinrail.run_writes w WHERE at < pg_catalog.now() - interval '10 minutes' \
-                       AND batch < (SELECT max(batch) FROM pinrail.run_writes n WHERE n.replica = w.replica)";
+                       AND (batch < (SELECT max(batch) FROM pinrail.run_writes n WHERE n.replica = w.replica) \
+                       OR at < pg_catalog.now() - interval '1 day' AND NOT EXISTS \
+                       (SELECT 1 FROM pinrail.replicas r WHERE r.id = w.replica))";
             // Whatever is left goes the next time.
             let _ = self.rows(Lane::Journal, sql, &[]).await;
         }

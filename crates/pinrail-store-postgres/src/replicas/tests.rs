@@ -1,15 +1,18 @@
 //! Sessions that are cut, paused and taken over.
 
+use std::sync::Arc;
+
 use pinrail_domain::ledger::Head;
-use pinrail_store::conformance::sample::entries;
+use pinrail_store::conformance::sample::{entries, starting};
 use pinrail_store::ledger::{Append, AppendError};
 use pinrail_store::replicas::{Replicas, Term};
-use pinrail_store::{Ledger, ReplicaId};
+use pinrail_store::{Journal as _, Ledger, ReplicaId};
 use tokio_postgres::types::Type;
 
 use super::tell_rest;
 use crate::Postgres;
 use crate::db::Lane;
+use crate::failure::integer;
 use crate::testing::{Cluster, Database};
 
 /// Two replicas over an empty database, where there is a server.
@@ -153,4 +156,32 @@ async fn a_term_begins_only_when_no_append_is_under_way() {
     }
     tx.commit().await.unwrap();
     assert!(leads.await.unwrap().unwrap() > term);
+}
+
+#[tokio::test]
+async fn what_a_replica_wrote_that_was_given_up_is_forgotten() {
+    let Some((database, one, two)) = two().await else { return };
+    let wrote = |replica: u64, batch: u64, age: &str| {
+        database.execute(&format!(
+            "INSERT INTO pinrail.run_writes (replica, batch, at, runs) \
+             VALUES ({replica}, {batch}, now() - interval '{age}', ARRAY[]::uuid[])"
+        ));
+    };
+    let living = two.replica().0;
+    for (replica, age) in [(901, "2 days"), (902, "1 hour"), (living, "2 days")] {
+        wrote(replica, 1, age);
+        wrote(replica, 2, age);
+    }
+    // The first batch that a process writes forgets.
+    let mut started = one.journal_write(Arc::new(vec![starting(1)])).await;
+    started.pop().unwrap().unwrap();
+    let rows = async || {
+        let sql = "SELECT replica FROM pinrail.run_writes WHERE replica <> $1 ORDER BY replica";
+        let me = integer(one.replica().0);
+        let rows = one.rows(Lane::Work, sql, &[(&me, Type::INT8)]).await.unwrap();
+        rows.iter().map(|row| row.get::<_, i64>(0)).collect::<Vec<_>>()
+    };
+    let mut expected = vec![integer(living), 902];
+    expected.sort_unstable();
+    until(async || (rows().await == expected).then_some(())).await;
 }
