@@ -11,6 +11,8 @@ use pinrail_domain::world::World;
 use crate::agents::{Change, kind_of_change};
 use crate::{By, CommitError, Committed, Control};
 
+mod sessions;
+
 /// Why an MCP server stays as it is.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum McpServerRefused {

@@ -110,13 +110,13 @@ impl Mcp {
         *self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner) = Some(watching);
     }
 
-    /// Ends sessions with their runs, and all connections with their programs.
+    /// Ends sessions with their runs, unless other replicas go on with them, and all connections with their programs.
     pub async fn stop(&self) {
         if let Some(watching) = self.inner.watcher.lock().unwrap_or_else(PoisonError::into_inner).take() {
             watching.abort();
         }
         for session in self.inner.sessions.take_all() {
-            self.end(&session, "the server stopped").await;
+            self.leave(&session).await;
         }
         let upstreams = std::mem::take(&mut *self.upstreams());
         for upstream in upstreams.into_values() {
@@ -127,9 +127,7 @@ impl Mcp {
     /// Has every server checked that is due, forgets those that nobody needs, and ends sessions that nobody uses.
     async fn look(&self) {
         let now = self.inner.clock.ticks();
-        for session in self.inner.sessions.take_idle(now) {
-            self.end(&session, "nobody used its session any more").await;
-        }
+        self.end_unused(now).await;
         let needed = self.in_use();
         let unneeded = {
             let snapshot = self.inner.control.snapshot();

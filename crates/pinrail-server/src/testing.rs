@@ -513,6 +513,13 @@ impl Bench {
         run
     }
 
+    /// Waits until this replica shows all that the ledger holds.
+    pub async fn caught_up(&self) {
+        let head = pinrail_store::Ledger::ledger_head(&*self.memory).await.unwrap();
+        let mut heads = self.control.heads();
+        heads.wait_for(|shown| *shown >= head.seq).await.unwrap();
+    }
+
     /// Journals a note that nobody waits for.
     pub async fn note(&self, run: RunId) {
         let note = Event::Note { name: "n".to_owned(), data: Value::Null };

@@ -1,7 +1,7 @@
-//! What was last seen of model providers: probes of models, and the lists that providers publish.
+//! What was last seen: probes of models, the lists that providers publish, and MCP sessions that any replica may go on with.
 //!
 //! A sighting is the newest of its subject and nothing more; what a document says is its writer's. Losing one costs another
-//! look, so nothing else rests on them.
+//! look, or leaves a run open, so nothing else rests on them.
 
 use async_trait::async_trait;
 use pinrail_domain::time::Timestamp;
@@ -25,6 +25,8 @@ pub enum SightingKind {
     Probe = 0,
     /// A provider's list of models.
     List = 1,
+    /// An MCP session with a run of its own, by its use. Only where several replicas share the store.
+    McpSession = 2,
 }
 
 /// Keeps sightings.

@@ -271,7 +271,7 @@ impl Runs {
     }
 
     /// A run's stamp and where it is in its life, if the caller may see the run.
-    pub(crate) async fn status(
+    pub async fn status(
         &self,
         run: RunId,
         tenants: &Tenants,

@@ -17,6 +17,7 @@ use crate::testing::{Answered, Bench, manifest};
 mod agree;
 mod faults;
 mod proxy;
+mod replicas;
 mod watch;
 
 /// A server that does what a test says.
@@ -154,7 +155,26 @@ impl Stage {
 
     /// The tools, and what else the release says of its own.
     pub async fn with(tools: Vec<Value>, own: Value) -> Stage {
-        let bench = Bench::open().await;
+        Stage::over(Bench::open().await, tools, own).await
+    }
+
+    /// The same at each of several replicas; the first leads.
+    pub async fn crew(count: usize, tools: Vec<Value>) -> Vec<Stage> {
+        let mut crew = vec![Stage::over(Bench::leading().await, tools, json!({})).await];
+        while crew.len() < count {
+            let bench = crew[0].bench.beside().await;
+            let Stage { bench: _, scripted, pin, deployment } = &crew[0];
+            crew.push(Stage {
+                bench,
+                scripted: Arc::clone(scripted),
+                pin: pin.clone(),
+                deployment: *deployment,
+            });
+        }
+        crew
+    }
+
+    async fn over(bench: Bench, tools: Vec<Value>, own: Value) -> Stage {
         bench.provider("sim").await;
         bench.put("/api/v1/agents/support", json!({ "journal": { "bodies": "full" } })).await.ok();
         let (scripted, url) = Scripted::start(tools.clone()).await;

@@ -25,7 +25,7 @@ use crate::api::runs::post::refused;
 use crate::api::watch::EVENT_STREAM;
 use crate::call::{Call, bad_name};
 use crate::mcp::rpc::{self, Fault, Message};
-use crate::mcp::session::{SESSIONS_MAX, Session};
+use crate::mcp::session::{Full, SESSIONS_MAX, Session, SessionKey, Unknown};
 use crate::mcp::{Mcp, PROTOCOLS, greet};
 use crate::problem;
 use crate::reply::{self, Answer, with_type};
@@ -55,7 +55,7 @@ pub async fn post(call: Call) -> Answer {
         }
         Message::Notification { method, params } => {
             if method == "notifications/cancelled"
-                && let Some(session) = session(&call, &agent)?
+                && let Some(session) = session(&call, &agent).await?
             {
                 session.cancel(&params.get("requestId").map(Value::to_string).unwrap_or_default());
             }
@@ -69,10 +69,11 @@ pub async fn post(call: Call) -> Answer {
 pub async fn delete(call: Call) -> Answer {
     refuse_other_pages(&call)?;
     let agent: AgentName = call.param("agent")?;
-    let session = session(&call, &agent)?.ok_or_else(nothing_named)?;
+    let session = session(&call, &agent).await?.ok_or_else(nothing_named)?;
     let mcp = &call.state.mcp;
-    if let Some(session) = mcp.sessions().take(&session.id) {
-        mcp.end(&session, "its client ended the session").await;
+    if let Some(session) = mcp.sessions().take(session.id()) {
+        let ended = mcp.end(&session, "its client ended the session").await;
+        ended.map_err(|error| problem::store(&error))?;
     }
     Ok(empty(StatusCode::NO_CONTENT))
 }
@@ -81,7 +82,7 @@ pub async fn delete(call: Call) -> Answer {
 pub async fn follow(call: Call) -> Answer {
     refuse_other_pages(&call)?;
     let agent: AgentName = call.param("agent")?;
-    let session = session(&call, &agent)?.ok_or_else(nothing_named)?;
+    let session = session(&call, &agent).await?.ok_or_else(nothing_named)?;
     if call.state.is_draining() {
         return Err(
             Problem::new(Code::NotReady, "the server is shutting down").next_step("connect again later")
@@ -160,7 +161,7 @@ impl Follower {
                 _ = self.draining.wait_for(|draining| *draining) => return None,
                 () = tokio::time::sleep(self.keep_alive) => true,
             };
-            if !self.is_open() {
+            if !self.mcp.is_open(&self.session).await {
                 return None;
             }
             if silent {
@@ -173,10 +174,6 @@ impl Follower {
                 return Some(format!("event: message\ndata: {changed}\n\n"));
             }
         }
-    }
-
-    fn is_open(&self) -> bool {
-        self.mcp.sessions().is_open(&self.session.id)
     }
 
     async fn served(&self) -> Option<Vec<Value>> {
@@ -193,25 +190,28 @@ async fn begin(call: &Call, agent: &AgentName, id: Value, params: &Map<String, V
     };
     let greeting = greet(params, &stamp, &call.state.version);
     let caller = call.caller().id();
-    let session = Session::new(mcp.new_session_id(), caller, stamp, owns_run, call.state.clock.ticks());
-    let session = Arc::new(session);
+    let key = SessionKey::draw(stamp.run, owns_run, &caller, call.control().entropy());
+    let session = Arc::new(Session::new(key, caller, stamp, call.state.clock.ticks()));
     let refused = match greeting {
         Ok(greeting) => match mcp.sessions().add(Arc::clone(&session)) {
             Ok(()) => {
+                mcp.note_use(&session).await;
                 let mut response = reply::json(&rpc::answer(id, Ok(greeting)))?;
-                let value = HeaderValue::try_from(&session.id).expect("hex digits are a header's value");
+                let value = HeaderValue::try_from(session.id()).expect("a session's id is a header's value");
                 response.headers_mut().insert(SESSION_ID, value);
                 let run =
                     HeaderValue::try_from(session.stamp.run.to_string()).expect("an id is a header's value");
                 response.headers_mut().insert(RUN, run);
                 return Ok(response);
             }
-            Err(_) => Err(Problem::new(Code::LimitReached, format!("{SESSIONS_MAX} sessions are open"))
-                .next_step("end sessions that are done (DELETE), or try again later")),
+            Err(Full) => Err(full()),
         },
         Err(fault) => reply::json(&rpc::answer(id, Err(fault))),
     };
-    mcp.end(&session, "its session never began").await;
+    if owns_run && let Err(error) = mcp.end(&session, "its session never began").await {
+        // Its client knows nothing of it; whoever lists open runs sees it.
+        tracing::debug!(run = %session.stamp.run, %error, "a run stays open whose session never began");
+    }
     refused
 }
 
@@ -247,7 +247,7 @@ async fn own_run(call: &Call, agent: &AgentName) -> Result<Arc<Stamp>, Problem> 
 }
 
 async fn whose(call: &Call, agent: &AgentName) -> Result<Whose, Problem> {
-    let Some(session) = session(call, agent)? else {
+    let Some(session) = session(call, agent).await? else {
         let run = named_run(call)?.ok_or_else(nothing_named)?;
         return Ok(Whose::Run(run_of(call, agent, run).await?));
     };
@@ -267,15 +267,22 @@ fn named_run(call: &Call) -> Result<Option<RunId>, Problem> {
     named.map(|text| text.parse().map_err(|error| bad_name(format!("header {RUN}: {error}")))).transpose()
 }
 
-/// The session that the request names; none where it names none. One that isn't the caller's is not there (I11).
-fn session(call: &Call, agent: &AgentName) -> Result<Option<Arc<Session>>, Problem> {
+/// The session that the request names; none where it names none.
+async fn session(call: &Call, agent: &AgentName) -> Result<Option<Arc<Session>>, Problem> {
     let Some(id) = call.header(&SESSION_ID)?.filter(|id| !id.is_empty()) else { return Ok(None) };
-    let now = call.state.clock.ticks();
-    let session = call.state.mcp.sessions().get(id, &call.caller().id(), agent, now);
-    let session = session.filter(|session| call.caller().tenants.contain(&session.stamp.tenant));
-    session.map(Some).ok_or_else(|| {
-        problem::not_found("such MCP session", "send `initialize` again without mcp-session-id")
-    })
+    match call.state.mcp.session(id, call.caller(), agent).await {
+        Ok(Some(session)) => Ok(Some(session)),
+        Ok(None) => {
+            Err(problem::not_found("such MCP session", "send `initialize` again without mcp-session-id"))
+        }
+        Err(Unknown::Full) => Err(full()),
+        Err(Unknown::Store(error)) => Err(problem::store(&error)),
+    }
+}
+
+fn full() -> Problem {
+    Problem::new(Code::LimitReached, format!("{SESSIONS_MAX} sessions are open"))
+        .next_step("end sessions that are done (DELETE), or try again later")
 }
 
 fn nothing_named() -> Problem {
