@@ -43,7 +43,7 @@ EVERYTHING = {
     "serviceAccount": {"annotations": {"x": "y"}},
     "podAnnotations": {"p": "q"}, "podLabels": {"team": "ops"},
     "nodeSelector": {"disk": "ssd"}, "tolerations": [{"operator": "Exists"}], "priorityClassName": "high",
-    "antiAffinity": "required",
+    "antiAffinity": "required", "routeBy": "everything",
 }
 NOTHING = {
     "replicas": 1, "fullnameOverride": "short",
@@ -57,6 +57,7 @@ REFUSED = {
     "no store": {"store": {"existingSecret": ""}},
     "a size without a unit that exists": {"persistence": {"size": "2 GB"}},
     "a digest that is none": {"image": {"digest": "latest"}},
+    "an unknown way to route": {"routeBy": "everybody"},
     "an unknown service": {"service": {"type": "Magic"}},
 }
 
@@ -149,7 +150,7 @@ def selects(selector, labels):
     return all(labels.get(key) == value for key, value in selector.items())
 
 
-def looks_whole(made):
+def looks_whole(made, route="/readyz?for=calls"):
     """What no schema says: names and labels of one object that another relies on."""
     stateful = made["StatefulSet", "pr-pinrail"]
     pod = stateful["spec"]["template"]
@@ -185,6 +186,8 @@ def looks_whole(made):
                   not selects(made["Service", "pr-pinrail"]["spec"]["selector"], spec["template"]["metadata"]["labels"]))
     check("the set's service exists", ("Service", stateful["spec"]["serviceName"]) in made)
     check("the replicas' pods are hardened", hardened(pod["spec"], container))
+    asked = container["readinessProbe"]["httpGet"]["path"]
+    check("traffic follows what is to be routed", asked == route, asked)
     sources = {entry["name"]: entry.get("valueFrom", {}) for entry in container["env"]}
     check("secrets come from a Secret", all("secretKeyRef" in sources[name] for name in ("PINRAIL_STORE", "PINRAIL_SESSION_SECRET")))
     grace, sleep = pod["spec"]["terminationGracePeriodSeconds"], container.get("lifecycle", {}).get("preStop", {})
@@ -260,7 +263,8 @@ def main():
     values_are_known()
     usual = ["StatefulSet", "Service", "Service", "ServiceAccount", "PodDisruptionBudget", "Job", "Pod"]
     looks_whole(looked_at("default values", {}, usual))
-    looks_whole(looked_at("everything on", EVERYTHING, usual + ["ConfigMap", "Ingress", "ServiceMonitor", "NetworkPolicy"]))
+    looks_whole(looked_at("everything on", EVERYTHING, usual + ["ConfigMap", "Ingress", "ServiceMonitor", "NetworkPolicy"]),
+                route="/readyz")
     looked_at("everything off", NOTHING, ["StatefulSet", "Service", "Service", "Pod"])
     for claim, over in REFUSED.items():
         try:

@@ -38,6 +38,9 @@ pub struct Health {
     /// `ok`.
     pub status: String,
     pub version: String,
+    /// What isn't well, where only model calls were asked about: they are taken all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubles: Vec<String>,
 }
 
 /// A provider that can't be called for want of its key.

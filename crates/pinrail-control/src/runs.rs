@@ -21,7 +21,7 @@ use pinrail_domain::model::{Catalogue, Lifecycle};
 use pinrail_domain::provider::ProviderSpec;
 use pinrail_domain::release::Contract;
 use pinrail_domain::routes::{NoRoute, Question, Via};
-use pinrail_domain::tier::{Demands, StampDurability};
+use pinrail_domain::tier::{Demands, StampDurability, Tier};
 use pinrail_domain::time::{Clock, Entropy, Timestamp};
 use pinrail_store::journal::{Append, Bind, Follow, Run, SessionKey, Start, Write, WriteError};
 use pinrail_store::{Answer, Store, StoreError};
@@ -263,6 +263,27 @@ impl Runs {
     #[must_use]
     pub fn journal_seen(&self) -> JournalSeen {
         self.recorder.seen()
+    }
+
+    /// Why no call gets a run here now; none while some agent's would.
+    ///
+    /// A store that doesn't take the journal alone is no reason: below tier `critical` stamps wait for it. It is one once there is
+    /// no room left to wait in, or where what is shown is too old for every agent that there is.
+    #[must_use]
+    pub fn refuse_everybody(&self) -> Option<String> {
+        let JournalSeen { queued, limit, trouble, .. } = self.journal_seen();
+        if trouble && queued >= limit {
+            let what = format!(
+                "the journal cannot be written, and {limit} writes wait for it: there is no room left"
+            );
+            return Some(what);
+        }
+        let others = self.others.as_ref()?;
+        let agents = &self.parts.snapshot.load().world.agents;
+        let waits = |tier: Tier| tier.demands().stamp == StampDurability::BeforeCall;
+        let all_wait = !agents.is_empty() && agents.values().all(|spec| waits(spec.tier));
+        (all_wait && others.is_stale())
+            .then(|| "what is shown may be old, and every agent's tier refuses calls then".to_owned())
     }
 
     async fn begin_single(&self, call: Call) -> Result<Begun, BeginError> {

@@ -57,12 +57,14 @@ pub struct State {
 /// How old what a replica shows may be before it asks not to be sent requests: some polls of the ledger that failed in a row.
 const STALE_MS: u64 = 3_000;
 
+const DRAINING: &str = "the server is shutting down";
+
 impl State {
     /// Why the server can't do its work now, in words for its operator; empty when it can.
     pub fn troubles(&self) -> Vec<String> {
         let journal = self.control.runs().journal_trouble();
         let journal = journal.map(|what| format!("the journal cannot be written: {what}"));
-        let draining = self.is_draining().then(|| "the server is shutting down".to_owned());
+        let draining = self.is_draining().then(|| DRAINING.to_owned());
         let unrecorded = self.control.dials_unrecorded().len();
         let dial = (unrecorded > 0).then(|| {
             format!(
@@ -77,6 +79,12 @@ impl State {
             )
         });
         journal.into_iter().chain(dial).chain(stale).chain(draining).collect()
+    }
+
+    /// Why it would be no use to send model calls here now; empty while some of them are taken, whatever else isn't well.
+    pub fn refusals(&self) -> Vec<String> {
+        let draining = self.is_draining().then(|| DRAINING.to_owned());
+        self.control.runs().refuse_everybody().into_iter().chain(draining).collect()
     }
 
     pub fn is_draining(&self) -> bool {

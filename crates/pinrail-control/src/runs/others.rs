@@ -91,6 +91,11 @@ impl Others {
         self.on_old_news.load(Ordering::Relaxed)
     }
 
+    /// Whether what is shown is too old for agents for which nothing may be done on old news.
+    pub(super) fn is_stale(&self) -> bool {
+        self.freshness.stale_ms() > self.stale_ms_max
+    }
+
     /// Tries to catch up, unless somebody does or did a moment ago in vain.
     async fn catch_up(&self, stamp: StampDurability) {
         let mut failed = match (self.failed.try_lock(), stamp) {

@@ -184,6 +184,23 @@ async fn a_full_queue_refuses_calls_lets_events_wait_and_tells_who_waits() {
     assert_eq!(bench.kinds(first).await, ["plan", "finished"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn nobody_gets_a_run_only_once_there_is_no_room_left() {
+    let bench = Bench::new(Tier::Standard).await;
+    let runs = bench.control.runs();
+    bench.store.fail(100, Strike::BeforeEffect);
+    bench.begin(None).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(runs.journal_trouble().is_some());
+    assert_eq!(runs.refuse_everybody(), None);
+    while bench.begin(None).await.is_ok() {}
+    let why = runs.refuse_everybody();
+    assert!(why.as_ref().is_some_and(|why| why.contains("no room left")), "{why:?}");
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(runs.refuse_everybody(), None);
+    bench.control.drain().await;
+}
+
 impl Bench {
     /// The names of a run's notes.
     async fn notes(&self, run: RunId) -> Vec<String> {

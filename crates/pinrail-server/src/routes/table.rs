@@ -38,6 +38,8 @@ const TENANT: (&str, &str) = ("tenant", "whose; `default` when absent, and all o
 const LIMIT: (&str, &str) = ("limit", "items of a page, 1 to 1000; 100 when absent");
 const AFTER: (&str, &str) = ("after", "the `next` of the page before");
 const BEFORE: (&str, &str) = ("before", "the `next` of the page before");
+const READY_FOR: (&str, &str) =
+    ("for", "`calls`: whether model calls may be sent here; else whether all of its work goes on");
 const REASON: (&str, &str) = ("reason", "why, for the ledger");
 
 macro_rules! route {
@@ -59,7 +61,7 @@ macro_rules! route {
 #[rustfmt::skip]
 pub static ROUTES: &[Route] = &[
     route!(GET "/healthz", Access::Public, Takes::Nothing, [] => "Health", api::health::healthz, "Says that the process serves"),
-    route!(GET "/readyz", Access::Public, Takes::Nothing, [] => "Health", api::health::readyz, "Says whether the server can do its work, or why not"),
+    route!(GET "/readyz", Access::Public, Takes::Nothing, [READY_FOR] => "Health", api::health::readyz, "Says whether the server can do its work, or why not"),
     route!(GET "/metrics", READ, Takes::Nothing, [] => "text/plain", api::metrics::show, "Gives metrics as Prometheus reads them"),
     route!(GET "/openapi.json", Access::Public, Takes::Nothing, [] => "OpenAPI 3.1", openapi::show, "Describes this API"),
     route!(GET "/api/v1/status", READ, Takes::Nothing, [] => "Status", api::status::show, "Says how the server is and what it holds"),

@@ -11,6 +11,7 @@ use crate::cli::Context;
 #[command(after_help = "Examples:
   pinrail health                            GET /healthz: the process serves
   pinrail health --ready                    GET /readyz: it can do its work, or why not
+  pinrail health --ready --for calls        GET /readyz?for=calls: it takes model calls, maybe without its database
   pinrail health --server http://10.0.0.7:7070
 
 No key is needed. Exit code 0: yes. 1: it answers, but isn't ready. 3: it can't be reached.")]
@@ -18,15 +19,34 @@ pub struct Args {
     /// Ask whether it should get traffic, too
     #[arg(long)]
     ready: bool,
+    /// Ask about this traffic alone: the gateway goes on where the rest can't
+    #[arg(long = "for", value_name = "WHAT", requires = "ready")]
+    sends: Option<Sends>,
+}
+
+/// What would be sent.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Sends {
+    /// Model calls
+    Calls,
 }
 
 /// Fails with the server's reasons unless all is well.
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
-    let (path, said) = match args.ready {
-        true => ("/readyz", "ready"),
-        false => ("/healthz", "alive"),
+    let (path, said) = match (args.ready, args.sends) {
+        (true, None) => ("/readyz", "ready"),
+        (true, Some(Sends::Calls)) => ("/readyz?for=calls", "ready for calls"),
+        (false, _) => ("/healthz", "alive"),
     };
     let reply = context.client.get::<Health>(path)?;
-    context.out.reply(&reply, |health| format!("{said}: pinrail {}", health.version))?;
+    context.out.reply(&reply, |health| shown(said, health))?;
     Ok(())
+}
+
+fn shown(said: &str, health: &Health) -> String {
+    let mut text = format!("{said}: pinrail {}", health.version);
+    for trouble in &health.troubles {
+        text.push_str(&format!("\n  but {trouble}"));
+    }
+    text
 }
