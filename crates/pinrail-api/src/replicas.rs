@@ -12,6 +12,9 @@ pub struct Replicas {
     pub here: u64,
     /// Whether that one leads: conducts rollouts, delivers webhooks, runs gates.
     pub leads: bool,
+    /// Whether that one is never to lead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub never_leads: bool,
     /// For how long others may have changed the world without its knowledge.
     pub stale_ms: u64,
     /// Who looks for near vectors: `pgvector 0.8.0`, where the store does; absent where each process does by itself.

@@ -3,7 +3,8 @@
 //! The store decides. A task asks it again and again ([`Replicas::lead`](pinrail_store::Replicas::lead)) and says what it
 //! learnt; what only the leader does waits for that before each round ([`Control::until_leading`]). A round that is under way when
 //! leadership goes to another may overlap with the other's first one. What moves the world names its term, and is refused when
-//! there is a newer one; the rest is harmless twice. A store that one process has for itself makes it the leader for good.
+//! there is a newer one; the rest is harmless twice. A store that one process has for itself makes it the leader for good,
+//! unless it was told never to lead: then nobody does.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,6 +20,8 @@ use crate::{Control, Inner, errors, tasks};
 /// Knows whether this replica leads.
 pub(crate) struct Leader {
     standing: watch::Sender<Standing>,
+    /// It isn't to lead, whoever else does.
+    never: bool,
     led: Mutex<Option<Led>>,
     /// This process is about to end: it doesn't stand any more.
     resigned: AtomicBool,
@@ -53,10 +56,11 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 const BREAK_US: u64 = 5_000_000;
 
 impl Leader {
-    pub(crate) fn new(store: &dyn Store) -> Leader {
-        let standing = if store.is_shared() { Standing::Follows } else { Standing::Alone };
+    pub(crate) fn new(store: &dyn Store, leads: bool) -> Leader {
+        let standing = if store.is_shared() || !leads { Standing::Follows } else { Standing::Alone };
         Leader {
             standing: watch::Sender::new(standing),
+            never: !leads,
             led: Mutex::default(),
             resigned: AtomicBool::new(false),
             reaped_copies: AtomicBool::new(false),
@@ -171,6 +175,12 @@ impl Control {
         self.inner.leader.follow()
     }
 
+    /// Whether this process is never to lead.
+    #[must_use]
+    pub fn never_leads(&self) -> bool {
+        self.inner.leader.never
+    }
+
     /// Waits until this replica leads: what one process of an installation does begins each of its rounds with it.
     pub async fn until_leading(&self) {
         let mut standing = self.inner.leader.standing.subscribe();
@@ -196,9 +206,9 @@ pub(crate) async fn until_leading(control: &Weak<Inner>) -> bool {
     standing.wait_for(|standing| standing.leads()).await.is_ok()
 }
 
-/// Stands for leadership, where the store is shared.
+/// Stands for leadership, where the store is shared and this process may lead.
 pub(crate) fn stand(inner: &Arc<Inner>) {
-    if inner.store.is_shared() {
+    if inner.store.is_shared() && !inner.leader.never {
         tasks::spawn(ask_again(Arc::downgrade(inner)));
     }
 }

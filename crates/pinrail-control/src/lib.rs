@@ -80,6 +80,9 @@ pub struct Options {
     /// How old what is shown may be, where others write, before critical agents get no runs; in milliseconds, as a rule
     /// [`runs::STALE_MS_MAX`].
     pub stale_ms_max: u64,
+    /// Whether this process may lead. One that may not conducts, probes and delivers nothing, also where it has the store for
+    /// itself: for a copy of a store that another installation lives from.
+    pub leads: bool,
 }
 
 /// The control plane. Cheap to clone; all clones are the same one.

@@ -86,7 +86,7 @@ impl Control {
 impl Inner {
     /// Puts everything together over a world that was read.
     async fn open(options: Options, world: World, past: VecDeque<Change>) -> Result<Arc<Inner>, OpenError> {
-        let Options { store, clock, entropy, catalogue, vectors_folder, notebook, spool, stale_ms_max } =
+        let Options { store, clock, entropy, catalogue, vectors_folder, notebook, stale_ms_max, .. } =
             options;
         let unrecorded = crate::dial::Unrecorded::open(notebook, &world);
         let catalogue = Known::open(&*store, catalogue, &world).await;
@@ -109,10 +109,10 @@ impl Inner {
             entropy: Arc::clone(&entropy),
             freshness: Arc::clone(&freshness),
             stale_ms_max,
-            spool,
+            spool: options.spool,
         })
         .await?;
-        let (jobs, leader) = (Arc::default(), crate::leader::Leader::new(&*store));
+        let (jobs, leader) = (Arc::default(), crate::leader::Leader::new(&*store, options.leads));
         Ok(Arc::new_cyclic(|inner| {
             let states = States::open(crate::state::Parts {
                 inner: Weak::clone(inner),

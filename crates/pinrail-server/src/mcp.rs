@@ -128,7 +128,8 @@ impl Mcp {
     async fn look(&self) {
         let now = self.inner.clock.ticks();
         self.end_unused(now).await;
-        let needed = self.in_use();
+        // One that is never to lead asks no server by itself, either.
+        let needed = if self.inner.control.never_leads() { BTreeMap::new() } else { self.in_use() };
         let unneeded = {
             let snapshot = self.inner.control.snapshot();
             let known = &snapshot.world.mcp_servers;

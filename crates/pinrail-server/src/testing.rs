@@ -168,6 +168,7 @@ pub async fn control(memory: &Arc<Memory>, clock: &Arc<TestClock>) -> Control {
         notebook: None,
         spool: None,
         stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
+        leads: true,
     };
     Control::open(options).await.unwrap().0
 }

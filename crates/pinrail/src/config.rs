@@ -115,6 +115,14 @@ impl Settings {
         }
         Ok(self)
     }
+
+    /// Takes in the flag that keeps this process from leading, which goes before the file.
+    pub fn leading(mut self, never: bool) -> Settings {
+        if never {
+            self.replica.leads = Some(false);
+        }
+        self
+    }
 }
 
 /// The server's address: the flag, else the environment, else this machine.

@@ -49,6 +49,7 @@ impl Data {
             notebook: Some(Arc::new(Notebook::in_folder(lock.folder()))),
             spool: Some(Arc::new(spool(lock, settings)?)),
             stale_ms_max: settings.replica.stale_max_ms.unwrap_or(pinrail_control::runs::STALE_MS_MAX),
+            leads: settings.replica.leads.unwrap_or(true),
         };
         let opened = Control::open(options).await;
         let (control, recovered) = opened.map_err(|error| refusal(error, lock.folder()))?;

@@ -458,6 +458,7 @@ pub async fn open_in(
         notebook: None,
         spool: None,
         stale_ms_max: crate::runs::STALE_MS_MAX,
+        leads: true,
     })
     .await
 }

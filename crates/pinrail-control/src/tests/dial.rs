@@ -293,6 +293,7 @@ impl Bench {
             notebook: Some(Arc::clone(paper) as _),
             spool: None,
             stale_ms_max: crate::runs::STALE_MS_MAX,
+            leads: true,
         };
         let control = crate::Control::open(options).await.unwrap().0;
         let Bench { store, clock, entropy, control: _ } = self;

@@ -73,7 +73,7 @@ impl Crew {
 
     /// One more replica that spools what the store doesn't take.
     pub async fn join_with(&mut self, name: &str, spool: Option<Arc<dyn crate::runs::Spool>>) -> usize {
-        self.try_join(name, spool).await.unwrap()
+        self.try_join(name, spool, true).await.unwrap()
     }
 
     /// One more replica, if it opens.
@@ -81,6 +81,7 @@ impl Crew {
         &mut self,
         name: &str,
         spool: Option<Arc<dyn crate::runs::Spool>>,
+        leads: bool,
     ) -> Result<usize, OpenError> {
         let store = self.store.join(name);
         let id = store.replica();
@@ -93,6 +94,7 @@ impl Crew {
             notebook: None,
             spool,
             stale_ms_max: crate::runs::STALE_MS_MAX,
+            leads,
         };
         self.replicas.push(Control::open(options).await?.0);
         self.ids.push(id);
@@ -192,6 +194,39 @@ async fn one_leads_and_another_takes_over() {
     crew.store.depose();
     leader::ask(&crew.replicas[new].inner).await;
     assert!(leads(new));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_leads_leaves_it_to_others() {
+    let mut crew = Crew::empty(0).await;
+    crew.try_join("copy", None, false).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(crew.replicas[0].standing_here(), Standing::Follows);
+    assert!(crew.replicas[0].never_leads());
+    crew.join("other").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(crew.replicas[1].standing_here().leads() && !crew.replicas[1].never_leads());
+    assert_eq!(crew.replicas[0].standing_here(), Standing::Follows);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_leads_does_not_where_the_store_is_its_own_either() {
+    let options = |leads| Options {
+        store: Arc::new(Memory::new()),
+        clock: Arc::new(ManualClock(AtomicU64::new(START.0))),
+        entropy: Arc::new(Counted::new()),
+        catalogue: Layers::of(catalogue()),
+        vectors_folder: None,
+        notebook: None,
+        spool: None,
+        stale_ms_max: crate::runs::STALE_MS_MAX,
+        leads,
+    };
+    let (usual, _) = Control::open(options(true)).await.unwrap();
+    assert_eq!(usual.standing_here(), Standing::Alone);
+    let (copy, _) = Control::open(options(false)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(copy.standing_here(), Standing::Follows);
 }
 
 #[tokio::test(start_paused = true)]

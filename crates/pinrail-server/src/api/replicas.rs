@@ -27,6 +27,7 @@ pub async fn gather(call: &Call) -> Result<Replicas, Problem> {
         shared: control.is_shared(),
         here: control.replica().0,
         leads: control.standing_here().leads(),
+        never_leads: control.never_leads(),
         stale_ms: control.freshness().stale_ms(),
         vectors_by: control.states().vectors_searched_by(),
         items: items.collect(),

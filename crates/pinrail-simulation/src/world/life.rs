@@ -74,6 +74,7 @@ impl World {
             notebook: Some(Arc::clone(&self.paper) as Arc<dyn pinrail_control::dial::Notebook>),
             spool: None,
             stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
+            leads: true,
         };
         let opening = tokio::spawn(Control::open(options));
         for _ in 0..OPEN_STEPS_MAX {

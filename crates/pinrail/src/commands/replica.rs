@@ -25,6 +25,9 @@ enum What {
     List,
 }
 
+const NEVER: &str =
+    "never leads: it conducts no rollout, runs no gate, probes nothing and delivers no webhook";
+
 pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
     match args.what {
         What::List => {
@@ -36,6 +39,9 @@ pub fn run(args: &Args, context: &Context) -> anyhow::Result<()> {
 }
 
 fn list(replicas: &Replicas) -> String {
+    if !replicas.shared && replicas.never_leads {
+        return format!("one process has the store for itself, and {NEVER}");
+    }
     if !replicas.shared {
         return "one process has the store for itself: it leads".to_owned();
     }
@@ -52,6 +58,9 @@ fn list(replicas: &Replicas) -> String {
     let rows = replicas.items.iter().map(row).collect();
     let mut text = table(&["replica", "name", "role", "heard of", ""], rows, "no replica is known");
     text.push_str(&format!("\nwhat it shows is at most {} old", time::span(replicas.stale_ms)));
+    if replicas.never_leads {
+        text.push_str(&format!("\nthe one that answers {NEVER}"));
+    }
     if let Some(by) = &replicas.vectors_by {
         text.push_str(&format!("\nnear vectors are looked for by {by}"));
     }

@@ -50,6 +50,7 @@ mod first;
 
   pinrail up --store postgres://pinrail@db/pinrail --replica a
                                               one of several replicas; its password in PINRAIL_STORE_PASSWORD
+  pinrail up --never-leads                    over a restored backup, to look at it: nothing goes out by itself
 
 The store is a SQLite database in DIR/.pinrail, unless told otherwise. Stop with ctrl-c or SIGTERM: requests in flight
 finish first.")]
@@ -71,6 +72,10 @@ pub struct Args {
     /// What to call this process among others [default: PINRAIL_REPLICA, else the machine's name]
     #[arg(long, value_name = "NAME")]
     replica: Option<String>,
+    /// Never lead: conduct no rollout, run no gate, probe nothing, deliver no webhook. For a copy of a store whose original
+    /// lives on
+    #[arg(long)]
+    never_leads: bool,
     /// Print events as JSON lines on stderr
     #[arg(long)]
     log_json: bool,
@@ -86,6 +91,7 @@ const SESSION_SECRET: &str = "PINRAIL_SESSION_SECRET";
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     start_logging("info", args.log_json);
     let settings = config::server(&args.dir)?.kept_in(args.store, args.store_direct, args.replica)?;
+    let settings = settings.leading(args.never_leads);
     let listen = args.listen.or(settings.listen.clone()).unwrap_or_else(|| LISTEN_DEFAULT.to_owned());
     let lock = data::lock(&args.dir)?;
     let capacity = capacity(&settings);
@@ -305,6 +311,9 @@ impl Up {
         let url = format!("http://{address}");
         let mut text = format!("pinrail {} listens on {url}\n", env!("CARGO_PKG_VERSION"));
         text.push_str(&format!("  dashboard at {url}/\n  data in {}\n", data.display()));
+        if self.control.never_leads() {
+            text.push_str("  never leads: rollouts, gates, probes and webhooks wait\n");
+        }
         if !self.control.snapshot().world.keyed {
             text.push_str(
                 "  open: anyone on this machine may do anything; `pinrail key create ops --scope admin` closes it\n",

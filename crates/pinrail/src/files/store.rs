@@ -30,6 +30,8 @@ pub struct Replica {
     pub stale_max_ms: Option<u64>,
     /// How much of the journal may wait on this machine's disk while the store is away.
     pub spool_bytes_max: Option<u64>,
+    /// Whether it may lead.
+    pub leads: Option<bool>,
 }
 
 /// Fewer would have lists stand in the way of calls.
@@ -86,6 +88,7 @@ pub(super) fn replica(replica: &Section<'_>) -> Option<Replica> {
         name: replica.get("name"),
         stale_max_ms: span(replica, "stale_max"),
         spool_bytes_max: replica.get("spool_bytes_max"),
+        leads: replica.get("leads"),
     })
 }
 

@@ -271,6 +271,7 @@ async fn open(folder: &std::path::Path) -> anyhow::Result<Control> {
         notebook: None,
         spool: None,
         stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
+        leads: true,
     };
     Ok(Control::open(options).await?.0)
 }

@@ -41,7 +41,7 @@ async fn a_spool_of_another_database_is_refused_and_kept() {
     let first = &begun_later.replicas[0];
     first.provider_put(by("p"), &"p".parse().unwrap(), &ProviderSpec::simulated()).await.unwrap();
     for (mut another, ours) in [(nothing_there, None), (begun_later, Some(()))] {
-        match another.try_join("astray", Some(Arc::clone(&pile) as _)).await {
+        match another.try_join("astray", Some(Arc::clone(&pile) as _), true).await {
             Err(OpenError::Spool(foreign)) => {
                 assert_eq!((foreign.writes, foreign.theirs), (kept.len() as u64, theirs));
                 assert_eq!(foreign.ours.map(|_| ()), ours);

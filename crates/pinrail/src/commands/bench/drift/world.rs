@@ -117,6 +117,7 @@ impl World {
             notebook: None,
             spool: None,
             stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
+            leads: true,
         };
         let (control, _) = Control::open(options).await?;
         deploy(&control).await?;
