@@ -205,6 +205,37 @@ async fn a_commit_that_went_unanswered_is_all_or_nothing() {
     }
 }
 
+/// What nobody may do to what is kept.
+const FORBIDDEN: &[&str] = &[
+    "UPDATE pinrail.ledger SET entry = '{}'",
+    "DELETE FROM pinrail.ledger WHERE seq = 2",
+    "TRUNCATE pinrail.ledger",
+    "UPDATE pinrail.artifacts SET bytes = ''",
+    "DELETE FROM pinrail.artifacts",
+    "UPDATE pinrail.runs SET stamp = '{}'",
+    "UPDATE pinrail.runs SET deployment = 9, summary = summary",
+    "DELETE FROM pinrail.runs",
+    "DELETE FROM pinrail.runs_d20260101",
+    "UPDATE pinrail.run_events SET events = '[]'",
+    "UPDATE pinrail.run_events SET seq = 9",
+    "DELETE FROM pinrail.run_events",
+    "UPDATE pinrail.heads SET ledger_seq = 0",
+    "DELETE FROM pinrail.heads",
+    "TRUNCATE pinrail.heads",
+    "TRUNCATE pinrail.spans",
+    "TRUNCATE pinrail.cascades",
+    "TRUNCATE pinrail.runs",
+    "TRUNCATE pinrail.runs_rest",
+    "TRUNCATE pinrail.run_events",
+    "TRUNCATE pinrail.run_events_rest",
+    "TRUNCATE pinrail.sessions",
+    "TRUNCATE pinrail.state_marks",
+    "TRUNCATE pinrail.gates CASCADE",
+    "TRUNCATE pinrail.gate_rows",
+    "TRUNCATE pinrail.approvals",
+    "TRUNCATE pinrail.leaders",
+];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn history_refuses_to_be_changed() {
     let Some(cluster) = Cluster::named_by_env() else { return };
@@ -232,35 +263,7 @@ async fn history_refuses_to_be_changed() {
     assert_eq!(store.run_open_total().await.unwrap(), 2);
 
     // I2, I8: neither that role nor the schema's owner can do more.
-    for sql in [
-        "UPDATE pinrail.ledger SET entry = '{}'",
-        "DELETE FROM pinrail.ledger WHERE seq = 2",
-        "TRUNCATE pinrail.ledger",
-        "UPDATE pinrail.artifacts SET bytes = ''",
-        "DELETE FROM pinrail.artifacts",
-        "UPDATE pinrail.runs SET stamp = '{}'",
-        "UPDATE pinrail.runs SET deployment = 9, summary = summary",
-        "DELETE FROM pinrail.runs",
-        "DELETE FROM pinrail.runs_d20260101",
-        "UPDATE pinrail.run_events SET events = '[]'",
-        "UPDATE pinrail.run_events SET seq = 9",
-        "DELETE FROM pinrail.run_events",
-        "UPDATE pinrail.heads SET ledger_seq = 0",
-        "DELETE FROM pinrail.heads",
-        "TRUNCATE pinrail.heads",
-        "TRUNCATE pinrail.spans",
-        "TRUNCATE pinrail.cascades",
-        "TRUNCATE pinrail.runs",
-        "TRUNCATE pinrail.runs_rest",
-        "TRUNCATE pinrail.run_events",
-        "TRUNCATE pinrail.run_events_rest",
-        "TRUNCATE pinrail.sessions",
-        "TRUNCATE pinrail.state_marks",
-        "TRUNCATE pinrail.gates CASCADE",
-        "TRUNCATE pinrail.gate_rows",
-        "TRUNCATE pinrail.approvals",
-        "TRUNCATE pinrail.leaders",
-    ] {
+    for sql in FORBIDDEN {
         for url in [&database.url, &database.url_of(&role), &database.url_of(&reader)] {
             assert!(database.try_execute(url, sql).is_err(), "{sql} by {url}");
         }

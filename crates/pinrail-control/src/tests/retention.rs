@@ -37,11 +37,13 @@ async fn aged(bench: &Bench, days: usize) -> Vec<RunId> {
 
 async fn entries(store: &dyn pinrail_store::Store) -> Vec<u64> {
     let all = store.ledger_read(pinrail_domain::id::LedgerSeq(0), 9_999).await.unwrap();
-    let runs = |body: &Body| match body {
-        Body::JournalCollected { runs, .. } => Some(*runs),
-        _ => None,
-    };
-    all.iter().filter_map(|entry| runs(&entry.body)).collect()
+    let mut runs = Vec::new();
+    for entry in all {
+        if let Body::JournalCollected { runs: gone, .. } = entry.body {
+            runs.push(gone);
+        }
+    }
+    runs
 }
 
 #[tokio::test(start_paused = true)]

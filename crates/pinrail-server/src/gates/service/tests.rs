@@ -15,7 +15,7 @@ async fn two() -> (Bench, Bench) {
     let one = Bench::leading().await;
     let two = one.beside().await;
     one.deploy_now().await;
-    let suite = suite(&one, "basics", 20).await;
+    let suite = suite(&one, "basics", 100).await;
     let spec = json!({ "gate": { "suites": [suite], "repeats": 1 } });
     one.put("/api/v1/agents/support", spec).await.ok();
     let new = one.release("sim-large-2026-04-01").await;
