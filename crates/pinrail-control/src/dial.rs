@@ -12,7 +12,7 @@ use pinrail_domain::id::Epoch;
 use pinrail_domain::world::World;
 use serde::{Deserialize, Serialize};
 
-use crate::{By, CommitError, Committed, Control};
+use crate::{By, CommitError, Committed, Control, append};
 
 mod unrecorded;
 
@@ -51,21 +51,22 @@ impl Control {
             return self.commit_turn(by, wish).await;
         }
         let committed = tokio::time::timeout(COMMIT_WAIT, self.commit_turn(by.clone(), wish)).await;
-        let why = match committed {
+        let (why, may_come) = match committed {
             Ok(Err(error @ (CommitError::Store(_) | CommitError::Corrupt(_) | CommitError::Contended))) => {
-                crate::errors::chain(&error)
+                (crate::errors::chain(&error), append::is_behind(&self.inner))
             }
-            Err(_late) => "the store doesn't answer".to_owned(),
+            Err(_late) => ("the store doesn't answer".to_owned(), true),
             Ok(done) => return done,
         };
         // What makes no sense is refused with the store or without it.
         let snapshot = self.snapshot();
         turn(&snapshot.world, wish, &by.actor).map_err(CommitError::Refused)?;
         let took_us = || self.inner.clock.ticks().us_since(start);
-        // Only its acknowledgement was lost: noted as well, it would come back after the next turn up.
+        // Only its acknowledgement was lost: noted as well, it would come back after the next turn up. Where its entry may come to
+        // light yet, and somebody turned further down meanwhile, nobody knows whether the ledger has it: it is noted.
         let stands = snapshot.world.dials.get(&wish.place).filter(|known| known.position >= wish.position);
-        if let Some(known) = stands {
-            let changed = known.by == by.actor && known.reason == by.reason;
+        let stands = stands.map(|known| known.by == by.actor && known.reason == by.reason);
+        if let Some(changed) = stands.filter(|changed| *changed || !may_come) {
             let value = Turned { epoch: snapshot.world.epoch, changed, recorded: true };
             return Ok(Committed { value, replayed: false, seq: None, took_us: took_us() });
         }

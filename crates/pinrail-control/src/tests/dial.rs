@@ -386,6 +386,31 @@ async fn a_store_that_hangs_holds_no_turn_up() {
     assert!(bench.begin(None).await.is_err());
 }
 
+/// I9: somebody turned it further down meanwhile, and the turn's own entry, which turns it up from there, may be in the ledger.
+#[tokio::test(start_paused = true)]
+async fn a_turn_whose_entry_may_come_to_light_is_not_told_as_nothing() {
+    let bench = Bench::new(Tier::Standard).await;
+    bench.store.ledger.shut();
+    // Both see the dial at full.
+    let (further, wish) = (at("planner", Position::ReadOnly), at("planner", Position::Supervised));
+    let further = bench.control.turn_dial(by("worse"), &further);
+    let turned = bench.control.turn_dial(by("incident"), &wish);
+    let then = async {
+        super::bench::settle().await;
+        bench.store.fail(1, Strike::AfterEffect);
+        bench.store.unreadable(true);
+        bench.store.ledger.unlock();
+    };
+    let (further, turned, ()) = tokio::join!(further, turned, then);
+    assert!(further.unwrap().value.recorded);
+    assert!(!turned.unwrap().value.recorded);
+    bench.store.unreadable(false);
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(bench.control.dials_unrecorded(), []);
+    let stands = bench.control.snapshot().world.dials.get(&wish.place).map(|known| known.position);
+    assert_eq!(stands, Some(Position::Supervised));
+}
+
 /// Where the journal may keep nothing of a call, its approval holds for what was approved all the same.
 #[tokio::test(start_paused = true)]
 async fn an_approval_holds_for_its_own_arguments_also_where_none_are_kept() {
