@@ -212,7 +212,8 @@ fn only_runs_state_and_membership_are_open_to_keys_of_tenants_and_little_is_publ
                     || shows_answers;
                 assert_eq!(by_tenant, is_own, "{method} {path}"); // I11
                 // What can't be undone, and who may do what.
-                let is_final = route.is_mutation() && ["/api/v1/gc", "/api/v1/erasures"].contains(&path);
+                let finals = ["/api/v1/gc", "/api/v1/gc/journal", "/api/v1/erasures"];
+                let is_final = route.is_mutation() && finals.contains(&path);
                 let is_admins = path.starts_with("/api/v1/keys") || is_final;
                 assert_eq!(scopes == [Scope::Admin], is_admins, "{method} {path}");
                 let reads = scopes.contains(&Scope::Read);
