@@ -66,34 +66,8 @@ BEGIN
     RETURN gone;
 END $$;
 
--- It asked no ledger, and no replica calls it.
+-- It asked no ledger, and no replica calls it. `grant_to`, which still names it, is made anew by the next file.
 DROP FUNCTION pinrail.runs_drop(int);
-
-CREATE OR REPLACE FUNCTION pinrail.grant_to(role text, access text) RETURNS void LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    one record;
-    kind text;
-BEGIN
-    IF access NOT IN ('app', 'reader') THEN RAISE EXCEPTION 'access is app or reader'; END IF;
-    EXECUTE format('GRANT USAGE ON SCHEMA pinrail TO %I', role);
-    FOR one IN
-        SELECT r.name, r.app, c.relkind FROM pinrail.rights r
-        JOIN pg_class c ON c.oid = to_regclass(format('pinrail.%I', r.name))
-    LOOP
-        kind := CASE one.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END;
-        IF access = 'app' AND one.app <> '' THEN
-            EXECUTE format('GRANT %s ON %s pinrail.%I TO %I', one.app, kind, one.name, role);
-        ELSIF access = 'reader' AND kind = 'TABLE' AND one.app <> '' THEN
-            EXECUTE format('GRANT SELECT ON pinrail.%I TO %I', one.name, role);
-        END IF;
-    END LOOP;
-    IF access = 'app' THEN
-        EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pinrail TO %I', role);
-        -- Rights are the owner's.
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION pinrail.grant_to(text, text) FROM %I', role);
-    END IF;
-END $$;
 
 -- Nobody gets these by being there.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA pinrail FROM PUBLIC;
