@@ -65,8 +65,8 @@ fn describe(collection: &JournalCollection, dry_run: bool) -> String {
         format!("no journals to drop ({before})")
     } else {
         let entry = collection.seq.map(|seq| format!(", ledger entry {seq}")).unwrap_or_default();
-        let days = collection.collect.len();
-        format!("{} runs of {days} days {verb} ({before}){entry}", collection.runs)
+        let (runs, days) = (count(collection.runs, "run"), count(collection.collect.len() as u64, "day"));
+        format!("{runs} of {days} {verb} ({before}){entry}")
     };
     let gone =
         collection.collect.iter().map(|day| vec![day.day.to_string(), day.runs.to_string(), verb.to_owned()]);
@@ -84,3 +84,10 @@ fn describe(collection: &JournalCollection, dry_run: bool) -> String {
     }
     text
 }
+
+fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests;
