@@ -1,8 +1,9 @@
-//! How fast a million runs are listed: `cargo run --release -p pinrail-store-postgres --example lists -- URL [RUNS]`.
+//! How fast a million runs are listed: `cargo run --release -p pinrail-store-postgres --example lists -- URL [RUNS] [lopsided] [plans]`.
 //!
 //! The URL is of an empty, migrated database (`pinrail migrate`), or of one that this filled before. Runs of a week in three agents, fifty tenants and forty
 //! deployments are written as replicas write them; then every filter, and combinations that match little or nothing, are explained.
-//! Prints a table, and with `PLANS` as a third argument the plans.
+//! `lopsided`: what else is common (single calls, live runs that no gate asks in, the tenant `default`, outcome ok) only the first few runs have, each another.
+//! Prints a table, and with `plans` the plans.
 
 #![expect(
     clippy::print_stdout,
@@ -25,16 +26,20 @@ use pinrail_store_postgres::{Options, Postgres};
 const BEGIN_MS: u64 = 1_767_225_600_000;
 const WEEK_MS: u64 = 7 * 86_400_000;
 const LIMIT: usize = 50;
+/// How many runs of a lopsided week have what a filter asks for.
+const FEW: u64 = 30;
 
 #[tokio::main]
 async fn main() {
     let mut args = std::env::args().skip(1);
     let url = args.next().expect("a URL of a migrated database");
     let runs: u64 = args.next().map_or(1_000_000, |runs| runs.parse().unwrap());
-    let plans = args.next().is_some();
+    let words: Vec<String> = args.collect();
+    let says = |word: &str| words.iter().any(|said| said == word);
+    let (lopsided, plans) = (says("lopsided"), says("plans"));
     let store = Postgres::connect(Options::new(&url)).await.unwrap();
     if store.run_list(&RunFilter::default(), None, 1).await.unwrap().is_empty() {
-        fill(&store, runs).await;
+        fill(&store, runs, lopsided).await;
     }
     println!("{:<44} {:>6} {:>10} {:>10}", "filter", "found", "first ms", "again ms");
     for (name, filter) in filters() {
@@ -64,11 +69,12 @@ async fn main() {
     );
 }
 
-async fn fill(store: &Postgres, runs: u64) {
+async fn fill(store: &Postgres, runs: u64, lopsided: bool) {
+    let made = |n| if lopsided { lopsided_start(n, runs) } else { start(n, runs) };
     let began = Instant::now();
     for first in (0..runs).step_by(500) {
         let batch: Vec<Write> =
-            (first..runs.min(first + 500)).map(|n| Write::Start(Box::new(start(n, runs)))).collect();
+            (first..runs.min(first + 500)).map(|n| Write::Start(Box::new(made(n)))).collect();
         assert!(store.journal_write(batch.into()).await.iter().all(Result::is_ok));
     }
     println!("{runs} runs written in {:.0} s", began.elapsed().as_secs_f64());
@@ -103,10 +109,45 @@ fn start(n: u64, runs: u64) -> Start {
     start
 }
 
+/// Only the first few runs are what most are elsewhere; the last ones at that, in the order that lists have.
+fn lopsided_start(n: u64, runs: u64) -> Start {
+    let mut start = start(n, runs);
+    let outcome = if n < FEW { Outcome::Ok } else { Outcome::Error };
+    for (_, event) in &mut start.events {
+        if let Event::Finished { outcome: said, .. } = event {
+            *said = outcome;
+        }
+    }
+    start.stamp.single = (FEW..2 * FEW).contains(&n);
+    start.stamp.tenant = if (2 * FEW..3 * FEW).contains(&n) { TenantId::shared() } else { tenant(n % 50) };
+    if !(3 * FEW..4 * FEW).contains(&n) {
+        start.stamp.shadow = Some(RunId::from_parts(BEGIN_MS, u128::from(n)));
+    }
+    if !(4 * FEW..5 * FEW).contains(&n) {
+        start.stamp.deployment = DeploymentId(0);
+    }
+    start
+}
+
 fn filters() -> Vec<(&'static str, RunFilter)> {
-    let all = RunFilter::default;
-    let at = |share: u64| Some(Timestamp(BEGIN_MS + WEEK_MS * share / 100));
-    let support = || Some(agent(0));
+    [conditions(), combinations()].concat()
+}
+
+fn all() -> RunFilter {
+    RunFilter::default()
+}
+
+/// When a share of the week was over, in percent.
+fn at(share: u64) -> Option<Timestamp> {
+    Some(Timestamp(BEGIN_MS + WEEK_MS * share / 100))
+}
+
+fn support() -> Option<AgentName> {
+    Some(agent(0))
+}
+
+/// One condition each.
+fn conditions() -> Vec<(&'static str, RunFilter)> {
     vec![
         ("none", all()),
         ("agent", RunFilter { agent: support(), ..all() }),
@@ -126,13 +167,33 @@ fn filters() -> Vec<(&'static str, RunFilter)> {
         ("tenants, 3 unknown", RunFilter { tenants: Some((90..93).map(tenant).collect()), ..all() }),
         ("tenants, 2 and default", RunFilter { tenants: Some(vec![tenant(1), TenantId::shared()]), ..all() }),
         ("single", RunFilter { single: Some(true), ..all() }),
+        ("not single", RunFilter { single: Some(false), ..all() }),
+        ("in no gate", RunFilter { gate: Some(false), ..all() }),
         ("copies (none)", RunFilter { shadow: Some(true), ..all() }),
         ("no copies", RunFilter { shadow: Some(false), ..all() }),
         ("in a gate (none)", RunFilter { gate: Some(true), ..all() }),
-        ("by this replica", RunFilter { replica: Some(ReplicaId(0)), ..all() }),
+        ("of before there were replicas (none)", RunFilter { replica: Some(ReplicaId(0)), ..all() }),
+        ("by the first replica", RunFilter { replica: Some(ReplicaId(1)), ..all() }),
         ("by another replica (none)", RunFilter { replica: Some(ReplicaId(9)), ..all() }),
         ("since the last percent", RunFilter { since: at(99), ..all() }),
         ("until the first tenth", RunFilter { until: at(10), ..all() }),
+    ]
+}
+
+/// Several at once, many of which no run fulfils.
+fn combinations() -> Vec<(&'static str, RunFilter)> {
+    vec![
+        (
+            "single, tenant default",
+            RunFilter { single: Some(true), tenants: Some(vec![TenantId::shared()]), ..all() },
+        ),
+        ("single, outcome ok", RunFilter { single: Some(true), outcome: Some(Outcome::Ok), ..all() }),
+        ("agent, single", RunFilter { agent: support(), single: Some(true), ..all() }),
+        ("agent, outcome ok", RunFilter { agent: support(), outcome: Some(Outcome::Ok), ..all() }),
+        (
+            "agent, tenant default",
+            RunFilter { agent: support(), tenants: Some(vec![TenantId::shared()]), ..all() },
+        ),
         ("a percent in the middle", RunFilter { since: at(50), until: at(51), ..all() }),
         (
             "agent, error, until the middle",

@@ -4,16 +4,23 @@
 //! names the oldest Pinrail that may go on running beside it, by the last migration which that one knows. Files that only add (expand) leave N as it was;
 //! one that takes something away (contract) raises it to the version whose code no longer needs what goes.
 //!
+//! A file whose second line is `-- concurrently` makes indexes, beside replicas that write, and so not in one transaction ([`indexes`]).
+//! Cut off, it goes on where it was.
+//!
 //! So a store opens when every migration it knows is there, and all that came later still allow it.
 
 use pinrail_domain::digest::Digest;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 
+use self::indexes::Index;
 use crate::failure::chain;
 use crate::options::Options;
 use crate::url::{Address, BadUrl};
 use crate::{Postgres, open};
+
+mod indexes;
 
 /// What there is to apply. Append, never change: [`Migration::digest`] is compared with what was applied.
 const MIGRATIONS: &[Migration] = &[
@@ -22,14 +29,22 @@ const MIGRATIONS: &[Migration] = &[
     migration(3, "rest", include_str!("../migrations/V3__rest.sql")),
     migration(4, "retention", include_str!("../migrations/V4__retention.sql")),
     migration(5, "guards", include_str!("../migrations/V5__guards.sql")),
+    migration(6, "lists", include_str!("../migrations/V6__lists.sql")),
+    migration(7, "lists_before", include_str!("../migrations/V7__lists_before.sql")),
 ];
 
 /// The lock that lets one process migrate at a time. Stored by nobody, but shared by all versions: never change.
 const LOCK: i64 = 0x7069_6e72_6169_6c01;
+/// How long it is waited for at a time: less than the second after which PostgreSQL looks for deadlocks.
+const LOCK_WAIT_MS: u32 = 300;
 /// What a migration may wait for a table: longer, and everybody who uses the table waits behind it.
 const LOCK_TIMEOUT_MS: u32 = 3_000;
 /// How often a migration that found a table in use is tried again.
 const TRIES_MAX: u32 = 10;
+/// Where it is kept what was applied.
+const KEPT: &str = "CREATE SCHEMA IF NOT EXISTS pinrail; \
+     CREATE TABLE IF NOT EXISTS pinrail.migrations (version int PRIMARY KEY, name text NOT NULL, \
+     oldest int NOT NULL, digest bytea NOT NULL, at timestamptz NOT NULL DEFAULT now())";
 
 struct Migration {
     version: i32,
@@ -154,11 +169,23 @@ pub(crate) async fn applied(client: &Client) -> Result<Vec<Applied>, tokio_postg
 
 async fn run(client: &Client, place: &str) -> Result<Migrated, MigrateError> {
     let read = |source| MigrateError::Read { place: place.to_owned(), source };
-    client.batch_execute(&format!("SELECT pg_catalog.pg_advisory_lock({LOCK})")).await.map_err(read)?;
+    lock(client).await.map_err(read)?;
     let migrated = bring_up(client, place).await;
     // The lock ends with the connection as well.
     client.batch_execute(&format!("SELECT pg_catalog.pg_advisory_unlock({LOCK})")).await.map_err(read)?;
     migrated
+}
+
+/// Waits until no other process migrates. A little at a time: a statement that waits has a snapshot, and who makes an index concurrently
+/// waits for all that are older.
+async fn lock(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let sql = format!("SET lock_timeout = {LOCK_WAIT_MS}; SELECT pg_catalog.pg_advisory_lock({LOCK})");
+    loop {
+        match client.batch_execute(&sql).await {
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
+            locked => return locked,
+        }
+    }
 }
 
 async fn bring_up(client: &Client, place: &str) -> Result<Migrated, MigrateError> {
@@ -198,29 +225,45 @@ impl Migration {
         number.expect("a migration begins with `-- oldest: N`")
     }
 
+    fn is_concurrent(&self) -> bool {
+        self.sql.lines().nth(1) == Some("-- concurrently")
+    }
+
     async fn apply(&self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let Migration { version, name, sql } = self;
         let (oldest, digest) = (self.oldest(), self.digest().to_string());
         let digest = digest.rsplit(':').next().unwrap_or_default();
-        let all = format!(
-            "BEGIN; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = 0; \
-             SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL client_min_messages = warning; \
-             CREATE SCHEMA IF NOT EXISTS pinrail; \
-             CREATE TABLE IF NOT EXISTS pinrail.migrations (version int PRIMARY KEY, name text NOT NULL, \
-             oldest int NOT NULL, digest bytea NOT NULL, at timestamptz NOT NULL DEFAULT now());\n{sql}\n\
-             INSERT INTO pinrail.migrations (version, name, oldest, digest) \
-             VALUES ({version}, '{name}', {oldest}, '\\x{digest}'); COMMIT"
+        let applied = format!(
+            "INSERT INTO pinrail.migrations (version, name, oldest, digest) \
+             VALUES ({version}, '{name}', {oldest}, '\\x{digest}')"
         );
-        let mut tries = 1;
-        loop {
-            let Err(error) = client.batch_execute(&all).await else { return Ok(()) };
-            client.batch_execute("ROLLBACK").await?;
-            let busy = error.code() == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE);
-            if !busy || tries == TRIES_MAX {
-                return Err(error);
-            }
-            tries += 1;
+        if !self.is_concurrent() {
+            return patiently(client, &format!("{KEPT};\n{sql}\n{applied}")).await;
         }
+        let settings = "SET statement_timeout = 0; SET lock_timeout = 0; SET client_min_messages = warning";
+        client.batch_execute(settings).await?;
+        for index in Index::of_file(sql) {
+            index.make(client).await?;
+        }
+        patiently(client, &applied).await
+    }
+}
+
+/// Does it in one transaction that waits for no table longer than a moment, and tries again where one is in use.
+async fn patiently(client: &Client, sql: &str) -> Result<(), tokio_postgres::Error> {
+    let all = format!(
+        "BEGIN; SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}; SET LOCAL statement_timeout = 0; \
+         SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL client_min_messages = warning; {sql}; COMMIT"
+    );
+    let mut tries = 1;
+    loop {
+        let Err(error) = client.batch_execute(&all).await else { return Ok(()) };
+        client.batch_execute("ROLLBACK").await?;
+        let is_busy = error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE);
+        if !is_busy || tries == TRIES_MAX {
+            return Err(error);
+        }
+        tries += 1;
     }
 }
 
@@ -254,6 +297,9 @@ mod tests {
         for (place, migration) in (1..).zip(MIGRATIONS) {
             assert_eq!(migration.version, place, "{}", migration.name);
             assert!((1..=place).contains(&migration.oldest()), "{}", migration.name);
+            if migration.is_concurrent() {
+                assert!(Index::of_file(migration.sql).count() > 0, "{}", migration.name);
+            }
         }
     }
 

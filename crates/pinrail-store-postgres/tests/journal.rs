@@ -4,13 +4,14 @@
 
 use std::process::{Child, Command};
 
-use pinrail_domain::id::RunId;
+use pinrail_domain::id::{DeploymentId, RunId, TenantId};
+use pinrail_domain::journal::{Event, Outcome, RunStatus};
 use pinrail_domain::ledger::Body;
 use pinrail_domain::time::{Day, Timestamp};
 use pinrail_store::conformance::sample::state::enter;
 use pinrail_store::conformance::sample::{self, finished};
-use pinrail_store::journal::{Append, RunFilter, Write};
-use pinrail_store::{Journal, Ledger, Replicas};
+use pinrail_store::journal::{Append, RunFilter, Start, Write};
+use pinrail_store::{Journal, Ledger, ReplicaId, Replicas};
 use pinrail_store_postgres::testing::{Cluster, Server};
 use pinrail_store_postgres::{OpenError, Options, Postgres, SessionError, Statements};
 
@@ -105,6 +106,63 @@ async fn lists_by_time_trust_times_and_not_ids() {
     assert_eq!(listed(Some(at(2)), None).await, [id(2, 1), id(1, 9)]);
     assert_eq!(listed(None, Some(at(2))).await, [id(2, 9), id(1, 1)]);
     assert_eq!(listed(Some(at(1) + 9), Some(at(2) + 2)).await, [id(2, 9), id(2, 1)]);
+}
+
+/// However few runs have what a filter asks for, the others aren't looked at: no list takes longer for every run there is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_list_walks_the_runs_that_it_does_not_want() {
+    let Some(cluster) = Cluster::named_by_env() else { return };
+    let database = cluster.database();
+    let store = Postgres::connect(database.options()).await.unwrap();
+    // The first run of all has what no other has.
+    for batch in 0..4 {
+        let batch: Vec<Write> =
+            (batch * 500..(batch + 1) * 500).map(|n| Write::Start(Box::new(lopsided(n)))).collect();
+        assert!(store.journal_write(batch.into()).await.iter().all(Result::is_ok));
+    }
+    Cluster::session(&database.url).await.batch_execute("ANALYZE").await.unwrap();
+    let all = RunFilter::default;
+    let shared = || Some(vec![TenantId::shared()]);
+    let agent = || Some(sample::stamp(1).agent);
+    for (filter, found) in [
+        (RunFilter { outcome: Some(Outcome::Ok), ..all() }, 1),
+        (RunFilter { single: Some(true), ..all() }, 1),
+        (RunFilter { tenants: shared(), ..all() }, 1),
+        (RunFilter { gate: Some(false), ..all() }, 1),
+        (RunFilter { status: Some(RunStatus::Running), ..all() }, 1),
+        (RunFilter { status: Some(RunStatus::Paused), ..all() }, 0),
+        (RunFilter { replica: Some(ReplicaId(0)), ..all() }, 0),
+        (RunFilter { shadow: Some(true), ..all() }, 1),
+        (RunFilter { agent: agent(), status: Some(RunStatus::Running), ..all() }, 1),
+        (RunFilter { agent: agent(), single: Some(true), ..all() }, 1),
+        (RunFilter { single: Some(true), outcome: Some(Outcome::Cancelled), ..all() }, 0),
+        (RunFilter { tenants: shared(), outcome: Some(Outcome::Ok), ..all() }, 0),
+    ] {
+        assert_eq!(store.run_list(&filter, None, 50).await.unwrap().len(), found, "{filter:?}");
+        let plan = store.run_list_explained(&filter, None, 50).await.unwrap();
+        let walked: u64 = plan
+            .iter()
+            .filter_map(|line| line.trim().strip_prefix("Rows Removed by Filter: "))
+            .map(|rows| rows.parse::<u64>().unwrap())
+            .sum();
+        assert!(walked <= 10, "{filter:?} walks {walked} runs:\n{}", plan.join("\n"));
+    }
+}
+
+/// One run of two thousand: all but the first are the same, in every respect that a filter asks for.
+fn lopsided(n: u64) -> Start {
+    let mut start = sample::start(sample::stamp(1));
+    start.stamp.run = id(1, n);
+    start.at = Timestamp((DAY + 1) * DAY_MS + n);
+    start.stamp.single = n == 0;
+    start.stamp.deployment = DeploymentId(u64::from(n == 1));
+    start.stamp.tenant = if n == 2 { TenantId::shared() } else { TenantId::new("acme").unwrap() };
+    start.stamp.shadow = (n == 3).then(|| id(1, 0));
+    let outcome = if n == 4 { Outcome::Ok } else { Outcome::Error };
+    if n != 5 {
+        start.events = vec![(Timestamp(5), Event::Finished { outcome, why: None })];
+    }
+    start
 }
 
 struct Pooler(Child);

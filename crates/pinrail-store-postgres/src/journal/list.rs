@@ -3,8 +3,7 @@
 //! The filter becomes one statement whose text says which partial index serves it. Runs are walked along an index in the order of their ids;
 //! where a filter asks for a stretch of time, the ids' own times bound the walk, and with it the partitions that are looked at.
 
-use pinrail_domain::id::{RunId, TenantId};
-use pinrail_domain::journal::Outcome;
+use pinrail_domain::id::RunId;
 use pinrail_domain::time::Timestamp;
 use pinrail_store::journal::{Run, RunFilter};
 use tokio_postgres::types::{ToSql, Type};
@@ -25,7 +24,7 @@ struct Query {
     sql: String,
     values: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
     /// What comes before the id in the order.
-    order: &'static str,
+    order: String,
 }
 
 impl Postgres {
@@ -76,10 +75,10 @@ fn query(filter: &RunFilter, before: Option<RunId>, limit: usize, skew: (i64, i6
         release: _,
         deployment: _,
         status,
-        outcome,
-        session,
-        tenants,
-        single,
+        outcome: _,
+        session: _,
+        tenants: _,
+        single: _,
         shadow,
         gate,
         replica: _,
@@ -87,30 +86,17 @@ fn query(filter: &RunFilter, before: Option<RunId>, limit: usize, skew: (i64, i6
         until,
     } = filter;
     let sql = "SELECT id, stamp, summary FROM pinrail.runs WHERE true".to_owned();
-    let mut query = Query { sql, values: Vec::new(), order: "" };
-    query.lead(filter);
+    let mut query = Query { sql, values: Vec::new(), order: String::new() };
     if let Some(status) = status {
+        // Open runs are few, and an index holds no others: better to sort those than to walk the rest.
         if status.is_open() {
             query.sql.push_str(" AND status <> 4");
         }
-        query.and("status = ", status_number(*status), Type::INT2);
+        query.equals("status", status_number(*status), Type::INT2, status.is_open());
     }
-    if let Some(outcome) = outcome {
-        if *outcome != Outcome::Ok {
-            query.sql.push_str(" AND outcome <> 0");
-        }
-        query.and("outcome = ", outcome_number(*outcome), Type::INT2);
-    }
-    if let Some(session) = session {
-        query.and("session = ", session.as_str().to_owned(), Type::TEXT);
-    }
-    if let Some(single) = single {
-        query.and("single = ", *single, Type::BOOL);
-    }
+    query.lead(filter);
+    query.common(filter);
     query.kinds(*shadow, *gate);
-    if let Some(tenants) = tenants {
-        query.tenants(tenants);
-    }
     query.times(*since, *until, skew);
     if let Some(before) = before {
         query.and("id < ", uuid(before), Type::UUID);
@@ -132,53 +118,68 @@ impl Query {
         self.sql.push_str(&format!("${}", self.values.len()));
     }
 
-    /// What an index leads by. The first of these is asked for as a stretch of one value and put in front of the order: so the planner can't take the
-    /// ids' index and walk through all the runs that came since, which it likes where it thinks that matches are everywhere.
-    fn lead(&mut self, filter: &RunFilter) {
-        if let Some(deployment) = filter.deployment {
-            self.equals(
-                ["deployment >= ", "deployment <= ", "deployment DESC, "],
-                integer(deployment.0),
-                Type::INT8,
-            );
+    /// One value of a column. Where that leads, it is asked for as a stretch and put in front of the order: so the planner can't take the ids'
+    /// index and walk through all the runs that came since, which it likes where it thinks that matches are everywhere.
+    fn equals(
+        &mut self,
+        column: &'static str,
+        value: impl ToSql + Sync + Send + 'static,
+        of: Type,
+        leads: bool,
+    ) {
+        if !leads {
+            self.and(&format!("{column} = "), value, of);
+            return;
         }
-        if let Some(release) = filter.release {
-            let release = release.0.as_bytes().to_vec();
-            self.equals(["release >= ", "release <= ", "release DESC, "], release, Type::BYTEA);
-        }
-        if let Some(replica) = filter.replica {
-            if replica.0 == 0 {
-                // All runs of a store that was never shared.
-                self.and("replica = ", 0_i64, Type::INT8);
-            } else {
-                self.sql.push_str(" AND replica <> 0");
-                let columns = ["replica >= ", "replica <= ", "replica DESC, "];
-                self.equals(columns, integer(replica.0), Type::INT8);
-            }
-        }
-        if let Some(agent) = &filter.agent {
-            let agent = agent.as_str().to_owned();
-            // Agents are few: an index that is about less is better.
-            let others = filter.outcome.is_some_and(|outcome| outcome != Outcome::Ok)
-                || filter.tenants.as_ref().is_some_and(|tenants| tenants.len() == 1);
-            if others {
-                self.and("agent = ", agent, Type::TEXT);
-            } else {
-                self.equals(["agent >= ", "agent <= ", "agent DESC, "], agent, Type::TEXT);
-            }
+        self.and(&format!("{column} >= "), value, of);
+        self.sql.push_str(&format!(" AND {column} <= ${}", self.values.len()));
+        if self.order.is_empty() {
+            self.order = format!("{column} DESC, ");
         }
     }
 
-    fn equals(
-        &mut self,
-        [from, to, order]: [&'static str; 3],
-        value: impl ToSql + Sync + Send + 'static,
-        of: Type,
-    ) {
-        self.and(from, value, of);
-        self.sql.push_str(&format!(" AND {to}${}", self.values.len()));
-        if self.order.is_empty() {
-            self.order = order;
+    /// What an index leads by, whatever else is asked for.
+    fn lead(&mut self, filter: &RunFilter) {
+        if let Some(deployment) = filter.deployment {
+            self.equals("deployment", integer(deployment.0), Type::INT8, true);
+        }
+        if let Some(release) = filter.release {
+            self.equals("release", release.0.as_bytes().to_vec(), Type::BYTEA, true);
+        }
+        if let Some(replica) = filter.replica {
+            self.equals("replica", integer(replica.0), Type::INT8, true);
+        }
+        if let Some(session) = &filter.session {
+            self.equals("session", session.as_str().to_owned(), Type::TEXT, false);
+        }
+    }
+
+    /// What many runs have in common, or hardly any. One of these alone leads; of several the planner knows better which is rare.
+    fn common(&mut self, filter: &RunFilter) {
+        let RunFilter { agent, outcome, single, tenants, session, .. } = filter;
+        let asked = [agent.is_some(), outcome.is_some(), single.is_some(), tenants.is_some()];
+        let alone = asked.iter().filter(|asked| **asked).count() == 1;
+        let leads = alone && self.order.is_empty() && session.is_none();
+        if let Some(agent) = agent {
+            self.equals("agent", agent.as_str().to_owned(), Type::TEXT, leads);
+        }
+        if let Some(outcome) = outcome {
+            self.equals("outcome", outcome_number(*outcome), Type::INT2, leads);
+        }
+        if let Some(single) = single {
+            self.equals("single", *single, Type::BOOL, leads);
+        }
+        // I11
+        match tenants.as_deref() {
+            Some([tenant]) => self.equals("tenant", tenant.as_str().to_owned(), Type::TEXT, leads),
+            Some(tenants) => {
+                // One parameter for any number of tenants, so that the statement stays the same.
+                let names: Vec<String> = tenants.iter().map(|tenant| tenant.as_str().to_owned()).collect();
+                self.sql.push_str(" AND tenant = ANY(");
+                self.value(names, Type::TEXT_ARRAY);
+                self.sql.push(')');
+            }
+            None => {}
         }
     }
 
@@ -191,7 +192,8 @@ impl Query {
         });
         self.sql.push_str(match gate {
             Some(true) => " AND deployment = 0",
-            Some(false) => " AND deployment <> 0",
+            // A stretch, which an index knows.
+            Some(false) => " AND deployment > 0",
             None => "",
         });
     }
@@ -209,26 +211,6 @@ impl Query {
                 self.and("id < ", first_id(bound), Type::UUID);
             }
         }
-    }
-
-    /// I11
-    fn tenants(&mut self, tenants: &[TenantId]) {
-        if let [tenant] = tenants {
-            if *tenant != TenantId::shared() {
-                // The index leaves the shared tenant out, and PostgreSQL must see that this is another.
-                self.sql.push_str(" AND tenant <> 'default'");
-            }
-            self.and("tenant = ", tenant.as_str().to_owned(), Type::TEXT);
-            return;
-        }
-        if !tenants.contains(&TenantId::shared()) {
-            self.sql.push_str(" AND tenant <> 'default'");
-        }
-        // One parameter for any number of tenants, so that the statement stays the same.
-        let names: Vec<String> = tenants.iter().map(|tenant| tenant.as_str().to_owned()).collect();
-        self.sql.push_str(" AND tenant = ANY(");
-        self.value(names, Type::TEXT_ARRAY);
-        self.sql.push(')');
     }
 }
 
