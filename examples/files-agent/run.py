@@ -22,9 +22,12 @@ class Pinrail:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self.api = httpx2.AsyncClient(base_url=f"{url}/api/v1", headers=headers, timeout=60)
 
-    async def begin(self, agent, session):
-        """A run of its own: all its calls share one stamp, whatever is deployed or taken back meanwhile."""
-        made = await self.ask("POST", "/runs", {"agent": agent, "session": session})
+    async def begin(self, agent, session, key=None):
+        """A run of its own: all its calls share one stamp, whatever is deployed or taken back meanwhile.
+
+        Begun again with the same key, after an answer that was lost, it is the same run.
+        """
+        made = await self.ask("POST", "/runs", {"agent": agent, "session": session}, key)
         return Run(self, made["stamp"], next_seq=1, messages=[])
 
     async def resume(self, run):
@@ -37,10 +40,11 @@ class Pinrail:
             more = page["next"] if page["events"] else None
         return Run(self, left["stamp"], left["summary"]["next"], remembered(events))
 
-    async def ask(self, method, path, body=None):
+    async def ask(self, method, path, body=None, key=None):
         """Pinrail's answer; the refusal of a compare-and-set is one too."""
         try:
-            reply = await self.api.request(method, path, json=body)
+            headers = {"idempotency-key": key} if key else {}
+            reply = await self.api.request(method, path, json=body, headers=headers)
         except httpx2.TransportError as error:
             raise RunError(f"no answer from {self.api.base_url}: {error}") from error
         answer = reply.json()
@@ -77,8 +81,8 @@ class Run:
         calls = [call for message in self.messages for call in message.get("tool_calls", [])]
         return [call for call in calls if call["id"] not in answered]
 
-    async def finish(self, outcome="ok"):
-        return await self.pinrail.ask("POST", f"/runs/{self.id}/finish", {"outcome": outcome})
+    async def finish(self, outcome="ok", key=None):
+        return await self.pinrail.ask("POST", f"/runs/{self.id}/finish", {"outcome": outcome}, key)
 
 
 def remembered(events):
