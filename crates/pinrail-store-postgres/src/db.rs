@@ -4,6 +4,8 @@
 //! - **Writing** is [`repeat`] around a function that calls [`Postgres::begin`], works, and ends with [`Tx::commit`]. A
 //!   transaction that was undone by another one, or lost its connection before its COMMIT, is tried again; one whose COMMIT
 //!   went unanswered is not, and is `Unavailable`: nobody knows.
+//! - **What a rollback waits for**, the heads and the epoch, is locked by a transaction's last statement alone, and by way of
+//!   [`Tx::conclude`]: this process may be stopped at any moment, and would go on holding it (I7).
 //! - Parameters come with their types, so that [`Statements::Unnamed`] needs no statement with a name and works through a
 //!   transaction-mode pooler. Columns and parameters are of built-in types alone: an extension's (`vector`) would
 //!   be looked up by a statement with a name, so cast them to and from text or `real[]` in SQL.
@@ -295,6 +297,45 @@ impl Tx {
             Ok(Err(error)) => Err(Failure::at_commit(error)),
             Err(_) => Err(Failure::unavailable("the server didn't answer the commit")),
         }
+    }
+
+    /// Carries out the last statement and commits, both sent together: what the statement locks is let go of by the server alone, even
+    /// if this process is stopped as soon as it has asked (I7). Gives the statement's rows; where it fails, all is undone. An error says
+    /// whether it may be tried again.
+    pub(crate) async fn conclude(self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, Failure> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(Failure::unavailable("a statement failed, so its transaction was undone"));
+        }
+        let client = self.session.object();
+        let statement = match self.session.statements {
+            Statements::Unnamed => None,
+            Statements::Prepared => {
+                let types: Vec<Type> = params.iter().map(|(_, of)| of.clone()).collect();
+                Some(self.session.answer(client.prepare_typed_cached(sql, &types)).await?)
+            }
+        };
+        if client.is_closed() {
+            return Err(Failure::cut_off());
+        }
+        let values: Vec<_> = params.iter().map(|(value, _)| *value).collect();
+        let asking = async {
+            match &statement {
+                None => client.query_typed(sql, params).await,
+                Some(statement) => client.query(statement, &values).await,
+            }
+        };
+        // Sent in this order, by the first poll of both.
+        let both = async { tokio::join!(biased; asking, client.batch_execute("COMMIT")) };
+        let (rows, committed) = match tokio::time::timeout(self.session.answer_timeout, both).await {
+            Ok(answered) => answered,
+            Err(_) => return Err(Failure::unavailable("the server didn't answer the commit")),
+        };
+        // A COMMIT after a statement that failed undoes, and then the connection is as good as before.
+        self.session.unfit.store(committed.is_err(), Ordering::Relaxed);
+        // Without an answer to the first, the second may have been carried out all the same.
+        let rows = rows.map_err(Failure::at_commit)?;
+        committed.map_err(Failure::at_commit)?;
+        Ok(rows)
     }
 
     /// Undoes all of it and keeps the connection for others.

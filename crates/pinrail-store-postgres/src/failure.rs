@@ -24,8 +24,10 @@ pub(crate) struct Failure {
 /// Whether the transaction may be tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Again {
-    /// It failed for good, or nobody knows whether it was carried out.
+    /// It failed for good.
     No,
+    /// Its connection went away before it was answered: nobody knows whether it was carried out.
+    Unknown,
     /// It was surely undone, by another transaction that was in its way or with its connection.
     Yes,
 }
@@ -56,7 +58,14 @@ impl Failure {
     pub(crate) fn at_commit(error: Error) -> Failure {
         let certain = error.code().is_some_and(|code| is_conflict(code) || !is_parting(code));
         let failure = Failure::from(error);
-        if certain { failure } else { Failure { again: Again::No, ..failure } }
+        if certain { failure } else { Failure { again: Again::Unknown, ..failure } }
+    }
+
+    /// The failure of a transaction that looks first whether it was carried out, by the answer that it keeps: so it may be tried again
+    /// although nobody knows.
+    pub(crate) fn of_one_that_looks(self) -> Failure {
+        let again = if self.again == Again::Unknown { Again::Yes } else { self.again };
+        Failure { again, ..self }
     }
 
     /// Whether it may be one write of several that made a transaction fail; the others can be tried without it.
@@ -69,6 +78,13 @@ impl Failure {
         let StoreError::Unavailable(cause) = &self.error else { return false };
         let code = cause.downcast_ref::<Error>().and_then(Error::code);
         code == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
+    /// What the server said beside the code that it failed with, if it was this one.
+    pub(crate) fn detail_of(&self, code: &SqlState) -> Option<&str> {
+        let StoreError::Unavailable(cause) = &self.error else { return None };
+        let said = cause.downcast_ref::<Error>().and_then(Error::as_db_error)?;
+        (said.code() == code).then(|| said.detail()).flatten()
     }
 
     /// Whether a transaction that ended so may be tried again: it has surely done nothing.

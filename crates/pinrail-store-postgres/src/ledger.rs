@@ -2,25 +2,25 @@
 //!
 //! An append locks the one row of heads, compares, inserts, and writes the row back: that is the commit point of everything
 //! that Pinrail decides. State's appends lock the row as well, for one short transaction each, so a rollback waits for
-//! at most the one that is under way (I7).
+//! at most the one that is under way (I7). Whoever locks it does so in the last statement of a transaction, which the server carries
+//! out and commits without its process ([`Tx::conclude`]): a replica that is stopped in the middle keeps nobody waiting.
+//!
+//! The epoch has an advisory lock. Starts that ask for the newest epoch take it, shared, and appends that raise it alone: so a start that
+//! was let through is committed before the epoch rises, or sees that it rose. A lock on the row itself would let a stream of starts keep an
+//! append waiting; this one has a queue.
 
 use async_trait::async_trait;
 use pinrail_domain::digest::Digest;
-use pinrail_domain::id::{DeploymentId, Epoch, LedgerSeq};
+use pinrail_domain::id::{Epoch, LedgerSeq};
 use pinrail_domain::ledger::{Counting, Entry, Head};
 use pinrail_store::ledger::{Append, AppendError};
 use pinrail_store::{Ledger, StoreError, Term};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use crate::db::{Lane, Param, Session, repeat};
+use crate::db::{Lane, Param, Session, Tx, repeat};
 use crate::failure::{Failure, column, integer, json, limit as sql_limit, number};
 use crate::{Postgres, answers};
-
-/// Taken, shared, by starts that ask for the newest epoch, and alone by appends that raise it: so a start that was let through is
-/// committed before the epoch rises, or sees that it rose. A lock on the row itself would let a stream of starts keep an append waiting; this
-/// one has a queue. Shared by all versions: never change.
-pub(crate) const EPOCH_LOCK: i64 = 0x7069_6e72_6169_6c02;
 
 #[async_trait]
 impl Ledger for Postgres {
@@ -54,141 +54,168 @@ impl Postgres {
         base: Head,
         texts: &[String],
     ) -> Result<Result<(), AppendError>, Failure> {
-        let Append { entries, answer, fence } = append;
         let probe = &self.inner.options.probe;
         let tx = self.begin(Lane::Quick).await?;
-        if let Some(answer) = answer
+        if let Some(answer) = &append.answer
             && let Some(given) = answers::given(&tx, &answer.key).await?
         {
             tx.rollback().await?;
             return Ok(Err(AppendError::Answered(Box::new(given))));
         }
-        let sql = "SELECT ledger_seq, ledger_hash, term FROM pinrail.heads FOR UPDATE";
-        let row = tx.row(sql, &[]).await?;
-        let (head, term) = (head_of(&row)?, Term(number(&row, 2, "the leaders' term")?));
-        let refused = if fence.is_some_and(|fence| fence != term) {
-            Some(AppendError::Fenced { newest: term })
-        } else if head != base {
-            Some(AppendError::Moved { head })
-        } else {
-            None
-        };
-        if let Some(refused) = refused {
-            tx.rollback().await?;
-            return Ok(Err(refused));
-        }
-        insert(&tx, entries, texts).await?;
-        count(&tx, entries).await?;
-        move_head(&tx, entries).await?;
-        if let Some(answer) = answer {
-            answers::keep(&tx, answer).await?;
-        }
         probe.at("ledger.before_commit");
-        tx.commit().await?;
-        probe.at("ledger.after_commit");
-        Ok(Ok(()))
+        let concluded = conclude(tx, append, base, texts).await;
+        let row = concluded.map_err(|failure| match append.answer {
+            Some(_) => failure.of_one_that_looks(),
+            None => failure,
+        })?;
+        let what = "the ledger's head";
+        if column::<bool>(&row, 3, what)? {
+            probe.at("ledger.after_commit");
+            return Ok(Ok(()));
+        }
+        let term = Term(number(&row, 2, "the leaders' term")?);
+        Ok(Err(match append.fence {
+            Some(fence) if fence != term => AppendError::Fenced { newest: term },
+            Some(_) | None => AppendError::Moved { head: head_of(&row)? },
+        }))
     }
 }
 
-/// What the ledger's epoch is, until the transaction ends: whoever would raise it waits.
-pub(crate) async fn hold_epoch(db: &Session) -> Result<Epoch, Failure> {
-    db.batch(&format!("SELECT pg_catalog.pg_advisory_xact_lock_shared({EPOCH_LOCK})")).await?;
-    // A statement of its own: it sees what was committed while the lock was waited for.
-    let row = db.row("SELECT epoch FROM pinrail.heads", &[]).await?;
-    Ok(Epoch(number(&row, 0, "the epoch")?))
-}
-
-async fn insert(db: &Session, entries: &[Entry], texts: &[String]) -> Result<(), Failure> {
+/// Appends where the ledger stands at `base`, and commits; tells where it stood.
+async fn conclude(tx: Tx, append: &Append, base: Head, texts: &[String]) -> Result<Row, Failure> {
+    const APPEND: &str = "SELECT out_seq, out_hash, out_term, appended FROM pinrail.ledger_append(\
+         $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+    let Append { entries, answer, fence } = append;
+    let fence = fence.map(|fence| integer(fence.0));
     let seqs: Vec<i64> = entries.iter().map(|entry| integer(entry.seq.0)).collect();
     let hashes: Vec<&[u8]> = entries.iter().map(|entry| &entry.hash.as_bytes()[..]).collect();
     let times: Vec<i64> = entries.iter().map(|entry| integer(entry.at.0)).collect();
-    let sql = "INSERT INTO pinrail.ledger (seq, hash, at, entry) \
-               SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::text[])";
-    let params: [Param<'_>; 4] = [
+    let raises = entries.iter().filter(|entry| entry.body.raises_epoch()).count() as u64;
+    let counted = Columns::of(entries.iter().filter_map(counted));
+    let answer = answer.as_ref();
+    let params: [Param<'_>; 22] = [
+        (&integer(base.seq.0), Type::INT8),
+        (&&base.hash.as_bytes()[..], Type::BYTEA),
+        (&fence, Type::INT8),
         (&seqs, Type::INT8_ARRAY),
         (&hashes, Type::BYTEA_ARRAY),
         (&times, Type::INT8_ARRAY),
         (&texts, Type::TEXT_ARRAY),
+        (&integer(raises), Type::INT8),
+        (&counted.deployments, Type::INT8_ARRAY),
+        (&counted.seqs, Type::INT8_ARRAY),
+        (&counted.commits, Type::BOOL_ARRAY),
+        (&counted.unless_committed, Type::BOOL_ARRAY),
+        (&counted.from, Type::INT4_ARRAY),
+        (&counted.to, Type::INT4_ARRAY),
+        (&counted.firsts, Type::INT8_ARRAY),
+        (&counted.lasts, Type::INT8_ARRAY),
+        (&answer.map(|answer| answer.key.caller.as_str()), Type::TEXT),
+        (&answer.map(|answer| answer.key.key.as_str()), Type::TEXT),
+        (&answer.map(|answer| &answer.request.as_bytes()[..]), Type::BYTEA),
+        (&answer.map(|answer| i32::from(answer.status)), Type::INT4),
+        (&answer.map(|answer| answer.body.as_str()), Type::TEXT),
+        (&answer.map(|answer| integer(answer.at.0)), Type::INT8),
     ];
-    db.execute(sql, &params).await?;
-    Ok(())
+    let row = tx.conclude(APPEND, &params).await?.into_iter().next();
+    row.ok_or_else(|| Failure::damaged("the ledger's head", "its row is missing"))
 }
 
-/// Writes down what the entries change about which deployments count. One row each, whatever it hides (I6).
-async fn count(db: &Session, entries: &[Entry]) -> Result<(), Failure> {
-    for counted in entries.iter().flat_map(counted) {
-        db.execute(counted.sql, &counted.params()).await?;
-    }
-    Ok(())
+/// The ledger's epoch as it is now, and may not be a moment later.
+pub(crate) async fn newest_epoch(db: &Session) -> Result<Epoch, Failure> {
+    let row = db.row("SELECT epoch FROM pinrail.heads", &[]).await?;
+    Ok(Epoch(number(&row, 0, "the epoch")?))
 }
 
-/// A statement that writes down what an entry changes about which deployments count.
+/// Commits what was decided on an epoch, if that is still the newest; else all is undone, to be tried again.
+pub(crate) async fn conclude_in(tx: Tx, epoch: Epoch) -> Result<(), Failure> {
+    tx.conclude("SELECT pinrail.epoch_stays($1)", &[(&integer(epoch.0), Type::INT8)]).await.map(drop)
+}
+
+/// What an entry changes about which deployments count. One row each, whatever it hides (I6).
 pub(crate) struct Counted {
-    pub(crate) sql: &'static str,
-    /// The deployment and the entry.
-    numbers: [i64; 2],
-    flag: Option<bool>,
-    ranges: Option<[Vec<i64>; 2]>,
+    deployment: i64,
+    seq: i64,
+    commits: bool,
+    unless_committed: bool,
+    /// What is retracted with it.
+    firsts: Vec<i64>,
+    lasts: Vec<i64>,
 }
 
 impl Counted {
-    pub(crate) fn params(&self) -> Vec<Param<'_>> {
-        let numbers = self.numbers.iter().map(|number| (number as _, Type::INT8));
-        let flag = self.flag.iter().map(|flag| (flag as _, Type::BOOL));
-        let ranges = self.ranges.iter().flatten().map(|ends| (ends as _, Type::INT8_ARRAY));
-        numbers.chain(flag).chain(ranges).collect()
+    /// The statement that writes it down.
+    pub(crate) const WRITE: &str =
+        "SELECT 1 FROM (SELECT pinrail.ledger_count($1, $2, $3, $4, $5, $6)) AS done";
+
+    pub(crate) fn params(&self) -> [Param<'_>; 6] {
+        [
+            (&self.deployment, Type::INT8),
+            (&self.seq, Type::INT8),
+            (&self.commits, Type::BOOL),
+            (&self.unless_committed, Type::BOOL),
+            (&self.firsts, Type::INT8_ARRAY),
+            (&self.lasts, Type::INT8_ARRAY),
+        ]
     }
 }
 
-/// What an entry changes about which deployments count, in the order in which it is written down.
-pub(crate) fn counted(entry: &Entry) -> Vec<Counted> {
-    const COMMITS: &str = "INSERT INTO pinrail.spans (deployment, committed) VALUES ($1, $2) \
-                           ON CONFLICT (deployment) DO UPDATE SET committed = excluded.committed";
-    const RETRACTS: &str = "INSERT INTO pinrail.spans AS s (deployment, retracted) VALUES ($1, $2) \
-                            ON CONFLICT (deployment) DO UPDATE SET retracted = excluded.retracted \
-                            WHERE NOT ($3 AND s.committed IS NOT NULL)";
-    // Only where the entry did retract it.
-    const CASCADES: &str = "INSERT INTO pinrail.cascades (at, from_deployment, first, last) \
-                            SELECT s.retracted, s.deployment, r.* FROM pinrail.spans s, unnest($3::bigint[], $4::bigint[]) AS r \
-                            WHERE s.deployment = $1 AND s.retracted = $2";
-    let on = |deployment: DeploymentId, sql, flag, ranges| Counted {
-        sql,
-        numbers: [integer(deployment.0), integer(entry.seq.0)],
-        flag,
-        ranges,
-    };
-    match entry.body.counting() {
-        None => Vec::new(),
-        Some(Counting::Commits(deployment)) => vec![on(deployment, COMMITS, None, None)],
-        Some(Counting::Retracts { deployment, unless_committed, derived }) => {
-            let mut counted = vec![on(deployment, RETRACTS, Some(unless_committed), None)];
-            if !derived.is_empty() {
-                let ends = derived.ranges().iter().map(|(first, last)| (integer(first.0), integer(last.0)));
-                let (first, last) = ends.unzip();
-                counted.push(on(deployment, CASCADES, None, Some([first, last])));
+/// What an entry changes about which deployments count, if anything.
+pub(crate) fn counted(entry: &Entry) -> Option<Counted> {
+    let seq = integer(entry.seq.0);
+    entry.body.counting().map(|counting| match counting {
+        Counting::Commits(deployment) => Counted {
+            deployment: integer(deployment.0),
+            seq,
+            commits: true,
+            unless_committed: false,
+            firsts: Vec::new(),
+            lasts: Vec::new(),
+        },
+        Counting::Retracts { deployment, unless_committed, derived } => {
+            let ends = derived.ranges().iter().map(|(first, last)| (integer(first.0), integer(last.0)));
+            let (firsts, lasts) = ends.unzip();
+            Counted {
+                deployment: integer(deployment.0),
+                seq,
+                commits: false,
+                unless_committed,
+                firsts,
+                lasts,
             }
-            counted
         }
-    }
+    })
 }
 
-/// Moves the head to the last entry, raises the epoch, and tells whoever listens.
-async fn move_head(db: &Session, entries: &[Entry]) -> Result<(), Failure> {
-    let last = entries.last().expect("an append holds at least one entry");
-    let raises = entries.iter().filter(|entry| entry.body.raises_epoch()).count() as u64;
-    if raises > 0 {
-        db.batch(&format!("SELECT pg_catalog.pg_advisory_xact_lock({EPOCH_LOCK})")).await?;
+/// The same of several entries, as columns; each has a slice of the ranges.
+#[derive(Default)]
+struct Columns {
+    deployments: Vec<i64>,
+    seqs: Vec<i64>,
+    commits: Vec<bool>,
+    unless_committed: Vec<bool>,
+    from: Vec<i32>,
+    to: Vec<i32>,
+    firsts: Vec<i64>,
+    lasts: Vec<i64>,
+}
+
+impl Columns {
+    fn of(all: impl Iterator<Item = Counted>) -> Columns {
+        let place = |n: usize| i32::try_from(n).expect("an entry takes fewer ranges along than that");
+        let mut columns = Columns::default();
+        for counted in all {
+            columns.deployments.push(counted.deployment);
+            columns.seqs.push(counted.seq);
+            columns.commits.push(counted.commits);
+            columns.unless_committed.push(counted.unless_committed);
+            columns.from.push(place(columns.firsts.len() + 1));
+            columns.firsts.extend(counted.firsts);
+            columns.lasts.extend(counted.lasts);
+            columns.to.push(place(columns.firsts.len()));
+        }
+        columns
     }
-    let sql = "UPDATE pinrail.heads SET ledger_seq = $1, ledger_hash = $2, epoch = epoch + $3";
-    let params: [Param<'_>; 3] = [
-        (&integer(last.seq.0), Type::INT8),
-        (&&last.hash.as_bytes()[..], Type::BYTEA),
-        (&integer(raises), Type::INT8),
-    ];
-    db.execute(sql, &params).await?;
-    let news = format!("ledger:{}", last.seq);
-    db.rows("SELECT pg_catalog.pg_notify('pinrail', $1)", &[(&news, Type::TEXT)]).await?;
-    Ok(())
 }
 
 pub(crate) fn head_of(row: &Row) -> Result<Head, Failure> {

@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migration] = &[
     migration(5, "guards", include_str!("../migrations/V5__guards.sql")),
     migration(6, "lists", include_str!("../migrations/V6__lists.sql")),
     migration(7, "lists_before", include_str!("../migrations/V7__lists_before.sql")),
+    migration(8, "at_once", include_str!("../migrations/V8__at_once.sql")),
 ];
 
 /// The lock that lets one process migrate at a time. Stored by nobody, but shared by all versions: never change.

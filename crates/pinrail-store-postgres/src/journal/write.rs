@@ -5,6 +5,9 @@
 //! 2. The writes are carried out in memory, one after the other, by the rules of `pinrail-store` and the domain. One that fails leaves
 //!    the others alone.
 //! 3. What has changed is put in its place with a handful of statements, sent together.
+//! 4. Starts that ask for the newest epoch are decided on the one that was read. The last statement holds it, where it is still the newest,
+//!    and the COMMIT is sent with it; else all is undone and done again. Starts of an older epoch are refused then, and epochs only rise,
+//!    so flips that follow each other can't keep a group from being written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -136,8 +139,9 @@ impl Postgres {
         world.read_runs(&tx, writes, careful.load(Ordering::Relaxed)).await?;
         world.read_sessions(&tx, writes).await?;
         world.read_answers(&tx, writes).await?;
-        if writes.iter().any(|(write, _)| matches!(write, Write::Start(start) if start.current)) {
-            world.epoch = ledger::hold_epoch(&tx).await?;
+        let is_current = |write: &Write| matches!(write, Write::Start(start) if start.current);
+        if writes.iter().any(|(write, _)| is_current(write)) {
+            world.epoch = ledger::newest_epoch(&tx).await?;
         }
         let results: Results = writes.iter().map(|one| world.carry_out(*one)).collect();
         let refuses_start = writes.iter().zip(&results).any(|((write, _), result)| {
@@ -155,7 +159,11 @@ impl Postgres {
         let skew = self.put_group(&tx, &world, careful).await?;
         let probe = &self.inner.options.probe;
         probe.at("journal.before_commit");
-        tx.commit().await?;
+        if writes.iter().zip(&results).any(|((write, _), result)| result.is_ok() && is_current(write)) {
+            ledger::conclude_in(tx, world.epoch).await?;
+        } else {
+            tx.commit().await?;
+        }
         probe.at("journal.after_commit");
         self.inner.journal.skew.raise(skew);
         Ok(results)

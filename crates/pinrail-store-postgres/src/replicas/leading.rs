@@ -7,8 +7,7 @@ use pinrail_store::replicas::Term;
 use tokio_postgres::types::Type;
 
 use super::session::{Held, first};
-use crate::db::Param;
-use crate::failure::{Failure, column, natural, number};
+use crate::failure::{Failure, column, natural};
 
 /// The leader's lock. Stored by nobody, but shared by all versions: never change.
 const LOCK: (u32, u32) = (0x7069_6e72, 0x6c65_6164);
@@ -56,16 +55,20 @@ impl Held {
     }
 
     /// One above the last. No append to the ledger is under way meanwhile, so whoever is past its check has committed.
+    ///
+    /// All of it is sent at once: whoever is stopped in the middle doesn't keep the heads from others (I7).
     async fn begin_term(&self) -> Result<Term, Failure> {
-        self.batch("BEGIN; SET LOCAL synchronous_commit = on; UPDATE pinrail.heads SET term = term + 1;")
+        let me = self.me();
+        let said = self
+            .script(&format!(
+                "BEGIN; SET LOCAL synchronous_commit = on; \
+                 WITH risen AS (UPDATE pinrail.heads SET term = term + 1 RETURNING term) \
+                 INSERT INTO pinrail.leaders (term, replica, since) \
+                 SELECT term, {me}, pinrail.now_us() / 1000 FROM risen RETURNING term; COMMIT"
+            ))
             .await?;
-        let sql = "INSERT INTO pinrail.leaders (term, replica, since) \
-                   SELECT term, $1, pinrail.now_us() / 1000 FROM pinrail.heads RETURNING term";
-        let params: [Param<'_>; 1] = [(&self.me(), Type::INT8)];
-        let rows = self.ask(sql, &params).await?;
-        let term = Term(number(first(&rows)?, 0, "a term")?);
-        self.batch("COMMIT").await?;
-        Ok(term)
+        let term = said.as_deref().and_then(|term| term.parse().ok());
+        term.map(Term).ok_or_else(|| Failure::damaged("the heads", "their row is missing"))
     }
 }
 

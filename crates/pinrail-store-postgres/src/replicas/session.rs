@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use tokio_postgres::types::Type;
-use tokio_postgres::{AsyncMessage, Client, Connection, Row, Socket};
+use tokio_postgres::{AsyncMessage, Client, Connection, Row, SimpleQueryMessage, Socket};
 
 use super::{Ask, Shared};
 use crate::db::Param;
@@ -276,6 +276,17 @@ impl Held {
     pub(super) async fn batch(&self, sql: &str) -> Result<(), Failure> {
         let answered = timeout(Duration::from_millis(ANSWER_MS), self.client.batch_execute(sql)).await;
         Ok(answered.map_err(|_| Failure::unavailable("the server doesn't answer"))??)
+    }
+
+    /// The same, and gives the first value that one of them gave.
+    pub(super) async fn script(&self, sql: &str) -> Result<Option<String>, Failure> {
+        let answered = timeout(Duration::from_millis(ANSWER_MS), self.client.simple_query(sql)).await;
+        let said = answered.map_err(|_| Failure::unavailable("the server doesn't answer"))??;
+        let value = |said: &SimpleQueryMessage| {
+            let SimpleQueryMessage::Row(row) = said else { return None };
+            row.get(0).map(str::to_owned)
+        };
+        Ok(said.iter().find_map(value))
     }
 
     /// This process, as the others know it.

@@ -1,39 +1,34 @@
 //! Appends of records.
 //!
 //! Everything that can be made ready beforehand is: the rows as arrays, the spaces' numbers, and a first look at the answer and
-//! at what is expected. One call then writes the content, locks the heads, looks again, and writes the narrow rows. What a data job
-//! writes is undone where the job turns out to be ended: only then one is asked, in a statement more.
+//! at what is expected. One call then writes the content, locks the heads, looks again, writes the narrow rows and keeps the answer,
+//! and the COMMIT is sent with it. What a data job writes is undone where the job turns out to be ended.
 
 use pinrail_domain::id::{LedgerSeq, StateSeq};
 use pinrail_domain::state::{Content, Value};
 use pinrail_store::state::{AppendError, Appended, Batch};
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::spaces;
-use crate::db::{Lane, Param, Session, repeat};
+use crate::db::{Lane, Param, Tx, repeat};
 use crate::failure::{Failure, column, integer, natural};
 use crate::{Postgres, answers};
 
-const APPEND: &str = "SELECT outcome, out_first, out_last, out_ledger, out_newest FROM pinrail.state_append(\
-     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+const APPEND: &str = "SELECT out_first, out_last, out_ledger FROM pinrail.state_append_kept(\
+     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
 /// Looked at before the heads are locked: what is refused here costs nobody a wait.
 const NEWEST: &str = "SELECT max(seq) FROM pinrail.state WHERE space = $1 AND key = $2";
 
-/// Asked while the heads are locked, by a statement of its own: it sees every entry that was committed before.
-const ENDED: &str = "SELECT min(ended.at) FROM pinrail.spans s, unnest(ARRAY[s.committed, s.retracted]) AS ended (at) \
-     WHERE s.deployment = $1 AND ended.at > $2";
+/// What [`APPEND`] fails with where the author's data job was ended: the entry that ended it stands beside.
+const ENDED: &str = "PR001";
+/// And where the expected record isn't the key's newest: which is stands beside, or zero.
+const MOVED: &str = "PR002";
 
 /// The number that no space has.
 const NO_SPACE: i64 = 0;
-
-/// What [`APPEND`] says.
-enum Outcome {
-    Appended(Appended),
-    Answered,
-    Moved(Option<StateSeq>),
-}
 
 /// A batch as columns.
 struct Rows<'a> {
@@ -80,39 +75,29 @@ async fn once(
             return Ok(Err(AppendError::Moved { newest }));
         }
     }
-    match outcome(&rows.append(&tx, batch).await?)? {
-        Outcome::Appended(appended) => {
-            if let Some(by) = ended(&tx, batch).await? {
-                tx.rollback().await?;
-                return Ok(Err(AppendError::Ended { by }));
-            }
-            if let Some(keep) = &batch.answer {
-                answers::keep(&tx, &keep.clone().answer(appended, batch.at)).await?;
-            }
-            let probe = &store.inner.options.probe;
-            probe.at("state.before_commit");
-            tx.commit().await?;
+    let probe = &store.inner.options.probe;
+    probe.at("state.before_commit");
+    match rows.append(tx, batch).await {
+        Ok(row) => {
             probe.at("state.after_commit");
-            Ok(Ok(appended))
+            Ok(Ok(appended(&row)?))
         }
-        Outcome::Answered => {
-            tx.rollback().await?;
-            Err(Failure::overtaken("another request used the idempotency key at the same moment"))
-        }
-        Outcome::Moved(newest) => {
-            tx.rollback().await?;
-            Ok(Err(AppendError::Moved { newest }))
-        }
+        Err(failure) => match (refused(&failure), &batch.answer) {
+            (Some(refused), _) => Ok(Err(refused)),
+            (None, Some(_)) => Err(failure.of_one_that_looks()),
+            (None, None) => Err(failure),
+        },
     }
 }
 
-/// The entry that ended the author's data job, if that isn't open any more. The heads are locked, so none does until the commit.
-async fn ended(db: &Session, batch: &Batch) -> Result<Option<LedgerSeq>, Failure> {
-    let Some(open) = batch.open else { return Ok(None) };
-    let params: [Param<'_>; 2] =
-        [(&integer(batch.author.deployment.0), Type::INT8), (&integer(open.0), Type::INT8)];
-    let by: Option<i64> = column(&db.row(ENDED, &params).await?, 0, "a data job's end")?;
-    Ok(by.map(|seq| LedgerSeq(natural(seq))))
+/// Why a batch was refused, where that is why its append failed.
+fn refused(failure: &Failure) -> Option<AppendError> {
+    let place = |code| failure.detail_of(&SqlState::from_code(code))?.parse::<u64>().ok();
+    if let Some(by) = place(ENDED) {
+        return Some(AppendError::Ended { by: LedgerSeq(by) });
+    }
+    place(MOVED)
+        .map(|newest| AppendError::Moved { newest: Some(StateSeq(newest)).filter(|newest| newest.0 > 0) })
 }
 
 impl<'a> Rows<'a> {
@@ -160,7 +145,7 @@ impl<'a> Rows<'a> {
         self.vector_to.push(is_vector.then(|| place_of(self.floats.len())));
     }
 
-    async fn append(&self, db: &Session, batch: &Batch) -> Result<Row, Failure> {
+    async fn append(&self, tx: Tx, batch: &Batch) -> Result<Row, Failure> {
         let author = &batch.author;
         let (idem_key, idem_caller) =
             batch.answer.as_ref().map(|keep| (keep.key.key.as_str(), keep.key.caller.as_str())).unzip();
@@ -169,7 +154,9 @@ impl<'a> Rows<'a> {
         let expect_newest = expected.and_then(|expect| expect.newest).map(|seq| integer(seq.0));
         let run = author.run.map(|run| Uuid::from_u128(run.0));
         let agent = author.agent.as_ref().map(|agent| agent.as_str());
-        let params: [Param<'_>; 22] = [
+        let open = batch.open.map(|seq| integer(seq.0));
+        let request = batch.answer.as_ref().map(|keep| &keep.request.as_bytes()[..]);
+        let params: [Param<'_>; 24] = [
             (&idem_key, Type::TEXT),
             (&idem_caller, Type::TEXT),
             (&self.expect_space, Type::INT8),
@@ -192,27 +179,18 @@ impl<'a> Rows<'a> {
             (&self.vector_from, Type::INT4_ARRAY),
             (&self.vector_to, Type::INT4_ARRAY),
             (&self.floats, Type::FLOAT4_ARRAY),
+            (&open, Type::INT8),
+            (&request, Type::BYTEA),
         ];
-        db.row(APPEND, &params).await
+        let row = tx.conclude(APPEND, &params).await?.into_iter().next();
+        row.ok_or_else(|| Failure::damaged("an append's places", "there is no row"))
     }
 }
 
-fn outcome(row: &Row) -> Result<Outcome, Failure> {
-    let what = "an append's outcome";
-    let place = |place: usize| -> Result<u64, Failure> { Ok(natural(column(row, place, what)?)) };
-    Ok(match column::<i16>(row, 0, what)? {
-        0 => Outcome::Appended(Appended {
-            first: StateSeq(place(1)?),
-            last: StateSeq(place(2)?),
-            ledger: LedgerSeq(place(3)?),
-        }),
-        1 => Outcome::Answered,
-        2 => {
-            let newest: Option<i64> = column(row, 4, what)?;
-            Outcome::Moved(newest.map(|seq| StateSeq(natural(seq))))
-        }
-        other => return Err(Failure::damaged(what, other)),
-    })
+fn appended(row: &Row) -> Result<Appended, Failure> {
+    let place =
+        |place: usize| -> Result<u64, Failure> { Ok(natural(column(row, place, "an append's places")?)) };
+    Ok(Appended { first: StateSeq(place(0)?), last: StateSeq(place(1)?), ledger: LedgerSeq(place(2)?) })
 }
 
 /// Places as PostgreSQL writes an array of them; none where there are none.

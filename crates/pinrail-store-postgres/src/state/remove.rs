@@ -42,7 +42,6 @@ pub(super) async fn erase(store: &Postgres, seqs: &[StateSeq]) -> Result<u64, Fa
 
 async fn change(store: &Postgres, sql: &str, params: &[Param<'_>]) -> Result<u64, Failure> {
     let tx = store.begin(Lane::Work).await?;
-    let changed = number(&tx.row(sql, params).await?, 0, "how many records changed")?;
-    tx.commit().await?;
-    Ok(changed)
+    let rows = tx.conclude(sql, params).await?;
+    rows.first().map_or(Ok(0), |row| number(row, 0, "how many records changed"))
 }

@@ -11,7 +11,7 @@ use super::read::{Value, value};
 use super::{Transfer, number_in, table, type_of};
 use crate::failure::{Failure, integer};
 use crate::journal::outcome_number;
-use crate::ledger::{self, head_of};
+use crate::ledger::{self, Counted, head_of};
 
 impl Transfer {
     pub(super) async fn add_rows(&self, part: Part, rows: &[Row]) -> Result<(), Failure> {
@@ -138,8 +138,8 @@ impl Transfer {
                 .map_err(|why| Failure::damaged(format_args!("ledger entry {}", head.seq.next()), why))?;
             head = head.follow(&entry).map_err(|why| Failure::damaged("the source's ledger", why))?;
             raises += u64::from(entry.body.raises_epoch());
-            for counted in ledger::counted(&entry) {
-                self.client.execute_typed(counted.sql, &counted.params()).await?;
+            if let Some(counted) = ledger::counted(&entry) {
+                self.client.execute_typed(Counted::WRITE, &counted.params()).await?;
             }
             let at = Cell::Number(integer(entry.at.0));
             filed.push(vec![number.clone(), hash.clone(), at, Cell::Text(text.clone())]);
