@@ -67,9 +67,17 @@ struct Survived {
     /// Until all replicas were ready and showed the same, after it was over.
     ready_ms: Option<u64>,
     answers: Answers,
-    /// The longest that a rollback took which was asked for meanwhile, refusals and lost connections included.
+    /// How many rollbacks were asked for meanwhile.
+    rollbacks: usize,
+    /// The longest that one of them took until it was in force, refusals and lost connections included, but not what its operator
+    /// waited at a replica while that was stopped.
     rollback_ms: Option<u64>,
+    /// Whom that one's operator asked, in turn; the last one carried it out.
+    rollback_asked: Vec<String>,
+    /// How often its operator asked.
     rollback_tries: u32,
+    /// The longest that an operator waited at a stopped replica, with the same rollback or another.
+    rollback_stopped_ms: u64,
     looked: Looked,
     violations: usize,
 }
@@ -111,9 +119,7 @@ pub async fn run(
     let programs = Programs::find(config::variable("PATH").as_deref())?;
     talk("making PostgreSQL, a standby and replicas …");
     let mut stage = Stage::set(programs, folder.path(), wish).await?;
-    let ports = stage.replicas.iter().map(|replica| replica.port).collect();
-    let names = stage.replicas.iter().map(|replica| replica.name.clone()).collect();
-    let world = Arc::new(World::new(wish.seed, ports, names));
+    let world = Arc::new(World::new(wish.seed, &stage.replicas));
     world.set_up().await?;
     let everybody = world.populate();
     let pause = if bench.quick { PAUSE_QUICK } else { PAUSE };
@@ -186,8 +192,16 @@ async fn survive(stage: &mut Stage, world: &Arc<World>, step: Step) -> anyhow::R
             whom,
             ready_ms: ready.map(|ready| ready.as_millis() as u64),
             answers: record.answers.since(answers),
+            rollbacks: record.rollbacks.len(),
             rollback_ms: slowest.filter(|_| undone == 0).map(|rollback| rollback.took_ms),
-            rollback_tries: record.rollbacks.iter().map(|rollback| rollback.tries).max().unwrap_or_default(),
+            rollback_asked: slowest.map(|rollback| rollback.asked.clone()).unwrap_or_default(),
+            rollback_stopped_ms: record
+                .rollbacks
+                .iter()
+                .map(|rollback| rollback.stopped_ms)
+                .max()
+                .unwrap_or(0),
+            rollback_tries: slowest.map_or(0, |rollback| rollback.tries),
             looked,
             violations: record.violations.len() - violations,
         }
@@ -241,12 +255,16 @@ impl Survived {
     fn row(&self) -> Vec<String> {
         let Looked { runs, notes, turns, .. } = self.looked;
         let Answers { done, refused, lost } = self.answers;
-        let rollback = match (self.rollback_ms, self.rollback_tries) {
+        let by = self.rollback_asked.last().map(String::as_str).unwrap_or_default();
+        let mut rollback = match (self.rollback_ms, self.rollback_tries) {
             (_, 0) => "none asked for".to_owned(),
             (None, _) => "not known to be done".to_owned(),
-            (Some(ms), 1) => format!("{ms} ms"),
-            (Some(ms), tries) => format!("{ms} ms, {tries} tries"),
+            (Some(ms), 1) => format!("{ms} ms by {by}, of {}", self.rollbacks),
+            (Some(ms), tries) => format!("{ms} ms by {by}, of {}, {tries} tries", self.rollbacks),
         };
+        if self.rollback_stopped_ms > 0 {
+            rollback.push_str(&format!("; {} ms waited at the stopped one", self.rollback_stopped_ms));
+        }
         vec![
             self.fault.words().to_owned(),
             self.whom.clone(),

@@ -60,7 +60,12 @@ impl Ask {
 
     /// Sends it to the replica on a port.
     pub async fn send(&self, port: u16) -> Said {
-        match tokio::time::timeout(ANSWER, self.exchange(port)).await {
+        self.send_within(port, ANSWER).await
+    }
+
+    /// The same, for as long as a client waits that can ask another replica.
+    pub async fn send_within(&self, port: u16, patience: Duration) -> Said {
+        match tokio::time::timeout(patience, self.exchange(port)).await {
             Ok(Ok((status, truthful, body))) => judge(&self.path, status, truthful, &body),
             Ok(Err(_)) | Err(_) => Said::Lost,
         }

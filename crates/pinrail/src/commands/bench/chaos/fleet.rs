@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -18,7 +19,12 @@ pub struct Replica {
     folder: PathBuf,
     store: String,
     child: Option<Child>,
+    naps: Arc<Naps>,
 }
+
+/// When a replica was stopped: since when, and until when unless it still is.
+#[derive(Default)]
+pub struct Naps(Mutex<Vec<(Instant, Option<Instant>)>>);
 
 /// How long a first start may take: the schema is made in it.
 const START: Duration = Duration::from_secs(60);
@@ -29,7 +35,8 @@ impl Replica {
     /// A replica that isn't started yet.
     pub fn new(name: String, folder: PathBuf, store: &str) -> anyhow::Result<Replica> {
         std::fs::create_dir_all(&folder)?;
-        Ok(Replica { name, port: process::free_port()?, folder, store: store.to_owned(), child: None })
+        let (port, store, naps) = (process::free_port()?, store.to_owned(), Arc::default());
+        Ok(Replica { name, port, folder, store, child: None, naps })
     }
 
     pub fn start(&mut self) -> anyhow::Result<()> {
@@ -74,11 +81,22 @@ impl Replica {
     }
 
     pub fn pause(&self) -> anyhow::Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        self.naps.lock().push((process::now(), None));
+        Ok(())
     }
 
     pub fn wake(&self) -> anyhow::Result<()> {
-        self.signal(Signal::CONT)
+        self.signal(Signal::CONT)?;
+        if let Some((_, until)) = self.naps.lock().last_mut() {
+            *until = Some(process::now());
+        }
+        Ok(())
+    }
+
+    /// When it was stopped, whenever that is asked.
+    pub fn naps(&self) -> Arc<Naps> {
+        Arc::clone(&self.naps)
     }
 
     fn signal(&self, signal: Signal) -> anyhow::Result<()> {
@@ -89,6 +107,21 @@ impl Replica {
 
     pub fn log(&self) -> PathBuf {
         self.folder.with_extension("log")
+    }
+}
+
+impl Naps {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Option<Instant>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For how long of this time the replica was stopped.
+    pub fn between(&self, from: Instant, to: Instant) -> Duration {
+        let naps = self.lock();
+        let stopped = |(since, until): &(Instant, Option<Instant>)| {
+            until.unwrap_or(to).min(to).saturating_duration_since((*since).max(from))
+        };
+        naps.iter().map(stopped).sum()
     }
 }
 
@@ -147,11 +180,12 @@ pub fn tail(log: &Path) -> String {
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
 }
 
-/// Asks replica after replica until one says for certain what became of a request. `Lost` if none did in time.
-pub async fn insist(ask: &Ask, ports: &[u16], first: usize, until: Instant) -> Said {
+/// Asks replica after replica, each for as long as `patience`, until one says for certain what became of a request. `Lost` if none did in
+/// time.
+pub async fn insist(ask: &Ask, ports: &[u16], first: usize, patience: Duration, until: Instant) -> Said {
     let mut turn = first;
     loop {
-        let said = ask.send(ports[turn % ports.len()]).await;
+        let said = ask.send_within(ports[turn % ports.len()], patience).await;
         // Whoever says that it can't now may be able to later, and another may now.
         let is_final = match &said {
             Said::Done(_) | Said::Untrue(_) => true,
@@ -163,5 +197,22 @@ pub async fn insist(ask: &Ask, ports: &[u16], first: usize, until: Instant) -> S
         }
         turn += 1;
         tokio::time::sleep(LOOK * 2).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_falls_into_a_nap_was_slept() {
+        let start = process::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let naps = Naps(Mutex::new(vec![(at(10), Some(at(20))), (at(50), None)]));
+        for (from, to, slept) in
+            [(0, 5, 0), (0, 15, 5), (12, 15, 3), (0, 30, 10), (21, 49, 0), (15, 70, 25), (60, 61, 1)]
+        {
+            assert_eq!(naps.between(at(from), at(to)), Duration::from_millis(slept), "{from}..{to}");
+        }
     }
 }

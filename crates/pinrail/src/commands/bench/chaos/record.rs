@@ -63,7 +63,12 @@ pub enum Fate {
 /// How a rollback went that an operator asked for.
 #[derive(Clone, Debug)]
 pub struct Rollback {
+    /// Until it was done, refusals and pauses included, but not what was waited at a stopped replica.
     pub took_ms: u64,
+    /// What the operator waited at a replica while that was stopped, and so couldn't know of it.
+    pub stopped_ms: u64,
+    /// Whom the operator asked, one after the other, as long as it was another one.
+    pub asked: Vec<String>,
     /// How often it was refused, with a reason, or its connection was lost, before it was done.
     pub tries: u32,
     pub done: bool,

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::super::process;
 use super::super::stats::dice::Dice;
 use super::ask::{Ask, Said};
-use super::fleet;
+use super::fleet::{self, Naps, Replica};
 use super::record::{Fate, Record, Rollback, Run, Turn};
 
 /// What all of them share.
@@ -21,6 +21,8 @@ pub struct World {
     pub record: Record,
     pub ports: Vec<u16>,
     pub names: Vec<String>,
+    /// When each of them was stopped.
+    naps: Vec<Arc<Naps>>,
     pub seed: u64,
     /// Nothing new begins while this is set.
     rest: AtomicBool,
@@ -36,17 +38,24 @@ const WORKERS: usize = 6;
 const RUNS_PER_SESSION: u64 = 4;
 /// How long a client asks before it gives up and remembers that it doesn't know.
 const PATIENCE: Duration = Duration::from_secs(45);
-/// How long a rollback may be impossible once everything is well again (I7).
+/// What a client waits for one replica before it asks another, as someone behind a balancer does: far more than anything takes while all is
+/// well. So a replica that is stopped is one that the others do the work of, and not the end of all work.
+const TURNS_AWAY: Duration = Duration::from_secs(2);
+/// Between two looks, and before a rollback is asked for again.
 const LOOK: Duration = Duration::from_millis(100);
+/// Names of replicas that are kept of one rollback, the last ones.
+const ASKED_MAX: usize = 8;
 /// A canary's share, in hundredths of a percent.
 const WEIGHT: u32 = 5_000;
 
 impl World {
-    pub fn new(seed: u64, ports: Vec<u16>, names: Vec<String>) -> World {
+    /// A world of these replicas, which may be asked but not touched.
+    pub fn new(seed: u64, replicas: &[Replica]) -> World {
         World {
             record: Record::default(),
-            ports,
-            names,
+            ports: replicas.iter().map(|replica| replica.port).collect(),
+            names: replicas.iter().map(|replica| replica.name.clone()).collect(),
+            naps: replicas.iter().map(Replica::naps).collect(),
             seed,
             rest: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -105,7 +114,7 @@ impl World {
     }
 
     async fn insist(&self, ask: &Ask, first: usize) -> Said {
-        let said = fleet::insist(ask, &self.ports, first, self.deadline()).await;
+        let said = fleet::insist(ask, &self.ports, first, TURNS_AWAY, self.deadline()).await;
         self.record.count(&said);
         said
     }
@@ -144,7 +153,8 @@ impl World {
         }
         self.remember(run, deployment, &session, &format!("{name}-turn"), turn + 1).await;
         if dice.happens(0.3) {
-            let said = Ask::chat(AGENT, &session).send(self.ports[turn % self.ports.len()]).await;
+            let port = self.ports[turn % self.ports.len()];
+            let said = Ask::chat(AGENT, &session).send_within(port, TURNS_AWAY).await;
             self.record.count(&said);
         }
         let end = Ask::once(
@@ -240,7 +250,8 @@ impl World {
         self.record.lock().deployments.insert(deployment, fate);
     }
 
-    /// Takes a deployment back, and notes how long it took until it was done (I7).
+    /// Takes a deployment back, and notes how long it took until it was done (I7). What is waited at a replica that is stopped tells
+    /// nothing of the others, so it is kept apart.
     async fn roll_back(&self, id: u64, n: u64, turn: usize) {
         let since = process::now();
         let ask = Ask::once(
@@ -248,11 +259,18 @@ impl World {
             format!("/api/v1/deployments/{id}/rollback"),
             json!({ "reason": "chaos" }),
         );
-        let mut tries = 0;
+        let (mut tries, mut stopped, mut asked) = (0, Duration::ZERO, Vec::new());
         let said = loop {
-            let said = ask.send(self.ports[(turn + tries as usize) % self.ports.len()]).await;
+            let whom = (turn + tries as usize) % self.ports.len();
+            let sent = process::now();
+            let said = ask.send_within(self.ports[whom], TURNS_AWAY).await;
             self.record.count(&said);
             tries += 1;
+            if asked.last() != Some(&self.names[whom]) {
+                asked.drain(..(asked.len() + 1).saturating_sub(ASKED_MAX));
+                asked.push(self.names[whom].clone());
+            }
+            stopped += self.naps[whom].between(sent, process::now());
             let again = matches!(said, Said::Lost | Said::Refused { status: 500.., .. });
             if !again || since.elapsed() > PATIENCE {
                 break said;
@@ -268,8 +286,10 @@ impl World {
             }
             Said::Refused { .. } | Said::Lost | Said::Untrue(_) => self.fate(id, Fate::Unknown),
         }
-        let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.record.lock().rollbacks.push(Rollback { took_ms, tries, done });
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let took_ms = ms(since.elapsed().saturating_sub(stopped));
+        let rollback = Rollback { took_ms, stopped_ms: ms(stopped), asked, tries, done };
+        self.record.lock().rollbacks.push(rollback);
     }
 
     async fn release(&self, n: u64, turn: usize) -> Option<Value> {
