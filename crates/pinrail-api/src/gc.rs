@@ -10,14 +10,14 @@ use pinrail_domain::state::collect::Why;
 use pinrail_domain::time::Day;
 use serde::{Deserialize, Serialize};
 
-/// A collection to make.
+/// A collection to make: of rolled-back data, or of journals (`CollectJournals` in the API's description).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Collect {
-    /// Keep what was rolled back within this time; the server's setting when absent.
+    /// Keep what was rolled back within this time, or the journals of this time; the server's setting when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub older_than_ms: Option<u64>,
-    /// Say what would be removed, and remove nothing.
+    /// Say what would go, and remove nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -70,20 +70,6 @@ pub struct Removal {
     /// Why it stopped half-way; the next collection goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
-}
-
-/// Journals to drop.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CollectJournals {
-    /// Keep the journals of this time; the server's setting when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub older_than_ms: Option<u64>,
-    /// Say what would be dropped, and drop nothing.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub dry_run: bool,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
 }
 
 /// Which journals are dropped, which older ones stay, and how far the dropping is.

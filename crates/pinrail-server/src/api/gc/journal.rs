@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pinrail_api::gc::{CollectJournals, DayCollected, DayKept, Dropping as Shown, JournalCollection};
+use pinrail_api::gc::{Collect, DayCollected, DayKept, Dropping as Shown, JournalCollection};
 use pinrail_api::problem::{Code, Problem};
 use pinrail_control::runs::collect::{Dropping, JournalCollection as Planned};
 
@@ -23,7 +23,7 @@ pub async fn show(call: Call) -> Answer {
 }
 
 pub async fn collect(call: Call) -> Answer {
-    let CollectJournals { older_than_ms, dry_run, reason } = call.json_or_default()?;
+    let Collect { older_than_ms, dry_run, reason } = call.json_or_default()?;
     if dry_run {
         let planned = plan(&call, older_than_ms).await?;
         return reply::json(&shown(&call, planned));

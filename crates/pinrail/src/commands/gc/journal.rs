@@ -1,6 +1,6 @@
 //! `pinrail gc journal`: drops journals that are older than they are kept.
 
-use pinrail_api::gc::{CollectJournals, JournalCollection};
+use pinrail_api::gc::{Collect, JournalCollection};
 
 use super::{LOOK_MS, parse_span};
 use crate::cli::Context;
@@ -34,7 +34,7 @@ const PATH: &str = "/api/v1/gc/journal";
 
 pub fn run(args: Args, context: &Context) -> anyhow::Result<()> {
     let Args { dry_run, older_than, reason } = args;
-    let wish = CollectJournals { older_than_ms: older_than, dry_run, reason };
+    let wish = Collect { older_than_ms: older_than, dry_run, reason };
     let mut reply = context.client.post::<JournalCollection>(PATH, &wish)?;
     if !dry_run {
         let bar = progress::bar("dropping days of journals", reply.value.dropping.days);
