@@ -36,6 +36,8 @@ mod watches;
 pub struct Memory {
     kept: Arc<Mutex<Kept>>,
     news: Arc<watch::Sender<News>>,
+    /// Whoever asks for the replicas waits for the answer.
+    held: Arc<watch::Sender<bool>>,
     /// Which of several replicas over it this is.
     me: ReplicaId,
 }
@@ -78,7 +80,12 @@ struct Kept {
 
 impl Default for Memory {
     fn default() -> Memory {
-        Memory { kept: Arc::default(), news: Arc::new(watch::Sender::default()), me: ReplicaId::default() }
+        Memory {
+            kept: Arc::default(),
+            news: Arc::new(watch::Sender::default()),
+            held: Arc::new(watch::Sender::default()),
+            me: ReplicaId::default(),
+        }
     }
 }
 

@@ -43,7 +43,17 @@ impl Memory {
         together.last += 1;
         let me = ReplicaId(together.last);
         together.replicas.insert(me, Known { name: name.to_owned(), silent_ms: 0 });
-        Memory { kept: Arc::clone(&self.kept), news: Arc::clone(&self.news), me }
+        Memory {
+            kept: Arc::clone(&self.kept),
+            news: Arc::clone(&self.news),
+            held: Arc::clone(&self.held),
+            me,
+        }
+    }
+
+    /// Has whoever asks for the replicas wait for the answer, or ends that: in between, others may write.
+    pub fn hold_replicas(&self, hold: bool) {
+        self.held.send_replace(hold);
     }
 
     /// Makes a replica one that wasn't heard of for so long.
@@ -119,6 +129,8 @@ impl Replicas for Memory {
     }
 
     async fn replica_list(&self) -> Result<Vec<Replica>, StoreError> {
+        // The sender lives as long as this does.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
         let kept = self.lock();
         let together = &kept.together;
         let replica = |(id, known): (&ReplicaId, &Known)| Replica {

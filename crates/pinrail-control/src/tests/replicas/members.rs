@@ -160,6 +160,34 @@ async fn a_replica_that_comes_back_acknowledges_nothing_that_it_does_not_serve()
     assert!(after.acknowledged > serves);
 }
 
+/// Nor what others did after it had read the ledger, and before it was a member again.
+#[tokio::test(start_paused = true)]
+async fn a_flip_while_a_replica_registers_is_acknowledged_only_once_it_is_served() {
+    let crew = Crew::new(2, Tier::Standard).await;
+    gathered(&crew).await;
+    let second = &crew.replicas[1];
+    let serves = second.snapshot().world.epoch;
+    // Its lease lapsed. It has read the ledger, and asks for its name.
+    crew.store.pass(60_000);
+    crew.store.hold_replicas(true);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let turn = append::turn(&second.inner).await;
+    crew.deploy("m2-2026-01-01", Traffic::Now).await;
+    crew.store.hold_replicas(false);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(second.snapshot().world.epoch, serves);
+    let members = crew.replicas[0].members().list().await.unwrap();
+    let told: Vec<_> =
+        members.iter().map(|shown| (shown.name.as_str(), shown.generation.0, shown.acknowledged)).collect();
+    let flipped = crew.replicas[0].snapshot().world.epoch;
+    assert_eq!(told, [("replica-0", 2, flipped)], "the other serves {serves} and left again");
+    drop(turn);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(second.snapshot().world.epoch, flipped);
+    let members = gathered(&crew).await;
+    assert!(members.iter().all(|shown| (shown.acknowledged, shown.state) == (flipped, State::Fresh)));
+}
+
 #[tokio::test]
 async fn acknowledgements_that_arrive_together_are_all_taken() {
     let crew = Crew::new(2, Tier::Standard).await;
