@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Stage, reading};
+use super::{Stage, reading, tool, word};
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -136,4 +136,38 @@ async fn whoever_follows_a_session_is_told_its_end_at_another_replica() {
     assert_eq!(delete(&crew[0], &session).await, 204);
     crew[0].turn_dial(pinrail_domain::dial::Position::ReadOnly).await;
     assert_eq!(events.next().await, None);
+}
+
+/// I7: somebody may have turned the dial at another replica, and no call of the proxy goes by old news of it.
+#[tokio::test]
+async fn a_replica_that_hears_nothing_passes_on_no_call_of_a_critical_agent() {
+    for tier in ["standard", "critical"] {
+        let crew = Stage::crew(2, vec![reading("a"), tool("b", "Writes")]).await;
+        let [first, second] = &crew[..] else { panic!("two") };
+        first.bench.put("/api/v1/agents/support", json!({ "tier": tier })).await.ok();
+        second.bench.caught_up().await;
+        let (session, _) = second.begin(&[]).await;
+        let refused = async || {
+            let mut refused = Vec::new();
+            for tool in ["a", "b"] {
+                let answered = second.call(&session, tool).await;
+                refused.extend(answered.get("error").map(|_| word(&answered).to_owned()));
+            }
+            refused
+        };
+        let passed_on = || second.scripted.heard("tools/call").len();
+        assert_eq!((refused().await.len(), passed_on()), (0, 2));
+        second.bench.memory.fail_reads(true);
+        second.bench.clock.pass(20_000);
+        match (refused().await.as_slice(), tier) {
+            ([], "standard") => assert_eq!(passed_on(), 4),
+            ([a, b], "critical") => assert_eq!((&**a, &**b, passed_on()), ("stale", "stale", 2)),
+            other => panic!("{other:?}"),
+        }
+        // It hears first what the others were told.
+        second.bench.memory.fail_reads(false);
+        first.turn_dial(pinrail_domain::dial::Position::ReadOnly).await;
+        second.bench.clock.pass(20_000);
+        assert_eq!(refused().await, ["tool_withheld"], "only what writes is withheld");
+    }
 }
