@@ -92,3 +92,52 @@ fn spool(lock: &Lock, settings: &Settings) -> anyhow::Result<Spool> {
     let spool = Spool::in_folder(lock.folder(), bytes_max);
     spool.with_context(|| format!("cannot read the spool in {}", lock.folder().display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use pinrail_control::runs::Spool as _;
+    use pinrail_domain::digest::Digest;
+    use pinrail_domain::id::RunId;
+    use pinrail_store::Memory;
+    use serde_json::json;
+
+    use super::*;
+
+    /// A control plane over a store that others share, which plays what is spooled in a folder.
+    async fn open(folder: &Path) -> anyhow::Result<Control> {
+        let options = pinrail_control::Options {
+            store: Arc::new(Memory::new().join("one")),
+            clock: Arc::new(SystemClock::start()),
+            entropy: Arc::new(OsEntropy),
+            catalogue: Layers::embedded(None),
+            vectors_folder: None,
+            notebook: None,
+            spool: Some(Arc::new(Spool::in_folder(folder, spool::BYTES_MAX)?)),
+            stale_ms_max: pinrail_control::runs::STALE_MS_MAX,
+            leads: true,
+        };
+        let opened = Control::open(options).await;
+        Ok(opened.map_err(|error| refusal(error, folder))?.0)
+    }
+
+    #[tokio::test]
+    async fn a_spool_of_another_database_comes_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let theirs = Digest::of(b"the first entry of their ledger");
+        let append = json!({ "append": { "run": RunId::from_parts(7, 7), "events": [] } });
+        let record = json!({ "ledger": theirs, "write": append }).to_string().into_bytes();
+        Spool::in_folder(folder.path(), spool::BYTES_MAX).unwrap().push(&[record.clone(), record]).unwrap();
+
+        let error = open(folder.path()).await.map(drop).unwrap_err();
+        let Failed { code, what, next_step, source: _ } = error.downcast_ref().expect("with what to do");
+        assert_eq!(*code, "foreign_spool");
+        assert!(what.starts_with("2 journal writes are spooled here for another database"), "{what}");
+        assert!(what.contains(&theirs.to_string()), "{what}");
+        let path = folder.path().join("spool");
+        assert!(next_step.starts_with("start with the --store that they belong to"), "{next_step}");
+        assert!(next_step.ends_with(&format!("move {}* away", path.display())), "{next_step}");
+        // Whoever does that can start, and loses nothing.
+        std::fs::rename(&path, folder.path().join("kept")).unwrap();
+        open(folder.path()).await.unwrap();
+    }
+}
