@@ -327,6 +327,21 @@ mod tests {
         }
     }
 
+    /// I9: what comes into a file that was begun anew isn't taken for what was there before.
+    #[test]
+    fn what_comes_after_all_was_forgotten_is_read_from_its_beginning() {
+        for count in [1, 3, 9, 30] {
+            let folder = tempfile::tempdir().unwrap();
+            let open = || Spool::in_folder(folder.path(), BYTES_MAX).unwrap();
+            let spool = open();
+            spool.push(&records(0, count)).unwrap();
+            spool.forget(count as u64).unwrap();
+            spool.push(&records(count, 3 * count)).unwrap();
+            drop(spool);
+            assert_eq!(open().read(0, 99).unwrap(), records(count, 3 * count), "{count}");
+        }
+    }
+
     #[test]
     fn a_full_spool_takes_nothing_more() {
         let folder = tempfile::tempdir().unwrap();

@@ -18,6 +18,7 @@ use super::*;
 use crate::append;
 use crate::runs::{Spool, SpoolError};
 
+mod again;
 mod spool;
 
 const ONE: DeploymentId = DeploymentId(1);
@@ -371,11 +372,23 @@ async fn a_breach_that_only_all_replicas_together_show_is_found_once() {
 #[derive(Default)]
 struct Pile {
     records: Mutex<Vec<Vec<u8>>>,
+    once_forgotten: Mutex<Option<Hook>>,
 }
+
+type Hook = Box<dyn FnOnce() + Send>;
 
 impl Pile {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does this when records are forgotten the next time.
+    fn once_forgotten(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.hook() = Some(Box::new(hook));
+    }
+
+    fn hook(&self) -> std::sync::MutexGuard<'_, Option<Hook>> {
+        self.once_forgotten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -400,6 +413,9 @@ impl Spool for Pile {
 
     fn forget(&self, records: u64) -> std::io::Result<()> {
         self.lock().drain(..usize::try_from(records).unwrap());
+        if let Some(hook) = self.hook().take() {
+            hook();
+        }
         Ok(())
     }
 }
