@@ -61,3 +61,21 @@ async fn a_turn_further_down_is_recorded_whoever_was_first() {
         assert_eq!(crew.dial(n), (Position::Off, true));
     }
 }
+
+/// I7: this replica hadn't read yet that somebody turned it up, but was told later.
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_was_made_after_another_turned_up_is_recorded() {
+    let crew = Crew::new(2, Tier::Standard).await;
+    assert!(crew.turn_dial(0, Position::Supervised).await);
+    crew.caught_up(&crew.replicas[1]).await;
+    let cut_off = append::turn(&crew.replicas[1].inner).await;
+    assert!(crew.turn_dial(0, Position::Full).await);
+    crew.clock.0.fetch_add(1_000, Ordering::SeqCst);
+    assert!(!crew.turn_dial(1, Position::Off).await);
+    assert_eq!(crew.dial(1), (Position::Supervised, false));
+    drop(cut_off);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    for n in 0..2 {
+        assert_eq!(crew.dial(n), (Position::Off, true));
+    }
+}
