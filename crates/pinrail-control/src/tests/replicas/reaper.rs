@@ -83,6 +83,10 @@ async fn nobody_is_given_up_for_having_been_silent_while_nobody_could_be_heard()
         assert_eq!(crew.summary(runs[0]).await.status, RunStatus::Running);
         assert_eq!(crew.store.replica_list().await.unwrap().len(), 3, "nobody is given up");
     };
+    // It lost the lead for a moment, and has it in another term.
+    crew.lead(1).await;
+    silent_for_long();
+    open().await;
     // The session is lost with the server, and both begin anew: what it led before doesn't count.
     crew.clock.0.fetch_add(60_000, Ordering::SeqCst);
     crew.lead(1).await;
