@@ -1,9 +1,11 @@
 //! Gates of several servers over one store.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use pinrail_domain::id::GateId;
-use pinrail_store::Replicas as _;
+use pinrail_store::memory::Strike;
+use pinrail_store::{Replicas as _, StoreError};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -64,6 +66,23 @@ async fn a_leader_that_slept_ends_no_gate() {
     two.state.gates.conduct_by_itself();
     assert_eq!(over(&two, &gate).await["ended"]["verdict"], "pass");
     assert_eq!((verdicts(&two).await, two.models.count()), (1, 0), "nothing is asked again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_fails_at_a_leader_that_slept_goes_on_at_the_next() {
+    let (one, two) = two().await;
+    let held = one.models.gate.lock().await;
+    let (id, gate) = start(&one).await;
+    taken_over(&one, &two).await;
+    let full = StoreError::Full(Arc::new(std::io::Error::other("disk")));
+    one.memory.fail_next(1, Strike::BeforeEffect, &full);
+    drop(held);
+    gone(&one, id).await;
+    assert_eq!(two.get(&gate).await.ok()["status"], "running", "the next leader ends it");
+    two.control.until_leading().await;
+    two.state.gates.conduct_by_itself();
+    assert_eq!(over(&two, &gate).await["ended"]["verdict"], "pass");
+    assert!(two.models.count() > 0, "what could not be kept is asked again");
 }
 
 #[tokio::test(start_paused = true)]
