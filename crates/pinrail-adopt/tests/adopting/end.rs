@@ -111,46 +111,66 @@ async fn what_not_everybody_sees_is_kept_until_told_otherwise() {
     assert_eq!(seen(&bench.admin, &[], ALL).await, rows);
 }
 
-/// Lets a ledger entry come in the middle of the last step, after it has removed rows and before it puts others there.
-async fn meanwhile(bench: &Bench, entry: &str) {
+/// Where in the last step a ledger entry comes.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    /// After it has looked at the ledger, and before it asks what would be lost.
+    Looked,
+    /// After it has removed rows, and before it puts others there.
+    Removed,
+}
+
+/// Lets a ledger entry come in the middle of the last step.
+async fn meanwhile(bench: &Bench, moment: Moment, entry: &str) {
     // In the step's own transaction: what others commit there is seen by its next statement just the same.
-    bench
-        .sql(&format!(
-            "CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-                 UPDATE pinrail.heads SET ledger_seq = ledger_seq + 1; {entry}; RETURN NULL; END $$;
+    let comes = format!("UPDATE pinrail.heads SET ledger_seq = ledger_seq + 1; {entry};");
+    let sql = match moment {
+        Moment::Looked => format!(
+            "CREATE OR REPLACE FUNCTION pinrail_adopted.ledger() RETURNS bigint LANGUAGE plpgsql AS $$ DECLARE head bigint; BEGIN
+                 SELECT ledger_seq INTO head FROM pinrail.heads; {comes} RETURN head; END $$"
+        ),
+        Moment::Removed => format!(
+            "CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {comes} RETURN NULL; END $$;
              CREATE TRIGGER meanwhile AFTER DELETE ON pinrail_adopted_1.ground FOR EACH STATEMENT EXECUTE FUNCTION meanwhile()"
-        ))
-        .await;
+        ),
+    };
+    bench.sql(&sql).await;
 }
 
 #[tokio::test]
 async fn a_rollback_during_the_last_step_comes_too_late_for_all_of_it() {
-    let Some(mut bench) = Bench::adopted().await else { return };
-    let run = [format!("pinrail.run = '{}'", bench.run_of(7, "").await)];
-    let sql = "UPDATE documents SET content = 'replaced' WHERE id = 1; DELETE FROM documents WHERE id = 2";
-    within(&bench.admin, &run, sql).await.unwrap();
-    bench.commit(7).await;
-    let rows = seen(&bench.admin, &[], ALL).await;
-    meanwhile(&bench, "UPDATE pinrail.spans SET retracted = 2 WHERE deployment = 7").await;
-    let gone = bench.unadopt("documents", false).await.unwrap();
-    assert_eq!(seen(&bench.admin, &[], ALL).await, rows);
-    assert_eq!((gone.removed, gone.moved, gone.dropped), (2, 1, Vec::new()));
-    let noted = "SELECT (SELECT ledger_seq FROM pinrail.heads), ledger FROM pinrail_adopted.history WHERE act = 'unadopted'";
-    assert_eq!(seen(&bench.admin, &[], noted).await, ["2|1"], "the entry as of which it was given back");
+    for moment in [Moment::Looked, Moment::Removed] {
+        let Some(mut bench) = Bench::adopted().await else { return };
+        let run = [format!("pinrail.run = '{}'", bench.run_of(7, "").await)];
+        let sql =
+            "UPDATE documents SET content = 'replaced' WHERE id = 1; DELETE FROM documents WHERE id = 2";
+        within(&bench.admin, &run, sql).await.unwrap();
+        bench.commit(7).await;
+        let rows = seen(&bench.admin, &[], ALL).await;
+        meanwhile(&bench, moment, "UPDATE pinrail.spans SET retracted = 2 WHERE deployment = 7").await;
+        let gone = bench.unadopt("documents", false).await.unwrap();
+        assert_eq!(seen(&bench.admin, &[], ALL).await, rows, "{moment:?}");
+        assert_eq!((gone.removed, gone.moved, gone.dropped), (2, 1, Vec::new()), "{moment:?}");
+        let noted = "SELECT (SELECT ledger_seq FROM pinrail.heads), ledger FROM pinrail_adopted.history WHERE act = 'unadopted'";
+        assert_eq!(seen(&bench.admin, &[], noted).await, ["2|1"], "the entry as of which it was given back");
+    }
 }
 
 #[tokio::test]
 async fn a_promotion_during_the_last_step_comes_too_late_for_all_of_it() {
-    let Some(mut bench) = Bench::adopted().await else { return };
-    let run = [format!("pinrail.run = '{}'", bench.run_of(7, "").await)];
-    within(&bench.admin, &run, "UPDATE documents SET id = 9, slug = NULL WHERE id = 1").await.unwrap();
-    let rows = seen(&bench.admin, &[], ALL).await;
-    meanwhile(&bench, "INSERT INTO pinrail.spans VALUES (7, 1, NULL)").await;
-    let gone = bench.unadopt("documents", true).await.unwrap();
-    assert_eq!(seen(&bench.admin, &[], ALL).await, rows, "the row under its old key and not under both");
-    assert_eq!((gone.removed, gone.moved), (0, 0));
-    let dropped: Vec<_> = gone.dropped.iter().map(|one| (one.deployment, one.status.as_str())).collect();
-    assert_eq!(dropped, [(7, "open")]);
+    for moment in [Moment::Looked, Moment::Removed] {
+        let Some(mut bench) = Bench::adopted().await else { return };
+        let run = [format!("pinrail.run = '{}'", bench.run_of(7, "").await)];
+        within(&bench.admin, &run, "UPDATE documents SET id = 9, slug = NULL WHERE id = 1").await.unwrap();
+        let rows = seen(&bench.admin, &[], ALL).await;
+        meanwhile(&bench, moment, "INSERT INTO pinrail.spans VALUES (7, 1, NULL)").await;
+        let gone = bench.unadopt("documents", true).await.unwrap();
+        let under_both = "the row under its old key and not under both";
+        assert_eq!(seen(&bench.admin, &[], ALL).await, rows, "{moment:?}: {under_both}");
+        assert_eq!((gone.removed, gone.moved), (0, 0), "{moment:?}");
+        let dropped: Vec<_> = gone.dropped.iter().map(|one| (one.deployment, one.status.as_str())).collect();
+        assert_eq!(dropped, [(7, "open")], "{moment:?}");
+    }
 }
 
 #[tokio::test]

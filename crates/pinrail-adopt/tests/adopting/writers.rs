@@ -17,6 +17,12 @@ async fn blocked(
     let row = client.query_one("SELECT pg_backend_pid()", &[]).await.unwrap();
     let (pid, settings, sql): (i32, _, _) = (row.get(0), settings.to_vec(), sql.to_owned());
     let task = tokio::spawn(async move { (within(&client, &settings, &sql).await, client) });
+    until_it_waits(bench, pid, &task).await;
+    task
+}
+
+/// Waits until what a task does on a connection waits for a lock.
+async fn until_it_waits<T>(bench: &Bench, pid: i32, task: &JoinHandle<T>) {
     while !bench
         .admin
         .query_one("SELECT cardinality(pg_blocking_pids($1)) > 0", &[&pid])
@@ -27,7 +33,6 @@ async fn blocked(
         assert!(!task.is_finished(), "it didn't wait");
         tokio::task::yield_now().await;
     }
-    task
 }
 
 #[tokio::test]
@@ -98,6 +103,24 @@ async fn in_a_fixed_snapshot_the_second_writer_fails_too() {
         assert_eq!(late.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE), "{one} – {other}: {late:?}");
         second.batch_execute("ROLLBACK").await.unwrap();
     }
+}
+
+/// A fixed snapshot may be what a role begins with, and would be older than what the last writer commits.
+#[tokio::test]
+async fn what_is_written_until_the_last_step_comes_back_whatever_the_isolation() {
+    let Some(bench) = Bench::adopted().await else { return };
+    let (writer, mut back) = (bench.another().await, bench.another().await);
+    writer.batch_execute("BEGIN; INSERT INTO documents (slug) VALUES ('last')").await.unwrap();
+    back.batch_execute("SET default_transaction_isolation = 'repeatable read'").await.unwrap();
+    let pid: i32 = back.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let task = tokio::spawn(async move {
+        let how = Unadopting { drop_hidden: false, reason: "a test".to_owned(), batch: 2 };
+        unadopt(&mut back, "documents", &how).await.map(drop)
+    });
+    until_it_waits(&bench, pid, &task).await;
+    writer.batch_execute("COMMIT").await.unwrap();
+    task.await.unwrap().unwrap();
+    assert_eq!(seen(&bench.admin, &[], "SELECT count(*) FROM documents WHERE slug = 'last'").await, ["1"]);
 }
 
 #[tokio::test]
