@@ -74,3 +74,41 @@ fn role(replica: &Replica) -> String {
         (None, _) => "follows".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pinrail_domain::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn the_list_says_who_leads_and_since_when() {
+        let since = Timestamp(1_795_132_800_000);
+        let replica = |id, term: Option<u64>, leads_since| Replica {
+            id,
+            name: format!("replica-{id}"),
+            started_at: Timestamp(0),
+            silent_ms: 0,
+            term,
+            leads_since,
+        };
+        let replicas = Replicas {
+            shared: true,
+            here: 2,
+            leads: false,
+            never_leads: false,
+            stale_ms: 0,
+            vectors_by: None,
+            // A server before this version says no time.
+            items: vec![replica(1, Some(7), Some(since)), replica(2, None, None), replica(3, Some(8), None)],
+        };
+        let text = list(&replicas);
+        let line = |name: &str| text.lines().find(|line| line.contains(name)).unwrap();
+        assert!(
+            line("replica-1").contains(&format!("leads in term 7, since {}", time::absolute(since))),
+            "{text}"
+        );
+        assert!(line("replica-2").contains("follows") && line("replica-2").contains("answers"), "{text}");
+        assert!(line("replica-3").contains("leads in term 8 "), "{text}");
+    }
+}
