@@ -30,9 +30,10 @@ async fn what_changed_or_was_added_is_in_quarantine_until_a_person_clears_it() {
     let diff = stage.bench.get("/api/v1/mcp/scripted/diff").await.ok();
     assert_eq!(diff["tools"]["changed"]["a"][0]["path"], "/description");
     // Another look says nothing new.
-    let before = stage.bench.control.snapshot().world.head;
+    let findings = || stage.bench.control.snapshot().world.findings.keys().copied().collect::<Vec<_>>();
+    let before = findings();
     stage.poll().await;
-    assert_eq!(stage.bench.control.snapshot().world.head, before);
+    assert_eq!(findings(), before);
     // It goes back to what it was: that alone is no reason to trust it.
     stage.scripted.script(|script| {
         script.tools[0] = reading("a");
