@@ -76,8 +76,8 @@ class Balancer:
         try:
             there = await self.connect()
             await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # the client makes another one, or the story is over
         finally:
             writer.close()
 

@@ -50,8 +50,9 @@ class Session:
             await self.one_run(number)
 
     async def one_run(self, number):
+        asked = time.time()
         run = await self.insist(self.pinrail.begin, "files", self.name, key=f"begin-{self.name}-{number}")
-        self.runs.append(one := {"stamp": run.stamp, "acknowledged": [], "served_by": set(), "begun": time.time()})
+        self.runs.append(one := {"stamp": run.stamp, "acknowledged": [], "served_by": set(), "asked": asked, "answered": time.time()})
         agent = self.agent(run, one)
         while (turn := told(agent)) < len(TURNS) or agent.run.messages[-1]["role"] != "assistant":
             try:

@@ -27,7 +27,7 @@ from toolbox import Toolbox
 REPLICAS, SESSIONS = 4, 200
 PROMPTS = {1: "You look after", 2: "You are the librarian", 3: "You keep the files"}
 ON_CANDIDATE = 10  # runs that have ended on a candidate before it is taken back
-PATIENCE = 120  # seconds that a claim may take to become true
+PATIENCE = 300  # seconds that a claim may take to become true
 LOOK = 0.2  # seconds between two looks
 LINES_SHOWN = 40  # of a command's output
 
@@ -76,18 +76,19 @@ class Story:
 
     async def until(self, claim, holds):
         """Waits for a claim, asking again where nobody answers."""
-        end = time.monotonic() + PATIENCE
+        start = time.monotonic()
         while True:
             try:
                 if await holds():
-                    return check(True, claim)
+                    return check(True, f"{claim} (after {time.monotonic() - start:.1f} s)")
             except httpx2.HTTPError:
                 pass
-            check(time.monotonic() < end, claim, quiet=True)
+            check(time.monotonic() < start + PATIENCE, f"{claim}, within {PATIENCE} s", quiet=True)
             await asyncio.sleep(LOOK)
 
     def begun(self, deployment, since=0.0):
-        return [run for run in self.runs() if run["stamp"]["deployment"] == deployment and run["begun"] > since]
+        """The deployment's runs that a session asked for after a moment. An answer may come later than the stamp that it brings."""
+        return [run for run in self.runs() if run["stamp"]["deployment"] == deployment and run["asked"] > since]
 
     def runs(self):
         return [run for session in self.sessions for run in session.runs]
