@@ -56,7 +56,7 @@ async fn main() {
     let count: usize = std::env::args().nth(1).map_or(200_000, |text| text.parse().unwrap());
     let Some(cluster) = Cluster::named_by_env() else { return };
     let database = cluster.database();
-    let store = database.open();
+    let store = Postgres::connect(database.options_of_owner()).await.unwrap();
     database.execute("INSERT INTO pinrail.spans VALUES (1, 1, NULL), (2, 1, NULL)");
     let space = Space::vectors("default".parse().unwrap(), &"kb".parse().unwrap(), Digest::of(b"e"));
     let mut numbers = Numbers(0x5eed);

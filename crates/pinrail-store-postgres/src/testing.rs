@@ -1,6 +1,8 @@
-//! Databases for tests, on the server that `PINRAIL_TEST_POSTGRES` names: a URL of a role that may create databases.
+//! Databases for tests, on the server that `PINRAIL_TEST_POSTGRES` names: a URL of a role that may create databases
+//! and roles.
 //!
-//! Every test gets a database of its own, copied from a template that was migrated once, and dropped at the end.
+//! Every test gets a database of its own, copied from a template that was migrated once, and dropped at the end. Stores open it as the
+//! role of replicas, which may do as little as docs/postgres.md says.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "test code: a surprise must panic")]
 
@@ -12,12 +14,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_postgres::Client;
 
 use crate::url::Address;
-use crate::{Options, Postgres, migrate};
+use crate::{Access, Options, Postgres, migrate};
 
 pub use server::Server;
 
 /// The environment variable that names the server.
 pub const SERVER: &str = "PINRAIL_TEST_POSTGRES";
+
+/// The role of replicas, in every database of the server's tests.
+pub const APP: &str = "pinrail_test_app";
 
 /// A server on which tests may create databases.
 #[derive(Clone)]
@@ -47,7 +52,7 @@ impl Cluster {
         if url.is_none() {
             let test = std::thread::current().name().unwrap_or("a test").to_owned();
             eprintln!(
-                "SKIPPED: {test} needs PostgreSQL; set {SERVER} to a URL of a role that may create databases"
+                "SKIPPED: {test} needs PostgreSQL; set {SERVER} to a URL of a role that may create databases and roles"
             );
         }
         Some(Cluster { url: url? })
@@ -62,7 +67,7 @@ impl Cluster {
     /// Makes a database. Blocks; call it from anywhere.
     #[must_use]
     pub fn database(&self) -> Database {
-        let template = format!("pinrail_template_{}", &migrate::fingerprint().to_string()[7..19]);
+        let template = format!("pinrail_tests_{}", &migrate::fingerprint().to_string()[7..19]);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("pinrail_test_{}_{number}", std::process::id());
         let url = self.of(&name);
@@ -102,6 +107,11 @@ impl Cluster {
             let create = format!("CREATE DATABASE {unnamed} ENCODING 'UTF8' TEMPLATE template0");
             client.batch_execute(&create).await.unwrap();
             Postgres::migrate(&self.of(&unnamed)).await.unwrap();
+            let role = format!("SELECT FROM pg_roles WHERE rolname = '{APP}'");
+            if client.query_typed(&role, &[]).await.unwrap().is_empty() {
+                client.batch_execute(&format!("CREATE ROLE {APP} LOGIN")).await.unwrap();
+            }
+            Postgres::grant(&self.of(&unnamed), APP, Access::App).await.unwrap();
             let made = self.client(&self.of(&unnamed)).await;
             // Where it is installed on the server, tests have it.
             let _ = made.batch_execute("CREATE EXTENSION vector").await;
@@ -129,11 +139,17 @@ impl Cluster {
 }
 
 impl Database {
-    /// The usual options for it.
+    /// The usual options for it, as the role of replicas.
     #[must_use]
     pub fn options(&self) -> Options {
         // A server for tests may be one that syncs nothing.
-        Options { pool_max: 4, allow_unsafe_server: true, ..Options::new(&self.url) }
+        Options { pool_max: 4, allow_unsafe_server: true, ..Options::new(&self.url_of(APP)) }
+    }
+
+    /// The same as the schema's owner, who copies stores and makes indexes of vectors.
+    #[must_use]
+    pub fn options_of_owner(&self) -> Options {
+        Options { url: self.url.clone(), ..self.options() }
     }
 
     /// Opens it. Blocks; the connections are made where the store is used.

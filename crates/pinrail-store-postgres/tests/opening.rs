@@ -39,7 +39,7 @@ async fn an_empty_database_is_refused_until_it_is_migrated() {
     let Some(cluster) = Cluster::named_by_env() else { return };
     let database = cluster.database();
     database.execute("DROP SCHEMA pinrail CASCADE");
-    let refused = Postgres::connect(database.options()).await.map(|_| ());
+    let refused = Postgres::connect(database.options_of_owner()).await.map(|_| ());
     assert!(matches!(refused, Err(OpenError::Older { found: 0, .. })), "{refused:?}");
     // Two at once: one applies, the other finds it done.
     let (one, two) = tokio::join!(Postgres::migrate(&database.url), Postgres::migrate(&database.url));
@@ -47,11 +47,11 @@ async fn an_empty_database_is_refused_until_it_is_migrated() {
     assert_eq!(one.version, two.version);
     assert!(one.applied.is_empty() != two.applied.is_empty(), "{one:?} {two:?}");
     assert_eq!(Postgres::migrate(&database.url).await.unwrap().applied, Vec::<String>::new());
-    let store = Postgres::connect(database.options()).await.unwrap();
+    let store = Postgres::connect(database.options_of_owner()).await.unwrap();
     assert_eq!(store.found().schema_version, one.version);
 
     database.execute("UPDATE pinrail.migrations SET digest = '\\x00' WHERE version = 1");
-    let refused = Postgres::connect(database.options()).await.map(|_| ());
+    let refused = Postgres::connect(database.options_of_owner()).await.map(|_| ());
     assert!(matches!(refused, Err(OpenError::Changed { version: 1, .. })), "{refused:?}");
 }
 

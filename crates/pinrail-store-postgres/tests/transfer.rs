@@ -43,7 +43,7 @@ impl Move {
     }
 
     async fn target(&self) -> Transfer {
-        Transfer::connect(&self.database.options(), true).await.unwrap()
+        Transfer::connect(&self.database.options_of_owner(), true).await.unwrap()
     }
 
     async fn pass(&self, pass: Pass) -> (u64, u64, u64) {
@@ -270,7 +270,7 @@ async fn a_database_with_a_life_of_its_own_is_refused() {
     let source = || File::open(&moving.path).unwrap();
     {
         let target = moving.target().await;
-        let other = Transfer::connect(&moving.database.options(), true).await;
+        let other = Transfer::connect(&moving.database.options_of_owner(), true).await;
         assert!(matches!(other.err(), Some(OpenError::Copying { .. })));
         drop(target);
     }
