@@ -143,7 +143,7 @@ impl Database {
     #[must_use]
     pub fn options(&self) -> Options {
         // A server for tests may be one that syncs nothing.
-        Options { pool_max: 4, allow_unsafe_server: true, ..Options::new(&self.url_of(APP)) }
+        Options { pool_max: 4, allow_unsafe_server: true, ..Options::new(self.url_of(APP)) }
     }
 
     /// The same as the schema's owner, who copies stores and makes indexes of vectors.

@@ -131,7 +131,10 @@ mod tests {
         let error = open(folder.path()).await.map(drop).unwrap_err();
         let Failed { code, what, next_step, source: _ } = error.downcast_ref().expect("with what to do");
         assert_eq!(*code, "foreign_spool");
-        assert!(what.starts_with("2 journal writes are spooled here for another database"), "{what}");
+        assert!(
+            what.starts_with("what is spooled here (journal writes: 2) is for another database"),
+            "{what}"
+        );
         assert!(what.contains(&theirs.to_string()), "{what}");
         let path = folder.path().join("spool");
         assert!(next_step.starts_with("start with the --store that they belong to"), "{next_step}");

@@ -53,7 +53,7 @@ pub enum SpoolError {
 /// What is spooled is of another database than the one that was opened. It stays where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{writes} journal writes are spooled here for another database, whose ledger begins with entry {theirs}"
+    "what is spooled here (journal writes: {writes}) is for another database, whose ledger begins with entry {theirs}"
 )]
 pub struct ForeignSpool {
     /// How many writes are spooled in all.
