@@ -60,8 +60,8 @@ async fn locks(url: &str, rows: usize) {
     settle().await;
     phase.store(3, Ordering::SeqCst);
     let began = Instant::now();
-    let how = Unadopting { drop_hidden: false, reason: "measured".to_owned(), batch: 200 };
-    let back = unadopt(&mut client, "measured", &how).await.unwrap();
+    let how = Unadopting { drop_hidden: false, reason: "measured".to_owned(), batch: 2_000 };
+    let back = unadopt(&mut client, "measured", &how, |_, _| ()).await.unwrap();
     println!(
         "giving back took {} ms: {} keys settled beforehand, {} rows at the end",
         began.elapsed().as_millis(),
@@ -174,8 +174,8 @@ async fn search(url: &str, rows: usize, dims: usize) {
             taken[taken.len() / 2],
             taken[taken.len() * 99 / 100]
         );
-        let how = Unadopting { drop_hidden: true, reason: "measured".to_owned(), batch: 200 };
-        unadopt(&mut client, "measured", &how).await.unwrap();
+        let how = Unadopting { drop_hidden: true, reason: "measured".to_owned(), batch: 2_000 };
+        unadopt(&mut client, "measured", &how, |_, _| ()).await.unwrap();
         run(&client, "DROP TABLE measured; DELETE FROM pinrail.spans WHERE deployment = 7").await;
     }
 }

@@ -1,10 +1,8 @@
 //! Giving a table back: what everybody sees then is what it holds.
 //!
-//! First, in small transactions, the keys that the ground alone wrote are *settled*: their last version goes into the
-//! table, and their history is gone. Nothing can take the ground's writes back, so it doesn't matter if it stops in
-//! between; readers see the same before and after. Then one transaction settles the rest, as of one ledger entry for all
-//! of it: a rollback that comes after that entry comes too late for this table. Writers wait for that one; readers only for
-//! its last step, which drops the view and moves the table back.
+//! First, in small transactions, the keys that the ground alone wrote are *settled* ([`settle`]). Then one transaction settles the rest,
+//! as of one ledger entry for all of it: a rollback that comes after that entry comes too late for this table. Writers wait for that one;
+//! readers only for its last step, which drops the view and moves the table back.
 
 use serde::Serialize;
 use tokio_postgres::error::SqlState;
@@ -19,13 +17,15 @@ use crate::shape::{Grant, Shape, Unique};
 use crate::text::{grantee, ident, qualified};
 use crate::trigger::{self, Eyes};
 
+mod settle;
+
 /// How a table is given back.
 #[derive(Clone, Debug)]
 pub struct Unadopting {
     /// What not everybody sees may be lost.
     pub drop_hidden: bool,
     pub reason: String,
-    /// How many keys are settled at a time: as long may a writer wait. With an HNSW index a key costs one or two ms.
+    /// How many keys are settled at a time, at most.
     pub batch: i64,
 }
 
@@ -48,8 +48,13 @@ pub struct Unadopted {
     pub was_prepared: bool,
 }
 
-/// Gives the table back.
-pub async fn unadopt(client: &mut Client, table: &str, how: &Unadopting) -> Result<Unadopted, Error> {
+/// Gives the table back; `each` hears how many keys of how many are settled.
+pub async fn unadopt(
+    client: &mut Client,
+    table: &str,
+    how: &Unadopting,
+    mut each: impl FnMut(u64, u64),
+) -> Result<Unadopted, Error> {
     let found = Shape::find(client, table).await?;
     let entry = list::entry(client, &found.schema, &found.name).await?;
     let entry = entry.ok_or_else(|| Error::NotAdopted(found.table()))?;
@@ -62,11 +67,11 @@ pub async fn unadopt(client: &mut Client, table: &str, how: &Unadopting) -> Resu
     }
     let wrote = list::wrote(client, entry.places.id, None).await?;
     hidden(&wrote, &found.table(), how)?;
-    let ground =
-        wrote.iter().filter(|wrote| wrote.deployment == 0).map(|wrote| wrote.written + wrote.ended).sum();
     let back = Back::of(&entry);
     let mut done = Unadopted::of(found.table(), false);
-    back.settle_ground(client, how.batch, ground, &mut done).await?;
+    if wrote.iter().any(|wrote| wrote.deployment == 0) {
+        back.settle_ground(client, how.batch, &mut done, &mut each).await?;
+    }
     for _ in 0..moment::TRIES {
         match back.finish(client, how, &mut done).await {
             Err(Error::Sql { source, .. }) if moment::is_busy(&source) => moment::pause().await,
@@ -118,85 +123,6 @@ impl<'a> Back<'a> {
         let written = shape.columns.iter().filter(|column| !column.generated);
         let names: Vec<String> = written.map(|column| ident(&column.name)).collect();
         Back { shape, places, primary, names: names.join(", ") }
-    }
-
-    /// Settles what the ground alone wrote, some keys at a time: at most as many as there were when it began, or it might
-    /// run after a busy writer for ever.
-    async fn settle_ground(
-        &self,
-        client: &mut Client,
-        batch: i64,
-        mut left: i64,
-        done: &mut Unadopted,
-    ) -> Result<(), Error> {
-        // Without knowing how few ends there are, each batch might read the whole table while writers wait.
-        let look = format!("ANALYZE {}, {}", self.places.written(), self.places.ends());
-        client.batch_execute(&look).await.map_err(|error| Error::sql("look at what was written", error))?;
-        let mut tries = 0;
-        while left > 0 {
-            match self.settle_some(client, batch, done).await {
-                Ok(0) => return Ok(()),
-                Ok(settled) => (left, tries) = (left - settled, 0),
-                Err(error) if moment::is_busy(&error) && tries < moment::TRIES => {
-                    tries += 1;
-                    moment::pause().await;
-                }
-                // Values are taken by a row that a deployment deleted: that is for the last transaction.
-                Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => return Ok(()),
-                Err(error) => return Err(Error::sql("settle rows", error)),
-            }
-        }
-        Ok(())
-    }
-
-    async fn settle_some(
-        &self,
-        client: &mut Client,
-        batch: i64,
-        done: &mut Unadopted,
-    ) -> Result<i64, tokio_postgres::Error> {
-        let transaction = client.transaction().await?;
-        self.alone(&transaction).await?;
-        let Back { primary, places, .. } = self;
-        let (ground, written, ends) = (places.ground(), places.written(), places.ends());
-        let key = primary.list("");
-        transaction
-            .batch_execute(&format!(
-                "CREATE TEMP TABLE pinrail_batch ON COMMIT DROP AS SELECT DISTINCT {key} FROM (
-                    SELECT {key} FROM {written} WHERE pinrail_deployment = 0 UNION ALL SELECT {key} FROM {ends} WHERE pinrail_deployment = 0) k
-                 WHERE NOT EXISTS (SELECT FROM {written} t WHERE {} AND t.pinrail_deployment <> 0)
-                   AND NOT EXISTS (SELECT FROM {ends} e WHERE {} AND e.pinrail_deployment <> 0) LIMIT {batch}",
-                primary.equal("t", "k"),
-                primary.equal("e", "k"),
-            ))
-            .await?;
-        // All dead rows of the ground, not only the batch's: a row of the batch may have their values now.
-        let dead = format!(
-            "DELETE FROM ONLY {ground} t USING {ends} e WHERE {} AND e.pinrail_version = t.pinrail_version AND e.pinrail_deployment = 0",
-            primary.equal("e", "t")
-        );
-        let removed = transaction.execute(&dead, &[]).await?;
-        let names = &self.names;
-        let of_t: Vec<String> = self.written_columns("t.");
-        let put = format!(
-            "INSERT INTO {ground} ({names}, pinrail_ledger) OVERRIDING SYSTEM VALUE SELECT {}, t.pinrail_ledger FROM {written} t JOIN pinrail_batch k ON {} \
-             WHERE {}",
-            of_t.join(", "),
-            primary.equal("t", "k"),
-            self.visible(&Eyes::default()),
-        );
-        transaction.execute(&put, &[]).await?;
-        let clear = |from: &str| {
-            format!("DELETE FROM {from} t USING pinrail_batch k WHERE {}", primary.equal("t", "k"))
-        };
-        transaction.execute(&clear(&written), &[]).await?;
-        transaction.execute(&clear(&ends), &[]).await?;
-        transaction.execute(&clear(&places.keys()), &[]).await?;
-        let settled: i64 = transaction.query_one("SELECT count(*) FROM pinrail_batch", &[]).await?.get(0);
-        transaction.commit().await?;
-        done.removed += removed;
-        done.settled += settled.unsigned_abs();
-        Ok(settled)
     }
 
     /// Settles the rest and moves the table back.

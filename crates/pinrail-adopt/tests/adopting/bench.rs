@@ -49,7 +49,7 @@ impl Bench {
 
     pub async fn unadopt(&mut self, table: &str, drop_hidden: bool) -> Result<Unadopted, Error> {
         let how = Unadopting { drop_hidden, reason: "a test".to_owned(), batch: 2 };
-        pinrail_adopt::unadopt(&mut self.admin, table, &how).await
+        pinrail_adopt::unadopt(&mut self.admin, table, &how, |_, _| ()).await
     }
 
     /// Another connection.

@@ -2,7 +2,7 @@
 
 use pinrail_adopt::hidden::export;
 use pinrail_adopt::shape::Shape;
-use pinrail_adopt::{Error, list};
+use pinrail_adopt::{Error, Unadopting, list, unadopt};
 
 use super::bench::{Bench, DOCUMENTS, seen, within};
 
@@ -81,6 +81,48 @@ async fn what_everybody_sees_is_what_the_table_holds() {
     assert_eq!(seen(&bench.admin, &[], ALL).await, rows);
     let planned = seen(&bench.admin, &[], "SELECT count(*), count(DISTINCT slug) FROM documents").await;
     assert_eq!(planned, [format!("{0}|{1}", rows.len(), rows.len() - 1)]);
+}
+
+/// Lets something be written while keys are settled, once.
+async fn while_it_settles(bench: &Bench, when: &str, sql: &str) {
+    bench
+        .sql(&format!(
+            "CREATE TABLE once (); CREATE FUNCTION meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF to_regclass('once') IS NOT NULL THEN DROP TABLE once; {sql}; END IF; RETURN NULL; END $$;
+             CREATE TRIGGER meanwhile AFTER {when} ON pinrail_adopted_1.ground FOR EACH STATEMENT EXECUTE FUNCTION meanwhile()"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_written_while_it_settles_is_settled_before_the_last_step() {
+    let Some(mut bench) = Bench::adopted().await else { return };
+    bench.sql("INSERT INTO documents (slug) SELECT 'g' || n FROM generate_series(1, 9) n").await;
+    let more = "INSERT INTO documents (slug) SELECT 'm' || n FROM generate_series(1, 30) n; DELETE FROM documents WHERE id = 1";
+    while_it_settles(&bench, "INSERT", more).await;
+    let how = Unadopting { drop_hidden: false, reason: "a test".to_owned(), batch: 4 };
+    let mut heard = Vec::new();
+    let gone = unadopt(&mut bench.admin, "documents", &how, |at, of| heard.push((at, of))).await.unwrap();
+    assert_eq!((gone.settled, gone.moved), (9 + 31, 0), "{gone:?}");
+    let ends: Vec<_> = heard.iter().filter(|(at, of)| at == of).map(|(_, of)| *of).collect();
+    assert_eq!(ends, [9, 31], "{heard:?}");
+    assert_eq!(seen(&bench.admin, &[], "SELECT count(*), min(id) FROM documents").await, ["41|2"]);
+}
+
+#[tokio::test]
+async fn values_that_change_places_while_it_settles_find_theirs_free() {
+    let Some(mut bench) = Bench::adopted().await else { return };
+    bench.sql("UPDATE documents SET content = 'written' WHERE id = 3").await;
+    // After the row that was replaced before is gone, and before keys are settled one by one: each finds its value in a row of the other.
+    let swap = "UPDATE documents SET slug = NULL WHERE id = 1; UPDATE documents SET slug = 'a' WHERE id = 2; UPDATE documents SET slug = 'b' WHERE id = 1";
+    while_it_settles(&bench, "DELETE", swap).await;
+    let how = Unadopting { drop_hidden: false, reason: "a test".to_owned(), batch: 1 };
+    let gone = unadopt(&mut bench.admin, "documents", &how, |_, _| ()).await.unwrap();
+    assert_eq!((gone.settled, gone.moved), (3, 0), "{gone:?}");
+    assert_eq!(
+        seen(&bench.admin, &[], "SELECT id, slug FROM documents ORDER BY id").await,
+        ["1|b", "2|a", "3|c"]
+    );
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn the_application_keeps_its_rights_and_gets_no_others() {
     assert_eq!(seen(&reader_client, &[], all).await, ["1|1|y"]);
 
     let how = Unadopting { drop_hidden: true, reason: "a test".to_owned(), batch: 100 };
-    unadopt(&mut keeper_client, "documents", &how).await.unwrap();
+    unadopt(&mut keeper_client, "documents", &how, |_, _| ()).await.unwrap();
     let back = Shape::find(&bench.admin, "documents").await.unwrap();
     assert!(back.is_same(&shape), "{back:#?}");
     app_client
@@ -132,7 +132,7 @@ async fn what_the_application_can_change_never_runs_as_the_adopting_role() {
     adopt(&mut keeper_client, "mine.docs", "a test").await.unwrap();
     app_client.batch_execute("INSERT INTO mine.docs VALUES (1, 'one')").await.unwrap();
     let how = Unadopting { drop_hidden: false, reason: "a test".to_owned(), batch: 100 };
-    unadopt(&mut keeper_client, "mine.docs", &how).await.unwrap();
+    unadopt(&mut keeper_client, "mine.docs", &how, |_, _| ()).await.unwrap();
     drop((app_client, keeper_client));
     roles.drop(&bench).await;
 }
@@ -210,7 +210,7 @@ async fn a_right_to_some_columns_is_enough_to_insert() {
     let ids = "SELECT string_agg(id::text, ' ' ORDER BY id) FROM documents";
     assert_eq!(seen(&app_client, &[], ids).await, ["1 2"]);
     let how = Unadopting { drop_hidden: false, reason: "a test".to_owned(), batch: 100 };
-    unadopt(&mut keeper_client, "documents", &how).await.unwrap();
+    unadopt(&mut keeper_client, "documents", &how, |_, _| ()).await.unwrap();
     let back = Shape::find(&bench.admin, "documents").await.unwrap();
     assert!(back.is_same(&shape), "its sequence's rights, too: {back:#?}");
     drop((app_client, reader_client, keeper_client));

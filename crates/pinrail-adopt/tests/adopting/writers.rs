@@ -115,7 +115,7 @@ async fn what_is_written_until_the_last_step_comes_back_whatever_the_isolation()
     let pid: i32 = back.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
     let task = tokio::spawn(async move {
         let how = Unadopting { drop_hidden: false, reason: "a test".to_owned(), batch: 2 };
-        unadopt(&mut back, "documents", &how).await.map(drop)
+        unadopt(&mut back, "documents", &how, |_, _| ()).await.map(drop)
     });
     until_it_waits(&bench, pid, &task).await;
     writer.batch_execute("COMMIT").await.unwrap();
@@ -210,7 +210,7 @@ async fn whoever_holds_the_table_holds_up_the_switch_and_nobody_else() {
     holder.batch_execute("BEGIN; SELECT count(*) FROM documents").await.unwrap();
     let task = tokio::spawn(async move {
         let how = Unadopting { drop_hidden: false, reason: "back".to_owned(), batch: 10 };
-        unadopt(&mut client, "documents", &how).await.unwrap()
+        unadopt(&mut client, "documents", &how, |_, _| ()).await.unwrap()
     });
     while seen(&bench.admin, &[], tried).await == ["0"] {
         assert!(!task.is_finished());

@@ -18,7 +18,7 @@ use crate::cli::Context;
 use crate::config::{self, STORE_ENV};
 use crate::data::store;
 use crate::exit::{Failed, Usage};
-use crate::output::talk;
+use crate::output::{progress, talk};
 
 mod words;
 
@@ -74,8 +74,8 @@ pub struct Unadopt {
     /// Write what not everybody sees to a new file first, a line of JSON each
     #[arg(long, value_name = "FILE")]
     export: Option<String>,
-    /// How many keys are settled at a time; writers wait for as long as one batch takes
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+    /// How many keys are settled at a time, at most; fewer where writers would wait longer than 0.1 s for them
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     batch: i64,
     #[command(flatten)]
     store: Store,
@@ -144,7 +144,13 @@ pub fn run_unadopt(args: &Unadopt, context: &Context) -> anyhow::Result<()> {
             talk(&format!("{rows} hidden rows and ends kept in {path}"));
         }
         let how = Unadopting { drop_hidden: *drop_hidden, reason: reason.clone(), batch: *batch };
-        let done: Unadopted = unadopt(client, table, &how).await.map_err(told)?;
+        let bar = progress::bar("settling keys that were written", 0);
+        let each = |settled, of| {
+            bar.set_length(of);
+            bar.set_position(settled);
+        };
+        let done: Unadopted = unadopt(client, table, &how, each).await.map_err(told)?;
+        bar.finish_and_clear();
         Ok(context.out.value(&done, || words::undone(&done))?)
     })
 }
