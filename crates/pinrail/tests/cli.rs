@@ -13,6 +13,8 @@ mod gates;
 mod rollouts;
 #[path = "cli/scan.rs"]
 mod scan;
+#[path = "cli/sim.rs"]
+mod sim;
 #[path = "cli/stub.rs"]
 mod stub;
 

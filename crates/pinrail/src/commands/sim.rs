@@ -22,7 +22,7 @@ use crate::system::SystemClock;
   pinrail sim
   pinrail sim --script mine.toml --seed 42 --listen 127.0.0.1:0
 
-docs/simulated-provider.md explains the script. Stop with ctrl-c.")]
+docs/simulated-provider.md explains the script. Stop with ctrl-c or SIGTERM.")]
 pub struct Args {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:7071")]
@@ -52,6 +52,7 @@ pub fn run(args: &Args, out: Output) -> anyhow::Result<()> {
 async fn serve(sim: Sim, listen: SocketAddr, out: Output) -> anyhow::Result<()> {
     let listener =
         tokio::net::TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let stop = super::up::stop_asked();
     let base_url = format!("http://{}/v1", listener.local_addr()?);
     out.value(&json!({ "base_url": base_url }), || base_url.clone())?;
     talk(&format!(
@@ -59,12 +60,6 @@ async fn serve(sim: Sim, listen: SocketAddr, out: Output) -> anyhow::Result<()> 
          -H 'content-type: application/json' \\\n    -d '{{\"model\": \"sim-1-2026-01-15\", \"messages\": \
          [{{\"role\": \"user\", \"content\": \"What is 17 + 25?\"}}]}}'\nctrl-c stops it"
     ));
-    let stop = async {
-        // Without a handler for it, ctrl-c ends the process all the same.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
     axum::serve(listener, sim.router()).with_graceful_shutdown(stop).await?;
     Ok(())
 }
